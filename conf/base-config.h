@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * socled.conf and its drop-ins. Pure: text in, struct out; the keys are the
+ * table base-config.def.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/text-list.h"
+
+struct base_config {
+        /* [base] */
+        char *name;
+        bool ready_base; /* ready = base; else modules */
+        uint64_t uid_base;
+        /* [gateway] */
+        struct text_list listen;
+        uint64_t processes; /* 0 = auto */
+        /* [packages] */
+        bool require_signature;
+        struct text_list include, exclude;
+        /* [sandbox] */
+        bool strict;
+        /* [template] */
+        struct text_list preload, plugins;
+        /* [bus] */
+        uint64_t ring, max_message;
+};
+
+void base_config_init(struct base_config *config); /* defaults */
+void base_config_deinit(struct base_config *config);
+/* Reads one file over the struct; a later file wins, lists are replaced. Errors as in manifest_parse(). */
+int base_config_parse(struct base_config *config, const char *file, const char *text, size_t size, char *error, size_t error_size);
+
+/* One listen address: "1.2.3.4:80", "[::]:8080", "*:8080", "unix:PATH", "fd:NAME". 0 and a socket address
+ * (size 0 for fd:NAME), or -EINVAL with a message. */
+struct sockaddr_storage;
+int listen_address_parse(const char *text, struct sockaddr_storage *ret_address, uint32_t *ret_size, char *error, size_t error_size);

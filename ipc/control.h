@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Control records: the fixed-size messages between the base, its roles and the
+ * workers, generated from control.def. Every record is one datagram on a
+ * SOCK_SEQPACKET socket: a header, the struct, and descriptors as SCM_RIGHTS.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum control_party {
+        CONTROL_BASE = 1 << 0,
+        CONTROL_MANAGER = 1 << 1,
+        CONTROL_TEMPLATE = 1 << 2,
+        CONTROL_INSTALLER = 1 << 3,
+        CONTROL_GATEWAY = 1 << 4,
+        CONTROL_WORKER = 1 << 5,
+        CONTROL_BOOT = 1 << 6,
+};
+
+enum control_kind {
+        _CONTROL_NONE,
+#define X(name, member, from, to, min, max) CONTROL_KIND_##name,
+#include "ipc/control.def"
+#undef X
+        CONTROL_N_KINDS
+};
+
+#define CONTROL_FDS_MAX 6     /* base -> template */
+#define CONTROL_FDS_PEER_MAX 3 /* anybody else */
+#define CONTROL_TAG_SIZE 256
+#define CONTROL_NAME_SIZE 64   /* module name and NUL */
+#define CONTROL_FILE_SIZE 256  /* file name and NUL */
+#define CONTROL_LISTENERS_MAX 16
+#define CONTROL_ROLES_MAX 16
+
+/* What a process is asked to do is repeated with the same request id after the asker was
+ * restarted; a repeated id is the same request. */
+struct control_header {
+        uint32_t kind;
+        uint32_t size; /* of the struct behind the header */
+        uint64_t request;
+};
+
+struct control_empty {
+        uint64_t reserved;
+};
+struct control_text {
+        char text[1024];
+};
+
+/* What the host enforces, as bits: shown by status, decided by who did it. */
+enum enforced {
+        ENFORCED_UIDS = 1 << 0,
+        ENFORCED_USERNS = 1 << 1,
+        ENFORCED_NETNS = 1 << 2,
+        ENFORCED_LANDLOCK = 1 << 3,
+        ENFORCED_SECCOMP = 1 << 4,
+        ENFORCED_CGROUP = 1 << 5,
+        ENFORCED_CGROUP_MEMORY = 1 << 6,
+        ENFORCED_CGROUP_PIDS = 1 << 7,
+        ENFORCED_CGROUP_CPU = 1 << 8,
+        ENFORCED_NO_NEW_PRIVS = 1 << 9,
+        ENFORCED_RLIMITS = 1 << 10,
+};
+/* The names of the bits, in order: "uids", "user-namespace", ...; NULL behind the last. */
+extern const char *const enforced_names[];
+
+struct control_listener {
+        struct sockaddr_storage address;
+        uint32_t address_size; /* 0: inherited from systemd under the name in text ("fd:NAME") */
+        uint32_t reserved;
+        char text[128]; /* as it was written */
+};
+
+struct control_boot_config {
+        char name[64];
+        uint64_t uid_base;
+        uint32_t n_listeners;
+        uint32_t ready_base;   /* [base] ready = base: READY does not wait for modules */
+        uint32_t strict;       /* [sandbox] enforce = strict */
+        uint32_t n_gateways;   /* gateway processes */
+        char preload[1024];    /* [template] preload, plugins: passed on to the template as they are */
+        char plugins[1024];
+        struct control_listener listeners[CONTROL_LISTENERS_MAX];
+};
+
+struct control_hello {
+        uint64_t epoch; /* of the receiver: counts its restarts, starts at 1; higher than any before on this root */
+        uint64_t start_ns; /* when this base started, CLOCK_MONOTONIC */
+        int32_t base_pid;
+        uint32_t root;     /* 1: started as root (uids of their own), 0: rootless */
+        uint32_t enforced; /* by the base: enum enforced */
+        uint32_t self_index; /* which of several gateways */
+        uint64_t instance; /* the gateway's id as a bus peer */
+        uint32_t first_start; /* 1 for the first manager and installer of this base process: clean old packages */
+        uint32_t reserved;
+};
+
+enum handover {
+        HANDOVER_ETC = 1,    /* folders that people write to: to be listed; files in them are had by FILE_OPEN */
+        HANDOVER_CONF_D,     /* etc/socled.conf.d: drop-ins; may be missing: then it is not handed over */
+        HANDOVER_MODULE_CONF,/* etc/conf.d */
+        HANDOVER_BOARD_D,    /* etc/board.d */
+        HANDOVER_TRUSTED_D,  /* etc/trusted.d */
+        HANDOVER_DROP,       /* modules/: the drop directory */
+        HANDOVER_DROP_INOTIFY, /* an inotify descriptor that watches it */
+        HANDOVER_STATE,      /* the manager's own folder, his to write */
+        HANDOVER_PACKAGES,   /* state/packages: the installer's to write, the manager's to read */
+        HANDOVER_LOG,        /* log/, the manager's to write; missing when there is a journal */
+        HANDOVER_ADMIN,      /* listening admin socket */
+        HANDOVER_INSTALLER_LINK, /* manager <-> installer; a new one after either was restarted */
+        HANDOVER_GATEWAY_LINK,   /* manager side: a gateway's bus link, index says which; gateway side: to the manager */
+        HANDOVER_LISTENER,       /* gateway: a listening socket */
+        HANDOVER_N
+};
+struct control_handover {
+        uint32_t what; /* enum handover */
+        uint32_t index;
+        uint64_t id; /* GATEWAY_LINK: the gateway's instance id */
+};
+
+/* FILE_OPEN opens a regular file read-only (O_NOFOLLOW, O_NONBLOCK); of the drop directory only when nobody
+ * has it open for writing (else -EBUSY). FILE_CREATE opens ".NAME.part" of the drop directory for writing,
+ * FILE_COMMIT renames it to NAME, FILE_REMOVE removes NAME. Names: no '/', no leading '.', not longer than
+ * 255; in the drop directory they end in ".smod". */
+struct control_file {
+        uint32_t folder; /* HANDOVER_ETC ... HANDOVER_DROP */
+        uint32_t reserved;
+        char name[CONTROL_FILE_SIZE];
+};
+struct control_file_result {
+        int32_t error; /* 0 or -errno: -ELOOP a link, -EINVAL no regular file, -EBUSY being written, -EMLINK hard-linked, -EACCES writable by everybody */
+        uint32_t reserved;
+};
+
+/* What the base and template need to know of a worker; everything else lies in the settings. */
+enum fork_flags {
+        FORK_NETWORK_HOST = 1 << 0,
+        FORK_IO_URING = 1 << 1,
+        FORK_PROCESSES = 1 << 2,
+};
+struct control_limits {
+        uint64_t memory; /* bytes; 0 = none */
+        uint32_t cpu_percent; /* 0 = none */
+        uint32_t pids;
+        uint32_t files;
+        uint32_t flags; /* enum fork_flags */
+};
+struct control_fork {
+        char name[CONTROL_NAME_SIZE]; /* of the module: gives the uid */
+        uint8_t tag[CONTROL_TAG_SIZE]; /* the manager's own words about the instance */
+        struct control_limits limits;
+};
+enum fork_step { FORK_STEP_NONE, FORK_STEP_TABLE, FORK_STEP_UID, FORK_STEP_WORK, FORK_STEP_CGROUP, FORK_STEP_TEMPLATE, FORK_STEP_CLONE };
+struct control_fork_failed {
+        uint64_t instance;
+        int32_t error; /* -errno */
+        uint32_t step; /* enum fork_step */
+};
+struct control_fork_worker {
+        uint64_t instance;
+        uint32_t uid, gid; /* as seen by the template's user namespace */
+        struct control_limits limits;
+        uint32_t has_cgroup; /* the sixth descriptor is there */
+        uint32_t memory_by_rlimit; /* no memory controller: limit the data segment instead */
+        char name[CONTROL_NAME_SIZE];
+};
+struct control_forked {
+        uint64_t instance;
+        int32_t pid;
+        uint32_t reserved;
+        uint64_t clone_begin_ns, clone_end_ns;
+};
+struct control_instance {
+        uint64_t instance;
+        int32_t pid;
+        uint32_t uid; /* in the initial namespace */
+        uint64_t asked_ns, forked_ns; /* FORK seen by the base; cloned by the template */
+        uint32_t adopted; /* 1: not an answer but the table's content, for a new manager */
+        uint32_t has_cgroup;
+        uint8_t tag[CONTROL_TAG_SIZE];
+};
+struct control_instance_id {
+        uint64_t instance;
+};
+/* What was released, read back from the kernel. */
+struct control_exited {
+        uint64_t instance;
+        uint8_t tag[CONTROL_TAG_SIZE];
+        int32_t pid;
+        int32_t code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+        int32_t status; /* exit status or signal */
+        uint32_t killed;         /* 1: by KILL or shutdown */
+        uint64_t asked_ns, reaped_ns; /* KILL seen (0 = died by itself); everything below done */
+        uint32_t pid_gone;       /* reaped: no such process */
+        uint32_t cgroup_gone;    /* 1 removed, 0 not (error says why), 2 there was none */
+        uint32_t work_gone;      /* work folder removed */
+        uint32_t n_processes;    /* others that had to be killed in its cgroup */
+        uint32_t n_files;        /* removed with the work folder */
+        int32_t error;           /* -errno of the first step that failed, 0 */
+        uint64_t peak_memory;    /* ru_maxrss in bytes */
+        uint64_t user_us, system_us;
+        uint32_t adopted, reserved;
+};
+struct control_board_segment {
+        uint32_t index; /* 0 = the index; the last one completes the set */
+        uint32_t n;
+        uint64_t generation;
+};
+struct control_role {
+        char name[16];
+        int32_t pid;
+        uint32_t uid;
+        uint32_t n_restarts;
+        uint32_t enforced; /* template: what it has in force */
+        uint64_t started_ns;
+        uint64_t generation; /* template */
+};
+struct control_template_setup {
+        uint64_t generation;
+        uint32_t root; /* in a user namespace with mapped uids */
+        uint32_t strict;
+        char preload[1024];
+        char plugins[1024];
+};
+struct control_template_ready {
+        uint64_t generation;
+        uint32_t enforced;
+        uint32_t reserved;
+};
+
+struct control_unpack {
+        char sha256[65]; /* lower-case hex: the name of the folder */
+        char file[CONTROL_FILE_SIZE]; /* for messages */
+        uint8_t pad[7];
+        uint64_t max_size, max_files;
+};
+struct control_unpacked {
+        int32_t error; /* 0, -errno, or enum package_error (conf/package.h) */
+        uint32_t reused; /* the folder was there already */
+        uint64_t begin_ns, end_ns;
+        uint64_t n_files, size;
+        char message[512];
+};
+
+struct control_directory {
+        uint64_t epoch;
+        uint32_t ring_size;
+        uint32_t max_message;
+};
+struct control_edge_request {
+        uint64_t target; /* instance */
+};
+struct control_edge_offer {
+        uint64_t edge;
+        uint64_t peer; /* instance that asks */
+        uint32_t is_gateway;
+        uint32_t reserved;
+};
+struct control_edge_accept {
+        uint64_t edge;
+};
+struct control_edge_reject {
+        uint64_t edge;
+        int32_t error; /* error_code */
+        uint32_t reserved;
+};
+struct control_edge_ready {
+        uint64_t edge;
+        uint64_t target;
+};
+struct control_edge_refused {
+        uint64_t target;
+        int32_t error;
+        uint32_t reserved;
+};
+struct control_edge_release {
+        uint64_t edge;
+};
+struct control_level {
+        uint32_t level; /* enum page_level */
+        uint32_t reserved;
+};
+struct control_stop {
+        uint64_t timeout_ms;
+};
+
+/* A received record. Descriptors belong to the receiver; control_record_deinit() closes what was not taken. */
+struct control_record {
+        struct control_header header;
+        union {
+#define X(name, member, from, to, min, max) struct control_##member name;
+#include "ipc/control.def"
+#undef X
+                uint8_t bytes[1];
+        };
+        int fds[CONTROL_FDS_MAX];
+        uint32_t n_fds;
+};
+void control_record_deinit(struct control_record *record);
+
+enum {
+        _CONTROL_E_SUCCESS,
+        CONTROL_E_AGAIN,  /* nothing there, or no room to send */
+        CONTROL_E_CLOSED, /* the other end is gone */
+        CONTROL_E_BAD,    /* a record that this sender may not send to us: close the link */
+};
+
+/* Sends one record without blocking; descriptors stay the caller's. 0, CONTROL_E_AGAIN, CONTROL_E_CLOSED or -errno.
+ * CONTROL_SEND(fd, EDGE_READY, request, fds, n, .edge = 1) is the short form. */
+int control_send(int link, enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds);
+#define CONTROL_SEND(link, NAME, request, fds, n_fds, ...) \
+        control_send((link), CONTROL_KIND_##NAME, (request), &(__typeof__(((struct control_record *)0)->NAME)){ __VA_ARGS__ }, \
+                     (uint32_t)sizeof(((struct control_record *)0)->NAME), (fds), (n_fds))
+
+/* Receives one record that `from` may send to `to`: size, kind, direction and number of descriptors are checked.
+ * 0, CONTROL_E_AGAIN, CONTROL_E_CLOSED, CONTROL_E_BAD or -errno. All descriptors of a bad record are closed.
+ * Text fields are forced to end in NUL by the receiver where it uses them: control_text_ok(). */
+int control_receive(int link, enum control_party from, enum control_party to, struct control_record *ret_record);
+/* Blocking form for start-up: waits at most timeout_ms. Also -ETIMEDOUT. */
+int control_receive_wait(int link, enum control_party from, enum control_party to, int timeout_ms, struct control_record *ret_record);
+
+/* Pure check of a received datagram, for control_receive() and the fuzzer. 0 or CONTROL_E_BAD. */
+int control_check(const void *data, size_t size, uint32_t n_fds, enum control_party from, enum control_party to);
+const char *control_kind_name(uint32_t kind);
+/* Is there a NUL within size bytes? */
+bool control_text_ok(const char *text, size_t size);

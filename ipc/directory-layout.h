@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The bus directory: modules, routes and instances, written by the manager in
+ * a memfd of two slots, read-only for everybody else.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIRECTORY_MAGIC 0x3172696456456353ull
+#define DIRECTORY_VERSION 1
+#define DIRECTORY_MODULES_MAX 4096
+#define DIRECTORY_ROUTES_MAX 8192
+#define DIRECTORY_INSTANCES_MAX 8192
+
+enum directory_instance_state {
+        DIRECTORY_STARTING = 0,
+        DIRECTORY_ACTIVE = 1,
+        DIRECTORY_DRAINING = 2,
+};
+
+struct directory_module {
+        char name[64];
+        uint32_t first_instance, n_instances; /* run in instances[] */
+        uint32_t request_timeout_ms;
+        uint32_t in_flight_max; /* per instance */
+        uint64_t body_max;
+        uint32_t up;     /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
+        uint32_t reserved;
+};
+
+enum directory_route_flags { DIRECTORY_ROUTE_STRIP = 1 };
+
+struct directory_route {
+        char host[128];   /* lower case, "" = any */
+        char prefix[128]; /* "/app", never ends in '/' except "/" itself */
+        uint32_t module;  /* index in modules[] */
+        uint32_t flags;
+};
+
+struct directory_instance {
+        uint64_t id;
+        char version[64];
+        uint32_t module;
+        uint32_t state;
+        uint32_t weight;
+        uint32_t reserved;
+};
+
+struct directory_slot {
+        _Atomic uint64_t generation; /* of this content; 0 while it is being written */
+        uint32_t n_modules, n_routes, n_instances, reserved;
+        uint64_t pad[5];
+        struct directory_module modules[DIRECTORY_MODULES_MAX];
+        struct directory_route routes[DIRECTORY_ROUTES_MAX];
+        struct directory_instance instances[DIRECTORY_INSTANCES_MAX];
+};
+
+struct directory_memory {
+        uint64_t magic;
+        uint32_t version, reserved;
+        uint64_t epoch; /* of the manager that writes */
+        uint8_t pad0[40];
+        _Atomic uint64_t generation; /* newest complete one, starts at 1; slot = generation & 1 */
+        uint8_t pad1[4096 - 72];
+        struct directory_slot slots[2];
+};
+
+static_assert(offsetof(struct directory_memory, generation) == 64, "directory layout");
+static_assert(offsetof(struct directory_memory, slots) == 4096, "directory layout");

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Publishing and reading the bus directory. Only the touched part of the
+ * (sparse) memory is ever resident.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/directory-layout.h"
+
+/* A private, checked copy of one generation: what readers work with and what the writer publishes. */
+struct directory_table {
+        uint64_t epoch, generation;
+        uint32_t n_modules, n_routes, n_instances;
+        struct directory_module *modules;
+        struct directory_route *routes; /* the writer sorts them: by host (exact before any), then longest prefix first */
+        struct directory_instance *instances;
+};
+
+void directory_table_deinit(struct directory_table *table);
+
+struct directory_writer;
+int directory_writer_new(struct directory_writer **ret_writer, uint64_t epoch);
+struct directory_writer *directory_writer_free(struct directory_writer *writer);
+int directory_writer_fd(const struct directory_writer *writer); /* sealed; to be sent to peers */
+/* Publishes the arrays of `table` (its epoch and generation are ignored). The new generation, or 0 when
+ * an array is larger than its slot. */
+uint64_t directory_publish(struct directory_writer *writer, const struct directory_table *table);
+
+struct directory_reader;
+/* Takes the fd (always consumed). 0, -errno, -EPROTO when it is not a directory. */
+int directory_reader_new(struct directory_reader **ret_reader, int fd);
+struct directory_reader *directory_reader_free(struct directory_reader *reader);
+/* One load: is there a newer generation than the table's? */
+bool directory_changed(const struct directory_reader *reader, const struct directory_table *table);
+/* Copies the newest generation when it differs. 0 copied, -EAGAIN no stable copy was to be had now (the table
+ * keeps its last content), -EPROTO when the content makes no sense (likewise), -ENOMEM. */
+int directory_read(struct directory_reader *reader, struct directory_table *table);
+/* The newest generation word itself. */
+uint64_t directory_generation(const struct directory_reader *reader);
+
+/* Pure: the route for a request, longest prefix by segment ("/app" never takes "/apple"), an exact host
+ * before any; NULL when none. `path` is the decoded, normalised path; `host` lower case without port. */
+const struct directory_route *directory_match(const struct directory_table *table, const char *host, const char *path);

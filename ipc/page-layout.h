@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The page: a worker's (or gateway's) vital signs and its log ring, written by
+ * it alone, read by the manager.
+ *
+ *   offset 0     vital signs
+ *   offset 4096  log ring, PAGE_LOG_SIZE bytes
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_MAGIC 0x3167615056456353ull
+#define PAGE_VERSION 1
+#define PAGE_LOG_OFFSET 4096
+#define PAGE_LOG_SIZE 16384
+#define PAGE_SIZE_TOTAL (PAGE_LOG_OFFSET + PAGE_LOG_SIZE)
+
+/* The level says how far an instance has come; it only rises. */
+enum page_level {
+        PAGE_NEW = 0,
+        PAGE_BORN = 1,     /* sandboxed, page sealed */
+        PAGE_LOADED = 2,   /* the module's code is mapped */
+        PAGE_READY = 3,    /* `start` has returned 0, or socle_ready() was called */
+        PAGE_DRAINING = 4, /* accepts nothing new */
+        PAGE_STOPPED = 5,  /* `stop` has returned */
+        PAGE_FAILED = 6,   /* see error */
+        PAGE_N_LEVELS
+};
+
+struct page_memory {
+        uint64_t magic;
+        uint32_t version, reserved;
+        _Atomic uint64_t instance;
+        _Atomic uint32_t level; /* enum page_level */
+        _Atomic uint32_t error_code;
+        _Atomic uint64_t level_ns[8]; /* when each level was reached, CLOCK_MONOTONIC */
+
+        _Atomic uint64_t generation; /* directory generation in use, UINT64_MAX = asleep */
+        _Atomic uint64_t turns;      /* loop turns */
+        _Atomic uint64_t running_ns; /* since when the module's code has run without coming back; 0 = it does not */
+        _Atomic uint64_t in_flight;
+        _Atomic uint64_t requests; /* begun */
+        _Atomic uint64_t errors;   /* replied with status >= 500 or an error */
+        _Atomic uint64_t bytes_in, bytes_out;
+        _Atomic uint64_t log_tail; /* bytes ever written to the log ring */
+        _Atomic uint64_t log_lost; /* lines that did not fit */
+        uint64_t spare[40];
+
+        char error_text[512]; /* why it failed; NUL-terminated, stable once level is PAGE_FAILED */
+};
+
+static_assert(sizeof(struct page_memory) <= PAGE_LOG_OFFSET, "page layout");
+
+/* A record in the log ring: 8-byte aligned, wraps by bytes. */
+struct page_log_record {
+        uint32_t size; /* of the text behind it, without padding */
+        uint32_t level;
+        uint64_t time_ns; /* CLOCK_REALTIME */
+};

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The Socle SDK: everything that a module may use.
+ *
+ * A module is a shared object with one SOCLE_MODULE(...). Socle loads it into
+ * a process of its own and calls `start`, which registers handlers. Every
+ * request runs on its own coroutine: code reads top to bottom, and a call that
+ * waits suspends that request only. All functions below are to be called from
+ * the worker's main thread (start, stop, handlers) unless said otherwise.
+ *
+ * Functions return 0, a negative -errno, or a positive SOCLE_E_*.
+ */
+#ifndef SOCLE_MODULE_H
+#define SOCLE_MODULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SOCLE_SDK_MAJOR 1
+#define SOCLE_SDK_MINOR 0
+
+#if defined(__GNUC__)
+#define SOCLE_PUBLIC __attribute__((visibility("default")))
+#define SOCLE_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define SOCLE_PUBLIC
+#define SOCLE_PRINTF(fmt, args)
+#endif
+
+struct socle_module;  /* this module, for as long as the worker lives */
+struct socle_request; /* one HTTP request; valid until its handler returns */
+struct socle_reply;   /* its reply; likewise */
+struct socle_context; /* one call of a service method; likewise */
+struct socle_buffer;  /* msgpack that is being packed; owned by who made it */
+struct socle_result;  /* the result of a call; owned by the caller */
+
+/* A view of one msgpack item; does not own the bytes. Zeroed, it is nil. Since 1.0 */
+struct socle_value {
+        const void *socle_private[2];
+};
+
+/* The error table: the same codes travel on the bus. A handler that returns one without having replied sends the
+ * HTTP status in brackets. Since 1.0 */
+enum socle_error {
+        SOCLE_E_INTERNAL = 1,     /* [500] the handler failed without a reason of its own */
+        SOCLE_E_BAD_REQUEST = 2,  /* [400] the request does not have the expected form */
+        SOCLE_E_NOT_FOUND = 3,    /* [404] there is no such thing */
+        SOCLE_E_NO_SERVICE = 4,   /* [404] no module provides this service */
+        SOCLE_E_NO_METHOD = 5,    /* [404] the service has no such method */
+        SOCLE_E_DENIED = 6,       /* [403] the caller's manifest does not allow it */
+        SOCLE_E_TIMEOUT = 7,      /* [504] no answer before the deadline */
+        SOCLE_E_CANCELLED = 8,    /* [499] the caller went away */
+        SOCLE_E_OVERLOADED = 9,   /* [503] too many requests are in flight */
+        SOCLE_E_PEER_DIED = 10,   /* [502] the worker died while it handled the request */
+        SOCLE_E_NOT_STARTED = 11, /* [503] the instance is draining and has not begun the request */
+        SOCLE_E_MOVED = 12,       /* [503] the instance takes no new connections */
+        SOCLE_E_UNAVAILABLE = 13, /* [503] no instance is ready */
+        SOCLE_E_TOO_LARGE = 14,   /* [413] the message is larger than allowed */
+        SOCLE_E_BAD_REPLY = 15,   /* [502] the reply does not have the expected form */
+        SOCLE_E_BUSY = 16,        /* [503] the bus has no room for it now */
+        SOCLE_E_NO_MEMORY = 17,   /* [503] out of memory */
+        SOCLE_E_NOT_ALLOWED = 18, /* [405] the path is known, the HTTP method is not */
+};
+
+/* What `start` may return besides 0 and errors: the module is not ready yet and will call socle_ready(). */
+#define SOCLE_STARTING 0x5354
+
+enum socle_log_level { SOCLE_LOG_ERROR = 3, SOCLE_LOG_WARNING = 4, SOCLE_LOG_NOTICE = 5, SOCLE_LOG_INFO = 6, SOCLE_LOG_DEBUG = 7 };
+
+enum socle_event_kind { SOCLE_EVENT_CONFIG = 1, SOCLE_EVENT_BOARD = 2, SOCLE_EVENT_DRAIN = 3 };
+struct socle_event {
+        enum socle_event_kind kind;
+};
+
+/* The hooks of a module. Only `start` is required.
+ *   start   registers handlers and opens resources; 0 = ready. Anything else but SOCLE_STARTING: the version is BROKEN.
+ *   stop    clean-up; runs once, with the manifest's stop-timeout, before the process is killed.
+ *   health  0 = healthy.
+ *   event   lifecycle events. */
+struct socle_hooks {
+        uint32_t abi; /* filled in by SOCLE_MODULE: SDK major << 16 | minor */
+        uint32_t size;
+        int (*start)(struct socle_module *self);
+        void (*stop)(struct socle_module *self);
+        int (*health)(struct socle_module *self);
+        void (*event)(struct socle_module *self, const struct socle_event *event);
+};
+
+/* Defines the module: SOCLE_MODULE(.start = start, .stop = stop); once per module. It also leaves an ELF note
+ * (owner "Socle", type 1, two 32-bit words: SDK major and minor) that is read at admission. Since 1.0 */
+#define SOCLE_MODULE(...)                                                                                                                     \
+        SOCLE_PUBLIC extern const struct socle_hooks socle_module_hooks;                                                                      \
+        const struct socle_hooks socle_module_hooks = { .abi = SOCLE_SDK_MAJOR << 16 | SOCLE_SDK_MINOR, .size = sizeof(struct socle_hooks), __VA_ARGS__ }; \
+        __attribute__((section(".note.socle"), used, aligned(4))) static const struct {                                                       \
+                uint32_t name_size, data_size, type;                                                                                          \
+                char name[8];                                                                                                                 \
+                uint32_t data[2];                                                                                                             \
+        } socle_module_note = { 6, 8, 1, "Socle\0", { SOCLE_SDK_MAJOR, SOCLE_SDK_MINOR } }
+
+/* HTTP ------------------------------------------------------------------------------------------------------------- */
+
+/* Answers one HTTP request. Returns 0 after a socle_reply_*(), or an error that becomes the reply. */
+typedef int (*socle_handler)(struct socle_request *req, struct socle_reply *reply);
+
+/* Registers a handler for a method ("GET"; "*" = any) and a path below the module's prefix as clients see it ("/hello").
+ * A path that ends in "/" followed by "*" takes everything below it; the longest match wins. GET handlers also answer HEAD.
+ * Only in `start`. -EEXIST when it is there twice, -EINVAL for a path that does not begin with '/'. Since 1.0 */
+SOCLE_PUBLIC int socle_http_handle(struct socle_module *self, const char *method, const char *path, socle_handler fn);
+
+/* Views that live as long as the request; never NULL but for `fallback`. The path is percent-decoded and normalised;
+ * a query parameter is percent-decoded ('+' is a space), the first one of that name counts; header names ignore case. Since 1.0 */
+SOCLE_PUBLIC const char *socle_request_method(struct socle_request *req);
+SOCLE_PUBLIC const char *socle_request_path(struct socle_request *req);
+SOCLE_PUBLIC const char *socle_request_query(struct socle_request *req, const char *name, const char *fallback);
+SOCLE_PUBLIC const char *socle_request_header(struct socle_request *req, const char *name, const char *fallback);
+/* The body; *ret_size bytes, followed by a NUL that is not counted. Since 1.0 */
+SOCLE_PUBLIC const void *socle_request_body(struct socle_request *req, size_t *ret_size);
+
+/* The reply: the last of text, data and problem counts. All copy what they are given. -EINVAL for a status outside
+ * 200...599, -ENOMEM. Since 1.0 */
+SOCLE_PUBLIC int socle_reply_text(struct socle_reply *reply, int status, const char *format, ...) SOCLE_PRINTF(3, 4);
+SOCLE_PUBLIC int socle_reply_data(struct socle_reply *reply, int status, const char *type, const void *data, size_t size);
+/* An RFC 9457 problem document. */
+SOCLE_PUBLIC int socle_reply_problem(struct socle_reply *reply, int status, const char *code, const char *detail);
+/* Adds a header. -EINVAL when name or value cannot stand in a header (RFC 9110 5.1, 5.5) or belongs to the gateway
+ * (connection, transfer-encoding, content-length). */
+SOCLE_PUBLIC int socle_reply_header(struct socle_reply *reply, const char *name, const char *value);
+
+/* Services --------------------------------------------------------------------------------------------------------- */
+
+/* Answers one call: unpacks args, packs the result. Returns 0 or an error that reaches the caller. */
+typedef int (*socle_method)(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result);
+
+/* Registers a method of a service that the manifest's [services] lists ("kv.get"). Only in `start`. Since 1.0 */
+SOCLE_PUBLIC int socle_method_handle(struct socle_module *self, const char *method, socle_method fn);
+
+/* Zeroed = defaults. Since 1.0 */
+struct socle_call_options {
+        uint32_t timeout_ms; /* 0 = 5 s; never extends the deadline of the request that calls */
+        bool idempotent;     /* may be retried once on another instance after a death */
+        const char *version; /* NULL = routed; else only this version */
+};
+
+/* Calls a method and waits for its result; suspends this coroutine only. On 0 *ret is the caller's to free. Since 1.0 */
+SOCLE_PUBLIC int socle_call(const char *method, const struct socle_buffer *args, const struct socle_call_options *options, struct socle_result **ret);
+SOCLE_PUBLIC const struct socle_value *socle_result_value(const struct socle_result *r);
+SOCLE_PUBLIC struct socle_result *socle_result_free(struct socle_result *r); /* returns NULL */
+/* Sends without waiting for an answer. Since 1.0 */
+SOCLE_PUBLIC int socle_cast(const char *method, const struct socle_buffer *args, const struct socle_call_options *options);
+SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
+SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata), void *userdata);
+
+/* Values ----------------------------------------------------------------------------------------------------------- */
+
+SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void); /* NULL: out of memory */
+SOCLE_PUBLIC struct socle_buffer *socle_buffer_free(struct socle_buffer *b); /* returns NULL */
+/* Appends items by format, as jansson's json_pack: "{s:s, s:I, s:[i,f,b,n]}". s string, i int, I long long, f double,
+ * b bool (int), n nil, y# bytes and size_t; spaces, commas and colons are for the eye. -EINVAL for a bad format. Since 1.0 */
+SOCLE_PUBLIC int socle_pack(struct socle_buffer *b, const char *format, ...);
+/* Takes values apart by the same format; every argument is a pointer to where it goes. Strings and bytes are views
+ * (const char ** / const void ** and size_t *); "s" needs no size because a terminated copy is kept with the value's owner;
+ * keys of maps are given as arguments ("{s:I}" takes the key, then a long long *). -ENOENT a key is missing, -EINVAL another
+ * type. Nothing is written on an error. Since 1.0 */
+SOCLE_PUBLIC int socle_unpack(const struct socle_value *v, const char *format, ...);
+
+/* Surroundings ----------------------------------------------------------------------------------------------------- */
+
+/* A key of the manifest's [config] as the operator overrides it; valid as long as the worker. Since 1.0 */
+SOCLE_PUBLIC const char *socle_config(const char *name, const char *fallback);
+/* One line for `soclectl logs`. Never blocks; any thread. Since 1.0 */
+SOCLE_PUBLIC void socle_log(enum socle_log_level level, const char *format, ...) SOCLE_PRINTF(2, 3);
+/* A key of the board: no copy, no system call; the view is valid until the request ends. -ENOENT, -EACCES when the manifest's
+ * [board] keys does not list it. Since 1.0 */
+SOCLE_PUBLIC int socle_board_get(const char *key, struct socle_value *ret);
+/* A string value as a terminated copy that lives as long as the request (in `start`: as the worker); NULL when v is no
+ * string or memory is out. Since 1.0 */
+SOCLE_PUBLIC const char *socle_value_text(const struct socle_value *v);
+/* Milliseconds until the current request's deadline; INT64_MAX without one. Since 1.0 */
+SOCLE_PUBLIC int64_t socle_deadline_left_ms(void);
+/* Suspends this coroutine, not the worker. Since 1.0 */
+SOCLE_PUBLIC int socle_sleep(uint32_t ms);
+/* Runs fn in a thread and suspends this coroutine until it is done: for blocking library calls. Since 1.0 */
+SOCLE_PUBLIC int socle_offload(void (*fn)(void *), void *arg);
+/* After SOCLE_STARTING: ready now. Since 1.0 */
+SOCLE_PUBLIC void socle_ready(struct socle_module *self);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

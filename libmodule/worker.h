@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of a worker, as the template starts it: everything from the go to
+ * the kill. The only header of libmodule that supervisor/ may include; its
+ * symbols are in the private node of the version script.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "ipc/board.h"
+#include "ipc/page-layout.h"
+
+/* Settings: a sealed memfd that the manager writes (worker_settings_encode) and the worker reads. One msgpack map:
+ *   name, version, entry   strings
+ *   prefix                 string, "" = no HTTP
+ *   config, env            maps of strings
+ *   board                  array of segment names
+ *   in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms   integers
+ *   ring_size, max_message integers
+ */
+struct worker_pair {
+        const char *name, *value;
+};
+struct worker_settings {
+        const char *name, *version, *entry, *prefix;
+        const struct worker_pair *config, *env;
+        uint32_t n_config, n_env;
+        const char *const *board;
+        uint32_t n_board;
+        uint64_t in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms, ring_size, max_message;
+};
+/* The manager's side: a sealed memfd or -errno. */
+int worker_settings_encode(const struct worker_settings *settings);
+/* The worker's side: everything in *ret points into one allocation that lives for ever. 0, -errno, -EBADMSG. */
+int worker_settings_decode(int fd, struct worker_settings **ret_settings);
+
+/* Before the sandbox is narrowed: called once in the template, so that workers inherit warm code and pages. */
+int worker_prepare(void);
+
+struct worker_start {
+        uint64_t instance;
+        int link;       /* control link to the manager */
+        int package;    /* folder of the package */
+        int work;       /* work folder; also the current directory, HOME and TMPDIR */
+        struct worker_settings *settings;
+        struct page_memory *page; /* mapped and sealed */
+        struct board *board;      /* already narrowed; may be NULL */
+};
+
+/* Loads the module, runs `start`, serves until told to stop. Never returns. Failures are published on the page
+ * (page_fail) before _exit(EXIT_FAILURE). */
+_Noreturn void worker_run(const struct worker_start *start);
