@@ -26,9 +26,20 @@ enum page_level {
         PAGE_LOADED = 2,   /* the module's code is mapped */
         PAGE_READY = 3,    /* `start` has returned 0, or socle_ready() was called */
         PAGE_DRAINING = 4, /* accepts nothing new */
-        PAGE_STOPPED = 5,  /* `stop` has returned */
-        PAGE_FAILED = 6,   /* see error */
+        PAGE_DRAINED = 5,  /* and nothing is in flight any more */
+        PAGE_STOPPED = 6,  /* `stop` has returned */
+        PAGE_FAILED = 7,   /* see error */
         PAGE_N_LEVELS
+};
+
+/* error_code of a page whose level is PAGE_FAILED. */
+enum page_failure {
+        PAGE_FAILURE_NONE = 0,
+        PAGE_FAILURE_SANDBOX = 1, /* a layer of the sandbox was refused */
+        PAGE_FAILURE_SETTINGS = 2,
+        PAGE_FAILURE_LOAD = 3,  /* dlopen: missing symbol or library */
+        PAGE_FAILURE_ABI = 4,   /* no SOCLE_MODULE, or of another major */
+        PAGE_FAILURE_START = 5, /* `start` returned an error */
 };
 
 struct page_memory {
