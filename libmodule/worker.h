@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ipc/board.h"
@@ -18,6 +19,8 @@
  *   board                  array of segment names
  *   in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms   integers
  *   ring_size, max_message integers
+ *   read, write            arrays of absolute paths that the sandbox opens besides its own ([sandbox] read, write)
+ *   network_host           boolean: `network = host`, which also opens the resolver's files
  */
 struct worker_pair {
         const char *name, *value;
@@ -29,6 +32,11 @@ struct worker_settings {
         const char *const *board;
         uint32_t n_board;
         uint64_t in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms, ring_size, max_message;
+        const char *const *read;
+        uint32_t n_read;
+        const char *const *write;
+        uint32_t n_write;
+        bool network_host;
 };
 /* The manager's side: a sealed memfd or -errno. */
 int worker_settings_encode(const struct worker_settings *settings);
