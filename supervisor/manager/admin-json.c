@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The admin API's documents. See docs/admin-api.md for their form.
+ */
+#include "supervisor/manager/admin-json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "supervisor/manager/instance.h"
+#include "supervisor/manager/lifecycle.h"
+
+/* Private_Dirty + swap of a process, from the kernel's own sum. 0 when it cannot be read. */
+static uint64_t private_bytes(int32_t pid) {
+        char path[64], line[256];
+        uint64_t sum = 0, kb;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+        f = fopen(path, "re");
+        if (!f)
+                return 0;
+        while (fgets(line, sizeof(line), f)) {
+                unsigned long long n = 0;
+
+                if (sscanf(line, "Private_Dirty: %llu kB", &n) == 1 || sscanf(line, "Swap: %llu kB", &n) == 1) {
+                        kb = n;
+                        sum += kb * 1024;
+                }
+        }
+        fclose(f);
+        return sum;
+}
+
+static json_t *json_instance(const struct instance *i) {
+        uint64_t now = clock_now_ns();
+        struct page_vitals v;
+
+        instance_vitals(i, &v);
+        return json_pack("{s:I, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)i->id, "pid", i->pid, "uid",
+                         (json_int_t)i->uid, "state", instance_state_name(i->state), "uptime_ms",
+                         (json_int_t)(i->forked_ns && now > i->forked_ns ? (now - i->forked_ns) / NS_PER_MS : 0), "private_bytes",
+                         (json_int_t)(i->pid ? private_bytes(i->pid) : 0), "requests", (json_int_t)v.requests, "errors",
+                         (json_int_t)v.errors, "in_flight", (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts);
+}
+
+static json_t *json_version(const struct candidate *c) {
+        json_t *instances = json_array();
+        const struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry)
+        json_array_append_new(instances, json_instance(i));
+        return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:s?, s:I, s:o}", "version", c->manifest.version, "state",
+                         candidate_state_name(c->state), "code", c->code, "reason", c->reason, "file", c->file ? c->file->name : NULL,
+                         "sha256", c->sha256, "signed_by", c->signed_by[0] ? c->signed_by : NULL, "restarts", (json_int_t)c->restarts,
+                         "instances", instances);
+}
+
+json_t *json_module(struct module *mod) {
+        const struct candidate *serving = mod->active ? mod->active : module_wanted(mod), *c;
+        json_t *versions = json_array();
+        const char *reason = "";
+        enum candidate_state state = module_state(mod, &reason);
+
+        TAILQ_FOREACH(c, &mod->candidates, entry)
+        json_array_append_new(versions, json_version(c));
+        return json_pack("{s:s, s:s, s:s, s:s?, s:o}", "name", mod->name, "state", candidate_state_name(state), "reason", reason, "prefix",
+                         serving ? serving->manifest.prefix : NULL, "versions", versions);
+}
+
+static void format_time(uint64_t ms, char *text, size_t size) {
+        time_t seconds = (time_t)(ms / 1000);
+        char stamp[32];
+        struct tm tm;
+
+        gmtime_r(&seconds, &tm);
+        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+        snprintf(text, size, "%s.%03uZ", stamp, (unsigned)(ms % 1000));
+}
+
+/* A file whose name says which module it is stands under that module, too. */
+static json_t *json_refused(const struct drop_file *f) {
+        char stamp[48];
+
+        format_time(f->refused_at * 1000, stamp, sizeof(stamp));
+        return json_pack("{s:s, s:s, s:s, s:s}", "file", f->name, "code", f->code, "reason", f->reason, "time", stamp);
+}
+
+json_t *json_modules(struct manager *m) {
+        json_t *modules = json_array();
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                if (!TAILQ_EMPTY(&mod->candidates))
+                        json_array_append_new(modules, json_module(mod));
+        }
+        return modules;
+}
+
+static json_t *json_enforced(struct manager *m) {
+        json_t *list = json_array();
+        uint32_t bits = m->hello.enforced;
+
+        for (uint32_t i = 0; i < m->n_roles; i++) {
+                if (!strcmp(m->roles[i].name, "template"))
+                        bits |= m->roles[i].enforced;
+        }
+        for (unsigned i = 0; enforced_names[i]; i++) {
+                if (bits & 1u << i)
+                        json_array_append_new(list, json_string(enforced_names[i]));
+        }
+        return list;
+}
+
+static json_t *json_missing(json_t *enforced) {
+        static const struct {
+                const char *layer, *fallback;
+        } fallbacks[] = {
+                { "uids", "workers share the base's uid" },
+                { "user-namespace", "none" },
+                { "network-namespace", "workers see the host's network" },
+                { "landlock", "file permissions only" },
+                { "seccomp", "none" },
+                { "cgroup", "kill by pid; no accounting" },
+                { "cgroup-memory", "data segment limit" },
+                { "cgroup-pids", "none" },
+                { "cgroup-cpu", "none" },
+        };
+        json_t *list = json_array();
+        const char *fallback;
+        json_t *name;
+        size_t n;
+
+        for (unsigned i = 0; enforced_names[i]; i++) {
+                bool found = false;
+
+                json_array_foreach(enforced, n, name) found |= !strcmp(json_string_value(name), enforced_names[i]);
+                fallback = "none";
+                for (size_t k = 0; k < N_ELEMENTS(fallbacks); k++) {
+                        if (!strcmp(fallbacks[k].layer, enforced_names[i]))
+                                fallback = fallbacks[k].fallback;
+                }
+                if (!found)
+                        json_array_append_new(list, json_pack("{s:s, s:s}", "layer", enforced_names[i], "fallback", fallback));
+        }
+        return list;
+}
+
+static json_t *json_roles(struct manager *m) {
+        json_t *list = json_array();
+        uint64_t now = clock_now_ns();
+        bool self = false;
+
+        for (uint32_t i = 0; i < m->n_roles; i++) {
+                const struct control_role *r = &m->roles[i];
+
+                self |= !strcmp(r->name, "manager");
+                json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I, s:I}", "name", r->name, "pid", r->pid, "uid",
+                                                      (json_int_t)r->uid, "restarts", (json_int_t)r->n_restarts, "uptime_ms",
+                                                      (json_int_t)(now > r->started_ns ? (now - r->started_ns) / NS_PER_MS : 0)));
+        }
+        if (!self)
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:i, s:I}", "name", "manager", "pid", (int)getpid(), "uid", (json_int_t)getuid()));
+        return list;
+}
+
+static json_t *json_base(struct manager *m) {
+        json_t *enforced = json_enforced(m), *missing = json_missing(enforced), *listen = json_array();
+        uint64_t now = clock_now_ns(), generation = 1;
+
+        for (size_t i = 0; i < m->config.listen.n; i++)
+                json_array_append_new(listen, json_string(m->config.listen.items[i]));
+        for (uint32_t i = 0; i < m->n_roles; i++) {
+                if (!strcmp(m->roles[i].name, "template"))
+                        generation = m->roles[i].generation;
+        }
+        return json_pack("{s:i, s:s, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version", SOCLE_VERSION,
+                         "name", m->config.name, "uptime_ms", (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode",
+                         m->hello.root ? "root" : "rootless", "generation", (json_int_t)generation, "ready", m->ready_sent, "enforced",
+                         enforced, "missing", missing, "listen", listen, "roles", json_roles(m));
+}
+
+json_t *json_status(struct manager *m) {
+        json_t *rejected = json_array();
+        struct drop_file *f;
+
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (f->code[0])
+                        json_array_append_new(rejected, json_refused(f));
+        }
+        return json_pack("{s:o, s:o, s:o}", "base", json_base(m), "modules", json_modules(m), "rejected", rejected);
+}
+
+json_t *json_history(struct module *mod) {
+        json_t *list = json_array();
+
+        for (uint32_t i = 0; i < mod->n_history; i++) {
+                const struct history_entry *h = &mod->history[i];
+                char stamp[48];
+
+                format_time(h->time_ms, stamp, sizeof(stamp));
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:s, s:s, s:s, s:s}", "time", stamp, "version", h->version, "from",
+                                                candidate_state_name(h->from), "to", candidate_state_name(h->to), "reason", h->reason));
+        }
+        return json_pack("{s:o}", "history", list);
+}
+
+static json_t *json_released(const struct released *r) {
+        const struct control_exited *e = &r->exited;
+        const char *cgroup = e->cgroup_gone == 1 ? "removed" : e->cgroup_gone == 2 ? "none" : strerror(-e->error);
+        char how[64];
+
+        if (e->code == CLD_EXITED)
+                snprintf(how, sizeof(how), "exited with status %d", e->status);
+        else
+                snprintf(how, sizeof(how), "killed by SIG%s", sigabbrev_np(e->status) ? sigabbrev_np(e->status) : "?");
+        return json_pack("{s:I, s:s, s:i, s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "instance", (json_int_t)e->instance,
+                         "version", r->version, "pid", e->pid, "pid_gone", e->pid_gone, "cgroup", cgroup, "work_folder_removed",
+                         e->work_gone, "processes_killed", (json_int_t)e->n_processes, "files_removed", (json_int_t)e->n_files,
+                         "edges_closed", (json_int_t)r->n_edges, "peak_memory_bytes", (json_int_t)e->peak_memory, "cpu_us",
+                         (json_int_t)(e->user_us + e->system_us), "exit", how, "took_us",
+                         (json_int_t)(e->asked_ns && e->reaped_ns > e->asked_ns ? (e->reaped_ns - e->asked_ns) / NS_PER_US : 0));
+}
+
+static json_t *json_journey(const struct operation *op) {
+        json_t *list = json_array();
+        uint64_t begin = op->stamps[STEP_noticed];
+        unsigned i;
+
+        for (i = 0; i < N_STEPS && op->stamps[i]; i++)
+                json_array_append_new(list, json_pack("{s:s, s:I, s:b}", "step", operation_step_names[i], "ns",
+                                                      (json_int_t)(op->stamps[i] > begin ? op->stamps[i] - begin : 0), "ok", 1));
+        if (op->state == OPERATION_FAILED)
+                json_array_append_new(
+                        list, json_pack("{s:s, s:I, s:b}", "step", operation_step_names[op->failed_step], "ns", (json_int_t)0, "ok", 0));
+        return list;
+}
+
+json_t *json_operation(const struct operation *op) {
+        static const char *const states[] = { "running", "done", "failed" };
+        json_t *released = NULL;
+
+        if (op->kind == OPERATION_UNDEPLOY) {
+                released = json_array();
+                for (uint32_t i = 0; i < op->n_released; i++)
+                        json_array_append_new(released, json_released(&op->released[i]));
+        }
+        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
+                         op->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", "module", op->module, "version", op->version, "file",
+                         op->file, "state", states[op->state], "code", op->code, "detail", op->detail, "hint", op->hint, "journey",
+                         op->kind == OPERATION_DEPLOY ? json_journey(op) : json_array(), "released", released);
+}
+
+json_t *json_operations(struct manager *m) {
+        json_t *list = json_array();
+        const struct operation *op;
+
+        TAILQ_FOREACH(op, &m->operations.queue, entry)
+        json_array_append_new(list, json_operation(op));
+        return json_pack("{s:o}", "operations", list);
+}
+
+json_t *json_problem(int status, const char *code, const char *detail, const char *hint) {
+        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", "about:blank", "title", code, "status", status, "code", code, "detail",
+                         detail, "hint", hint ? hint : "");
+}

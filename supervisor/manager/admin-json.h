@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the admin API says, as JSON. All return a new reference or NULL.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "supervisor/manager/manager.h"
+
+json_t *json_status(struct manager *manager);
+json_t *json_modules(struct manager *manager);
+json_t *json_module(struct module *module);
+json_t *json_history(struct module *module);
+json_t *json_operation(const struct operation *op);
+json_t *json_operations(struct manager *manager);
+/* An RFC 9457 problem document. */
+json_t *json_problem(int status, const char *code, const char *detail, const char *hint);

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The admin API on evhttp. A change is answered when its operation ends; the
+ * client may go away before: the operation does not care.
+ */
+#include "supervisor/manager/admin.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <jansson.h>
+
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/drop.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/module-log.h"
+
+#define UPLOAD_MAX (1u << 30)
+#define GROUPS_MAX 256
+
+/* A client that waits for an operation. */
+struct waiter {
+        struct manager *manager;
+        struct evhttp_request *req; /* NULL: the client went away */
+        struct operation *operation;
+        int upload; /* file being written in the drop directory */
+        char file[CONTROL_FILE_SIZE];
+        struct evbuffer *body;
+};
+
+/* Replies ------------------------------------------------------------------------------------------------------------ */
+
+static void reply_json(struct evhttp_request *req, int status, const char *type, json_t *j) {
+        struct evbuffer *out = evbuffer_new();
+        char *text = j ? json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+
+        json_decref(j);
+        if (!out || !text) {
+                free(text);
+                if (out)
+                        evbuffer_free(out);
+                evhttp_send_error(req, 500, "out of memory");
+                return;
+        }
+        evbuffer_add_printf(out, "%s\n", text);
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", type);
+        evhttp_send_reply(req, status, NULL, out);
+        evbuffer_free(out);
+        free(text);
+}
+
+static void reply(struct evhttp_request *req, json_t *j) {
+        reply_json(req, 200, "application/json", j);
+}
+
+static void reply_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint) {
+        reply_json(req, status, "application/problem+json", json_problem(status, code, detail, hint));
+}
+
+/* An operation's document; a failed one is a problem document as well. */
+static void reply_operation(struct evhttp_request *req, const struct operation *op) {
+        json_t *j = json_operation(op);
+
+        if (op->state == OPERATION_FAILED) {
+                json_t *problem = json_problem(422, op->code, op->detail, op->hint);
+
+                json_object_update_missing(j, problem);
+                json_decref(problem);
+                reply_json(req, 422, "application/problem+json", j);
+                return;
+        }
+        reply_json(req, op->state == OPERATION_RUNNING ? 202 : 200, "application/json", j);
+}
+
+/* Who asks ----------------------------------------------------------------------------------------------------------- */
+
+static bool in_group(const gid_t *gids, size_t n, const char *name) {
+        const struct group *g = getgrnam(name);
+
+        for (size_t i = 0; g && i < n; i++) {
+                if (gids[i] == g->gr_gid)
+                        return true;
+        }
+        return false;
+}
+
+static bool may(struct manager *m, struct evhttp_request *req, bool change) {
+        int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
+        gid_t gids[GROUPS_MAX];
+        struct ucred who;
+        socklen_t size = sizeof(who), gids_size = sizeof(gids) - sizeof(gids[0]);
+        size_t n = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
+                return false;
+        if (who.uid == 0 || (!m->hello.root && who.uid == getuid()))
+                return true;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &gids_size) == 0)
+                n = gids_size / sizeof(gids[0]);
+        gids[n++] = who.gid;
+        return in_group(gids, n, "socle-admin") || (!change && in_group(gids, n, "socle-view"));
+}
+
+/* Deployment --------------------------------------------------------------------------------------------------------- */
+
+static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
+        struct waiter *w = userdata;
+
+        w->req = NULL;
+}
+
+static void waiter_free(struct waiter *w) {
+        if (w->req)
+                evhttp_connection_set_closecb(evhttp_request_get_connection(w->req), NULL, NULL);
+        if (w->body)
+                evbuffer_free(w->body);
+        fd_close(w->upload);
+        free(w);
+}
+
+static struct waiter *waiter_new(struct manager *m, struct evhttp_request *req, struct operation *op) {
+        struct waiter *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return NULL;
+        w->manager = m;
+        w->req = req;
+        w->operation = op;
+        w->upload = -1;
+        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, w);
+        return w;
+}
+
+static void on_operation_end(struct operation *op, void *userdata) {
+        struct waiter *w = userdata;
+        struct evhttp_request *req = w->req;
+
+        waiter_free(w);
+        if (req)
+                reply_operation(req, op);
+}
+
+static void on_committed(struct manager *m, int result, void *userdata) {
+        struct operation *op = operation_find(&m->operations, (uint64_t)(uintptr_t)userdata);
+        struct drop_file *f;
+
+        if (result < 0 && op) {
+                f = drop_find(m, op->file);
+                if (f && f->operation == op)
+                        f->operation = NULL;
+                operation_fail(op, "NO_SPACE", strerror(-result));
+        }
+}
+
+static void upload_failed(struct waiter *w, int error) {
+        struct operation *op = w->operation;
+        char detail[300];
+
+        snprintf(detail, sizeof(detail), "the drop directory: %s", strerror(-error));
+        operation_fail(op, "NO_SPACE", detail); /* frees the waiter */
+}
+
+static void on_created(struct manager *m, int result, void *userdata) {
+        struct waiter *w = userdata;
+        struct operation *op = w->operation;
+        struct drop_file *f;
+        int r = 0;
+
+        if (result < 0) {
+                upload_failed(w, result);
+                return;
+        }
+        w->upload = result;
+        while (r >= 0 && evbuffer_get_length(w->body))
+                r = evbuffer_write(w->body, w->upload) < 0 ? -errno : 0;
+        w->upload = fd_close(w->upload);
+        f = r < 0 ? NULL : drop_get(m, op->file);
+        if (!f) {
+                upload_failed(w, r < 0 ? r : -ENOMEM);
+                return;
+        }
+        operation_fail(f->operation, "SUPERSEDED", "the same file was deployed again before it was looked at");
+        f->operation = op;
+        r = base_link_file(m, CONTROL_KIND_FILE_COMMIT, HANDOVER_DROP, op->file, on_committed, (void *)(uintptr_t)op->id);
+        if (r < 0) {
+                f->operation = NULL;
+                upload_failed(w, r);
+        }
+}
+
+static struct operation *operation_running(struct manager *m, const char *name) {
+        struct operation *op;
+
+        TAILQ_FOREACH(op, &m->operations.queue, entry) {
+                if (op->state == OPERATION_RUNNING && !strcmp(op->module, name))
+                        return op;
+        }
+        return NULL;
+}
+
+static bool conflict(struct manager *m, struct evhttp_request *req, const char *name) {
+        struct operation *running = operation_running(m, name);
+        char detail[256];
+
+        if (!running)
+                return false;
+        snprintf(detail, sizeof(detail), "operation %llu (%s) on %s is under way", (unsigned long long)running->id,
+                 running->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", name);
+        reply_problem(req, 409, "CONFLICT", detail, "wait for it: GET /v1/operations/ID");
+        return true;
+}
+
+static void put_package(struct manager *m, struct evhttp_request *req, const char *file) {
+        char name[CONTROL_NAME_SIZE], version[64];
+        struct operation *op;
+        struct waiter *w;
+        int r;
+
+        if (file[0] == '.' || strchr(file, '/') || strlen(file) >= CONTROL_FILE_SIZE - 8 || !drop_name_split(file, name, version)) {
+                reply_problem(req, 422, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3",
+                              "name it as `soclectl pack` does");
+                return;
+        }
+        if (conflict(m, req, name))
+                return;
+        op = operation_new(&m->operations, OPERATION_DEPLOY, name, file);
+        w = op ? waiter_new(m, req, op) : NULL;
+        if (!w) {
+                reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                return;
+        }
+        snprintf(op->version, sizeof(op->version), "%s", version);
+        w->body = evbuffer_new();
+        if (w->body)
+                evbuffer_add_buffer(w->body, evhttp_request_get_input_buffer(req));
+        op->on_end = on_operation_end;
+        op->userdata = w;
+        r = base_link_file(m, CONTROL_KIND_FILE_CREATE, HANDOVER_DROP, file, on_created, w);
+        if (r < 0)
+                upload_failed(w, r);
+}
+
+/* Undeployment ------------------------------------------------------------------------------------------------------- */
+
+static void on_removed(struct manager *m, int result, void *userdata) {
+        struct operation *op = operation_find(&m->operations, (uint64_t)(uintptr_t)userdata);
+        struct module *mod;
+
+        if (!op || op->state != OPERATION_RUNNING)
+                return;
+        op->n_waiting--;
+        mod = module_find(m, op->module);
+        if (result < 0 && result != -ENOENT) {
+                if (mod)
+                        mod->undeploy = NULL;
+                operation_fail(op, "NO_SPACE", strerror(-result));
+                return;
+        }
+        if (mod)
+                lifecycle_on_progress(mod);
+}
+
+static void delete_module(struct manager *m, struct evhttp_request *req, char *target) {
+        char *at = strchr(target, '@'), *version = at ? at + 1 : NULL;
+        struct module *mod;
+        struct drop_file *f, *next;
+        struct operation *op;
+        struct waiter *w;
+        uint32_t n = 0;
+
+        if (at)
+                *at = '\0';
+        if (conflict(m, req, target))
+                return;
+        mod = module_find(m, target);
+        op = operation_new(&m->operations, OPERATION_UNDEPLOY, target, "");
+        w = op ? waiter_new(m, req, op) : NULL;
+        if (!w) {
+                reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                return;
+        }
+        snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
+        op->on_end = on_operation_end;
+        op->userdata = w;
+        if (mod)
+                mod->undeploy = op;
+        for (f = TAILQ_FIRST(&m->files); f; f = next) {
+                char name[CONTROL_NAME_SIZE], v[64];
+
+                next = TAILQ_NEXT(f, entry);
+                if (!drop_name_split(f->name, name, v) || strcmp(name, target) != 0 || (version && strcmp(v, version) != 0))
+                        continue;
+                op->n_waiting++;
+                n++;
+                if (base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, f->name, on_removed, (void *)(uintptr_t)op->id) < 0)
+                        op->n_waiting--;
+        }
+        if (!n) {
+                char detail[256];
+
+                snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
+                         version ? version : "");
+                if (mod)
+                        mod->undeploy = NULL;
+                op->on_end = NULL;
+                operation_fail(op, "NOT_FOUND", detail);
+                waiter_free(w);
+                reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
+        }
+}
+
+/* Requests ----------------------------------------------------------------------------------------------------------- */
+
+static void get_logs(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
+        struct evkeyvalq params;
+        const char *tail;
+        long n = 100;
+
+        if (evhttp_parse_query_str(query ? query : "", &params) == 0) {
+                tail = evhttp_find_header(&params, "tail");
+                if (tail)
+                        n = strtol(tail, NULL, 10);
+                evhttp_clear_headers(&params);
+        }
+        if (n < 1 || n > 100000) {
+                reply_problem(req, 400, "BAD_REQUEST", "tail: expected a number from 1 to 100000", NULL);
+                return;
+        }
+        reply(req, json_pack("{s:o}", "lines", module_log_tail(m, name, (size_t)n)));
+}
+
+static void get_health(struct manager *m, struct evhttp_request *req, const char *name) {
+        bool healthy = m->ready_sent;
+        const char *reason = "";
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                if (!name || !strcmp(mod->name, name))
+                        healthy &= module_state(mod, &reason) == CANDIDATE_ACTIVE || TAILQ_EMPTY(&mod->candidates);
+        }
+        reply_json(req, healthy ? 200 : 503, "application/json", json_pack("{s:b}", "healthy", healthy));
+}
+
+static void not_found(struct evhttp_request *req, const char *what) {
+        char detail[300];
+
+        snprintf(detail, sizeof(detail), "there is no %.250s", what);
+        reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
+}
+
+static void get_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
+        char *name = strsep(&rest, "/");
+        struct module *mod = module_find(m, name);
+
+        if (!module_name_ok(name))
+                not_found(req, name);
+        else if (rest && !strcmp(rest, "logs"))
+                get_logs(m, req, name, query);
+        else if (!mod || TAILQ_EMPTY(&mod->candidates))
+                not_found(req, name);
+        else if (!rest)
+                reply(req, json_module(mod));
+        else if (!strcmp(rest, "history"))
+                reply(req, json_history(mod));
+        else
+                not_found(req, rest);
+}
+
+static void get_operation(struct manager *m, struct evhttp_request *req, const char *id) {
+        struct operation *op = operation_find(&m->operations, strtoull(id, NULL, 10));
+
+        if (op)
+                reply_json(req, 200, "application/json", json_operation(op));
+        else
+                not_found(req, "such operation");
+}
+
+static void on_get(struct manager *m, struct evhttp_request *req, char *path, const char *query) {
+        if (!strcmp(path, "/v1/status"))
+                reply(req, json_status(m));
+        else if (!strcmp(path, "/v1/modules"))
+                reply(req, json_modules(m));
+        else if (!strncmp(path, "/v1/modules/", 12))
+                get_module(m, req, path + 12, query);
+        else if (!strcmp(path, "/v1/operations"))
+                reply(req, json_operations(m));
+        else if (!strncmp(path, "/v1/operations/", 15))
+                get_operation(m, req, path + 15);
+        else if (!strcmp(path, "/v1/health"))
+                get_health(m, req, NULL);
+        else if (!strncmp(path, "/v1/health/", 11) && module_find(m, path + 11))
+                get_health(m, req, path + 11);
+        else
+                not_found(req, path);
+}
+
+static void on_request(struct evhttp_request *req, void *userdata) {
+        enum evhttp_cmd_type method = evhttp_request_get_command(req);
+        const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+        struct manager *m = userdata;
+        _cleanup_free_ char *path = evhttp_uridecode(evhttp_uri_get_path(uri) ? evhttp_uri_get_path(uri) : "/", 0, NULL);
+
+        if (!path) {
+                reply_problem(req, 400, "BAD_REQUEST", "the path cannot be decoded", NULL);
+                return;
+        }
+        if (!may(m, req, method != EVHTTP_REQ_GET)) {
+                reply_problem(req, 403, "DENIED",
+                              "expected root, the base's own user, or a member of the group socle-admin (socle-view may read)", NULL);
+                return;
+        }
+        if (m->stopping && method != EVHTTP_REQ_GET) {
+                reply_problem(req, 503, "STOPPING", "the base is stopping", NULL);
+                return;
+        }
+        if (method == EVHTTP_REQ_GET)
+                on_get(m, req, path, evhttp_uri_get_query(uri));
+        else if (method == EVHTTP_REQ_PUT && !strncmp(path, "/v1/packages/", 13))
+                put_package(m, req, path + 13);
+        else if (method == EVHTTP_REQ_DELETE && !strncmp(path, "/v1/modules/", 12))
+                delete_module(m, req, path + 12);
+        else
+                reply_problem(req, 405, "NOT_ALLOWED", "no such call; see docs/admin-api.md", NULL);
+}
+
+int admin_start(struct manager *m, int listen_fd) {
+        struct evhttp *http = evhttp_new(m->loop);
+
+        if (!http)
+                return -ENOMEM;
+        evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_POST);
+        evhttp_set_max_body_size(http, UPLOAD_MAX);
+        evhttp_set_max_headers_size(http, 16384);
+        evhttp_set_timeout(http, 600);
+        evhttp_set_gencb(http, on_request, m);
+        fd_set_nonblock(listen_fd, true);
+        if (evhttp_accept_socket(http, listen_fd) < 0) {
+                evhttp_free(http);
+                return -EIO;
+        }
+        m->admin = (struct admin *)http;
+        return 0;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The link to the base. The socket may be full for a moment (the base is busy
+ * with a teardown): what does not fit waits in a queue here and is sent when the
+ * socket takes it; order is kept.
+ */
+#include "supervisor/manager/base-link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/edges.h"
+#include "supervisor/manager/instance.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/packages.h"
+
+struct file_request {
+        TAILQ_ENTRY(file_request) entry;
+        uint64_t request;
+        file_fn fn;
+        void *userdata;
+};
+struct unsent {
+        TAILQ_ENTRY(unsent) entry;
+        enum control_kind kind;
+        uint64_t request;
+        uint32_t size, n_fds;
+        int fds[2];
+        uint8_t body[];
+};
+struct kept_record {
+        TAILQ_ENTRY(kept_record) entry;
+        struct control_record record;
+};
+
+static TAILQ_HEAD(, file_request) file_requests = TAILQ_HEAD_INITIALIZER(file_requests);
+static TAILQ_HEAD(, unsent) unsent_records = TAILQ_HEAD_INITIALIZER(unsent_records);
+static TAILQ_HEAD(, kept_record) kept_records = TAILQ_HEAD_INITIALIZER(kept_records);
+static struct event *send_event;
+
+static _Noreturn void base_is_gone(void) {
+        /* No orphans: without the base there is nothing to manage. */
+        _exit(EXIT_SUCCESS);
+}
+
+static int queue_unsent(enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds) {
+        struct unsent *u = calloc(1, sizeof(*u) + size);
+
+        if (!u)
+                return -ENOMEM;
+        u->kind = kind;
+        u->request = request;
+        u->size = size;
+        u->n_fds = n_fds;
+        memcpy(u->body, body, size);
+        for (uint32_t i = 0; i < n_fds; i++)
+                u->fds[i] = fd_dup(fds[i]);
+        TAILQ_INSERT_TAIL(&unsent_records, u, entry);
+        if (send_event)
+                event_add(send_event, NULL);
+        return 0;
+}
+
+static int link_send(struct manager *m, enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds,
+                     uint32_t n_fds) {
+        int r;
+
+        if (!TAILQ_EMPTY(&unsent_records))
+                return queue_unsent(kind, request, body, size, fds, n_fds);
+        r = control_send(m->base_link, kind, request, body, size, fds, n_fds);
+        if (r == CONTROL_E_AGAIN)
+                return queue_unsent(kind, request, body, size, fds, n_fds);
+        if (r == CONTROL_E_CLOSED)
+                base_is_gone();
+        return r;
+}
+
+static void on_sendable(evutil_socket_t fd, short what, void *userdata) {
+        struct manager *m = userdata;
+        struct unsent *u;
+
+        while ((u = TAILQ_FIRST(&unsent_records))) {
+                int r = control_send(m->base_link, u->kind, u->request, u->body, u->size, u->fds, u->n_fds);
+
+                if (r == CONTROL_E_AGAIN) {
+                        event_add(send_event, NULL);
+                        return;
+                }
+                if (r == CONTROL_E_CLOSED)
+                        base_is_gone();
+                if (r < 0)
+                        log_error("sending %s to the base: %s", control_kind_name(u->kind), strerror(-r));
+                TAILQ_REMOVE(&unsent_records, u, entry);
+                for (uint32_t i = 0; i < u->n_fds; i++)
+                        fd_close(u->fds[i]);
+                free(u);
+        }
+}
+
+int base_link_file(struct manager *m, enum control_kind kind, uint32_t folder, const char *name, file_fn fn, void *userdata) {
+        struct control_file body = { .folder = folder };
+        struct file_request *f;
+        int r;
+
+        if (strlen(name) >= sizeof(body.name))
+                return -ENAMETOOLONG;
+        strcpy(body.name, name);
+        f = calloc(1, sizeof(*f));
+        if (!f)
+                return -ENOMEM;
+        f->request = manager_request(m);
+        f->fn = fn;
+        f->userdata = userdata;
+        r = link_send(m, kind, f->request, &body, sizeof(body), NULL, 0);
+        if (r < 0) {
+                free(f);
+                return r;
+        }
+        TAILQ_INSERT_TAIL(&file_requests, f, entry);
+        return 0;
+}
+
+static void drop_answer(struct manager *m, int result, void *userdata) {
+        if (result > 0)
+                fd_close(result);
+}
+
+void base_link_forget(struct manager *m, void *userdata) {
+        struct file_request *f;
+
+        TAILQ_FOREACH(f, &file_requests, entry) {
+                if (f->userdata == userdata)
+                        f->fn = drop_answer;
+        }
+}
+
+int base_link_fork(struct manager *m, uint64_t request, const struct control_fork *body, int settings, int package) {
+        int fds[2] = { settings, package };
+
+        return link_send(m, CONTROL_KIND_FORK, request, body, sizeof(*body), fds, 2);
+}
+
+void base_link_kill(struct manager *m, uint64_t instance) {
+        struct control_instance_id body = { .instance = instance };
+
+        link_send(m, CONTROL_KIND_KILL, manager_request(m), &body, sizeof(body), NULL, 0);
+}
+
+void base_link_ack(struct manager *m, uint64_t instance) {
+        struct control_instance_id body = { .instance = instance };
+
+        link_send(m, CONTROL_KIND_EXIT_ACK, manager_request(m), &body, sizeof(body), NULL, 0);
+}
+
+int base_link_board(struct manager *m, uint32_t index, uint32_t n, uint64_t generation, int fd) {
+        struct control_board_segment body = { .index = index, .n = n, .generation = generation };
+
+        return link_send(m, CONTROL_KIND_BOARD_SEGMENT, manager_request(m), &body, sizeof(body), &fd, 1);
+}
+
+static void link_send_empty(struct manager *m, enum control_kind kind, uint64_t request) {
+        struct control_empty body = { 0 };
+
+        link_send(m, kind, request, &body, sizeof(body), NULL, 0);
+}
+
+void base_link_ready(struct manager *m) {
+        link_send_empty(m, CONTROL_KIND_READY, 0);
+}
+
+void base_link_shutdown_done(struct manager *m) {
+        link_send_empty(m, CONTROL_KIND_SHUTDOWN_DONE, 0);
+}
+
+static int file_result_take(struct control_record *record) {
+        if (record->FILE_RESULT.error < 0)
+                return record->FILE_RESULT.error;
+        return record->n_fds == 1 ? TAKE_FD(record->fds[0]) : 0;
+}
+
+static void on_file_result(struct manager *m, struct control_record *record) {
+        struct file_request *f;
+
+        TAILQ_FOREACH(f, &file_requests, entry) {
+                if (f->request != record->header.request)
+                        continue;
+                TAILQ_REMOVE(&file_requests, f, entry);
+                f->fn(m, file_result_take(record), f->userdata);
+                free(f);
+                return;
+        }
+}
+
+static void on_role(struct manager *m, const struct control_role *role) {
+        uint32_t i;
+
+        if (!control_text_ok(role->name, sizeof(role->name)))
+                return;
+        for (i = 0; i < m->n_roles && strcmp(m->roles[i].name, role->name); i++)
+                ;
+        if (i == N_ELEMENTS(m->roles))
+                return;
+        m->roles[i] = *role;
+        if (i == m->n_roles)
+                m->n_roles++;
+}
+
+static void on_handover(struct manager *m, struct control_record *record) {
+        struct control_handover *h = &record->HANDOVER;
+
+        if (h->what == HANDOVER_INSTALLER_LINK)
+                packages_new_link(m, TAKE_FD(record->fds[0]));
+        else if (h->what == HANDOVER_GATEWAY_LINK)
+                gateway_new(m, h->index, h->id, TAKE_FD(record->fds[0]));
+}
+
+static void dispatch(struct manager *m, struct control_record *record) {
+        switch (record->header.kind) {
+        case CONTROL_KIND_FILE_RESULT:
+                on_file_result(m, record);
+                break;
+        case CONTROL_KIND_INSTANCE:
+                instance_on_record(m, record);
+                break;
+        case CONTROL_KIND_FORK_FAILED:
+                instance_on_fork_failed(m, record->header.request, &record->FORK_FAILED);
+                break;
+        case CONTROL_KIND_EXITED:
+                instance_on_exited(m, &record->EXITED);
+                break;
+        case CONTROL_KIND_ROLE:
+                on_role(m, &record->ROLE);
+                break;
+        case CONTROL_KIND_HANDOVER:
+                on_handover(m, record);
+                break;
+        case CONTROL_KIND_PING:
+                link_send_empty(m, CONTROL_KIND_PONG, record->header.request);
+                break;
+        case CONTROL_KIND_SHUTDOWN:
+                lifecycle_shutdown(m);
+                break;
+        case CONTROL_KIND_RELOAD:
+                lifecycle_reload(m);
+                break;
+        default:
+                break;
+        }
+}
+
+static void on_base_link(evutil_socket_t fd, short what, void *userdata) {
+        struct manager *m = userdata;
+        struct control_record record;
+        int i, r;
+
+        for (i = 0; i < 64; i++) {
+                r = control_receive(m->base_link, CONTROL_BASE, CONTROL_MANAGER, &record);
+                if (r == CONTROL_E_AGAIN)
+                        return;
+                if (r) {
+                        if (r != CONTROL_E_CLOSED)
+                                log_error("the link to the base broke: %s", r < 0 ? strerror(-r) : "bad record");
+                        base_is_gone();
+                }
+                dispatch(m, &record);
+                control_record_deinit(&record);
+        }
+}
+
+int base_link_open_wait(struct manager *m, uint32_t folder, const char *name) {
+        struct control_file body = { .folder = folder };
+        uint64_t request = manager_request(m);
+        struct control_record record;
+        int r;
+
+        if (strlen(name) >= sizeof(body.name))
+                return -ENAMETOOLONG;
+        strcpy(body.name, name);
+        r = control_send(m->base_link, CONTROL_KIND_FILE_OPEN, request, &body, sizeof(body), NULL, 0);
+        if (r)
+                return r < 0 ? r : -EPIPE;
+        for (;;) {
+                struct kept_record *kept;
+
+                r = control_receive_wait(m->base_link, CONTROL_BASE, CONTROL_MANAGER, 10000, &record);
+                if (r)
+                        return r < 0 ? r : -EPIPE;
+                if (record.header.kind == CONTROL_KIND_FILE_RESULT && record.header.request == request) {
+                        r = file_result_take(&record);
+                        control_record_deinit(&record);
+                        return r ? r : -EPROTO;
+                }
+                kept = malloc(sizeof(*kept));
+                if (!kept) {
+                        control_record_deinit(&record);
+                        return -ENOMEM;
+                }
+                kept->record = record;
+                TAILQ_INSERT_TAIL(&kept_records, kept, entry);
+        }
+}
+
+static void on_kept(evutil_socket_t fd, short what, void *userdata) {
+        struct manager *m = userdata;
+        struct kept_record *kept;
+
+        while ((kept = TAILQ_FIRST(&kept_records))) {
+                TAILQ_REMOVE(&kept_records, kept, entry);
+                dispatch(m, &kept->record);
+                control_record_deinit(&kept->record);
+                free(kept);
+        }
+}
+
+int base_link_start(struct manager *m) {
+        m->base_event = event_new(m->loop, m->base_link, EV_READ | EV_PERSIST, on_base_link, m);
+        send_event = event_new(m->loop, m->base_link, EV_WRITE, on_sendable, m);
+        if (!m->base_event || !send_event || event_add(m->base_event, NULL) < 0)
+                return -ENOMEM;
+        on_kept(-1, 0, m);
+        return 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading socled.conf: in the one-shot --boot-config process, and again in the
+ * manager for the keys that are his.
+ */
+#include "supervisor/manager/boot-config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/common/role.h"
+
+#define CONFIG_SIZE_MAX (1u << 20)
+
+static void cleanup_closedirp(DIR **dir) {
+        if (*dir)
+                closedir(*dir);
+}
+
+static int compare_names(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool name_ends_in(const char *name, const char *ending) {
+        size_t n = strlen(name), e = strlen(ending);
+
+        return n > e && !strcmp(name + n - e, ending);
+}
+
+int folder_list(int folder, const char *ending, struct text_list *ret_names) {
+        _cleanup_(cleanup_closedirp) DIR *dir = NULL;
+        struct text_list names = { 0 };
+        struct dirent *d;
+        int fd, r;
+
+        /* A copy would share the offset with the other holders of the folder, hence the rewind. */
+        fd = fd_dup(folder);
+        if (fd < 0)
+                return fd;
+        dir = fdopendir(fd);
+        if (!dir) {
+                r = -errno;
+                fd_close(fd);
+                return r;
+        }
+        rewinddir(dir);
+        while ((d = readdir(dir))) {
+                if (d->d_name[0] == '.' || !name_ends_in(d->d_name, ending))
+                        continue;
+                r = text_list_add(&names, d->d_name, strlen(d->d_name));
+                if (r < 0) {
+                        text_list_deinit(&names);
+                        return r;
+                }
+        }
+        if (names.n)
+                qsort(names.items, names.n, sizeof(names.items[0]), compare_names);
+        *ret_names = names;
+        return 0;
+}
+
+int file_read(int fd, size_t max, char **ret_text, size_t *ret_size) {
+        _cleanup_free_ char *text = NULL;
+        struct stat st;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if ((uint64_t)st.st_size > max)
+                return -EFBIG;
+        text = malloc((size_t)st.st_size + 1);
+        if (!text)
+                return -ENOMEM;
+        r = fd_pread_all(fd, text, (size_t)st.st_size, 0);
+        if (r < 0)
+                return r;
+        text[st.st_size] = '\0';
+        *ret_size = (size_t)st.st_size;
+        *ret_text = TAKE_PTR(text);
+        return 0;
+}
+
+static int config_load_file(struct file_service *service, uint32_t folder, const char *name, const char *shown, struct base_config *config,
+                            char *error, size_t error_size) {
+        _cleanup_close_ int fd = service->open(service, folder, name);
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        int r;
+
+        if (fd == -ENOENT)
+                return 0;
+        r = fd < 0 ? fd : file_read(fd, CONFIG_SIZE_MAX, &text, &size);
+        if (r < 0) {
+                snprintf(error, error_size, "%s: %s", shown, strerror(-r));
+                return -EINVAL;
+        }
+        return base_config_parse(config, shown, text, size, error, error_size);
+}
+
+int boot_config_load(struct file_service *service, int conf_d, struct base_config *config, char *error, size_t error_size) {
+        struct text_list names = { 0 };
+        char shown[300];
+        size_t i;
+        int r;
+
+        r = config_load_file(service, HANDOVER_ETC, "socled.conf", "socled.conf", config, error, error_size);
+        if (r < 0 || conf_d < 0)
+                return r;
+        r = folder_list(conf_d, ".conf", &names);
+        for (i = 0; r >= 0 && i < names.n; i++) {
+                snprintf(shown, sizeof(shown), "socled.conf.d/%s", names.items[i]);
+                r = config_load_file(service, HANDOVER_CONF_D, names.items[i], shown, config, error, error_size);
+        }
+        text_list_deinit(&names);
+        return r;
+}
+
+/* In the one-shot process nothing else travels on the link: ask and wait. */
+static int boot_open(struct file_service *service, uint32_t folder, const char *name) {
+        struct control_file body = { .folder = folder };
+        struct control_record record;
+        int r, fd;
+
+        if (strlen(name) >= sizeof(body.name))
+                return -ENAMETOOLONG;
+        strcpy(body.name, name);
+        r = control_send(ROLE_LINK_FD, CONTROL_KIND_FILE_OPEN, 1, &body, sizeof(body), NULL, 0);
+        if (r)
+                return r < 0 ? r : -EPIPE;
+        r = control_receive_wait(ROLE_LINK_FD, CONTROL_BASE, CONTROL_BOOT, 10000, &record);
+        if (r)
+                return r < 0 ? r : -EPIPE;
+        if (record.header.kind != CONTROL_KIND_FILE_RESULT)
+                r = -EPROTO;
+        else if (record.FILE_RESULT.error < 0)
+                r = record.FILE_RESULT.error;
+        else if (record.n_fds != 1)
+                r = -EPROTO;
+        fd = r < 0 ? r : TAKE_FD(record.fds[0]);
+        control_record_deinit(&record);
+        return fd;
+}
+
+static int list_join(const struct text_list *list, char *text, size_t size, const char *key, char *error, size_t error_size) {
+        size_t used = 0, i;
+
+        text[0] = '\0';
+        for (i = 0; i < list->n; i++) {
+                int n = snprintf(text + used, size - used, "%s%s", i ? "," : "", list->items[i]);
+
+                if (n < 0 || (size_t)n >= size - used) {
+                        snprintf(error, error_size, "socled.conf: [template] %s: longer than %zu characters", key, size - 1);
+                        return -EINVAL;
+                }
+                used += (size_t)n;
+        }
+        return 0;
+}
+
+static int boot_fill(const struct base_config *config, struct control_boot_config *boot, char *error, size_t error_size) {
+        size_t i;
+        int r;
+
+        snprintf(boot->name, sizeof(boot->name), "%s", config->name);
+        boot->uid_base = config->uid_base;
+        boot->ready_base = config->ready_base;
+        boot->strict = config->strict;
+        /* One process until shards share their listeners evenly; see docs/architecture.md. */
+        boot->n_gateways = 1;
+        if (config->listen.n > CONTROL_LISTENERS_MAX) {
+                snprintf(error, error_size, "socled.conf: [gateway] listen: %zu addresses, expected at most %d", config->listen.n,
+                         CONTROL_LISTENERS_MAX);
+                return -EINVAL;
+        }
+        for (i = 0; i < config->listen.n; i++) {
+                struct control_listener *l = &boot->listeners[boot->n_listeners++];
+                char why[256] = "";
+
+                r = listen_address_parse(config->listen.items[i], &l->address, &l->address_size, why, sizeof(why));
+                if (r < 0) {
+                        snprintf(error, error_size, "socled.conf: [gateway] listen: %s", why);
+                        return -EINVAL;
+                }
+                snprintf(l->text, sizeof(l->text), "%s", config->listen.items[i]);
+        }
+        r = list_join(&config->preload, boot->preload, sizeof(boot->preload), "preload", error, error_size);
+        if (r >= 0)
+                r = list_join(&config->plugins, boot->plugins, sizeof(boot->plugins), "plugins", error, error_size);
+        return r;
+}
+
+int boot_config_run(void) {
+        struct role_handover handovers[8];
+        struct control_boot_config boot = { 0 };
+        struct control_text failed = { 0 };
+        struct file_service service = { boot_open };
+        struct base_config config;
+        struct control_hello hello;
+        uint32_t n = 0;
+        int conf_d, r;
+
+        r = role_begin("socle-manager");
+        if (r >= 0)
+                r = role_receive_setup(CONTROL_BOOT, &hello, handovers, N_ELEMENTS(handovers), &n);
+        if (r < 0)
+                return EXIT_FAILURE;
+        conf_d = role_take(handovers, n, HANDOVER_CONF_D, 0, NULL);
+        base_config_init(&config);
+        r = boot_config_load(&service, conf_d, &config, failed.text, sizeof(failed.text));
+        if (r >= 0)
+                r = boot_fill(&config, &boot, failed.text, sizeof(failed.text));
+        if (r < 0 && !failed.text[0])
+                snprintf(failed.text, sizeof(failed.text), "socled.conf: %s", strerror(-r));
+        if (r < 0)
+                r = control_send(ROLE_LINK_FD, CONTROL_KIND_BOOT_FAILED, 0, &failed, sizeof(failed), NULL, 0);
+        else
+                r = control_send(ROLE_LINK_FD, CONTROL_KIND_BOOT_CONFIG, 0, &boot, sizeof(boot), NULL, 0);
+        base_config_deinit(&config);
+        return r ? EXIT_FAILURE : EXIT_SUCCESS;
+}

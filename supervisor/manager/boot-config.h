@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `socle-manager --boot-config`: reads socled.conf once, without privilege, and
+ * tells the base in one record what the manager may never change.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "conf/base-config.h"
+
+int boot_config_run(void);
+
+/* Reads socled.conf and the drop-ins through FILE_OPEN on the link (blocking). conf_d = -1: no drop-ins. 0, -EINVAL with a
+ * line for people in error[], or -errno. The caller must have no other requests on the link. */
+struct file_service {
+        int (*open)(struct file_service *service, uint32_t folder, const char *name); /* fd or -errno */
+};
+int boot_config_load(struct file_service *service, int conf_d, struct base_config *config, char *error, size_t error_size);
+
+/* The sorted names in a folder that end in `ending` and do not begin with '.'; freed with text_list_deinit(). */
+int folder_list(int folder, const char *ending, struct text_list *ret_names);
+/* Reads a whole small file: malloc'ed and NUL-terminated. -EFBIG above max. */
+int file_read(int fd, size_t max, char **ret_text, size_t *ret_size);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Watching the drop directory.
+ */
+#include "supervisor/manager/drop.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+
+#include "ipc/clock.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/boot-config.h"
+#include "supervisor/manager/choices.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/packages.h"
+
+#define ENDING ".smod"
+
+bool drop_name_split(const char *file, char ret_name[CONTROL_NAME_SIZE], char ret_version[64]) {
+        size_t n = strlen(file), e = strlen(ENDING);
+        char stem[CONTROL_FILE_SIZE];
+        char *dash;
+
+        if (n <= e || n >= sizeof(stem) || strcmp(file + n - e, ENDING) != 0)
+                return false;
+        memcpy(stem, file, n - e);
+        stem[n - e] = '\0';
+        for (dash = strchr(stem, '-'); dash; dash = strchr(dash + 1, '-')) {
+                *dash = '\0';
+                if (module_name_ok(stem) && module_version_ok(dash + 1)) {
+                        strcpy(ret_name, stem);
+                        strcpy(ret_version, dash + 1);
+                        return true;
+                }
+                *dash = '-';
+        }
+        return false;
+}
+
+struct drop_file *drop_find(struct manager *m, const char *name) {
+        struct drop_file *f;
+
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (!strcmp(f->name, name))
+                        return f;
+        }
+        return NULL;
+}
+
+struct drop_file *drop_get(struct manager *m, const char *name) {
+        struct drop_file *f = drop_find(m, name);
+
+        if (f)
+                return f;
+        f = calloc(1, sizeof(*f));
+        if (!f)
+                return NULL;
+        f->manager = m;
+        snprintf(f->name, sizeof(f->name), "%s", name);
+        TAILQ_INSERT_TAIL(&m->files, f, entry);
+        return f;
+}
+
+static void drop_free(struct drop_file *f) {
+        TAILQ_REMOVE(&f->manager->files, f, entry);
+        operation_fail(f->operation, "SUPERSEDED", "the file was removed before it was looked at");
+        free(f);
+}
+
+void drop_look(struct drop_file *f, bool arrived) {
+        f->arrived |= arrived;
+        if (arrived)
+                f->choice = f->manager->next_choice++;
+        if (f->admission) {
+                f->again = true;
+                return;
+        }
+        f->noticed_ns = clock_now_ns();
+        f->again = false;
+        packages_admit(f);
+}
+
+static void look_again(struct drop_file *f) {
+        if (f->again)
+                drop_look(f, false);
+        else
+                f->arrived = false;
+}
+
+void drop_on_settled(struct drop_file *f) {
+        struct manager *m = f->manager;
+
+        look_again(f);
+        lifecycle_check_restored(m);
+}
+
+void drop_on_refused(struct drop_file *f, const char *code, const char *reason) {
+        snprintf(f->code, sizeof(f->code), "%s", code);
+        snprintf(f->reason, sizeof(f->reason), "%s", reason);
+        f->refused_at = (uint64_t)time(NULL);
+        log_error("%s is refused: %s: %s", f->name, code, reason);
+        drop_on_settled(f);
+}
+
+void drop_on_gone(struct drop_file *f) {
+        struct candidate *c = f->candidate;
+        struct manager *m = f->manager;
+
+        if (f->again) {
+                drop_look(f, false);
+                return;
+        }
+        if (c) {
+                log_info("%s is gone from the drop directory", f->name);
+                candidate_detach(c);
+        }
+        drop_free(f);
+        if (c)
+                lifecycle_on_gone(c);
+        /* A prefix may be free now. */
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (!strcmp(f->code, "ROUTE_CONFLICT") && !f->admission)
+                        drop_look(f, false);
+        }
+        lifecycle_check_restored(m);
+}
+
+static bool name_counts(const char *name) {
+        size_t n = strlen(name), e = strlen(ENDING);
+
+        return name[0] != '.' && n > e && !strcmp(name + n - e, ENDING);
+}
+
+static void on_inotify(evutil_socket_t fd, short what, void *userdata) {
+        char buffer[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
+        struct manager *m = userdata;
+        ssize_t n, at;
+
+        n = read(fd, buffer, sizeof(buffer));
+        for (at = 0; at < n;) {
+                const struct inotify_event *e = (const struct inotify_event *)(buffer + at);
+                struct drop_file *f;
+
+                at += (ssize_t)(sizeof(*e) + e->len);
+                if (e->mask & IN_Q_OVERFLOW) {
+                        log_warning("too many events in the drop directory at once: scanning it");
+                        drop_scan(m);
+                        continue;
+                }
+                if (m->stopping || !e->len || !name_counts(e->name))
+                        continue;
+                /* A new name alone is no content yet, unless it is a link: IN_CREATE only brings a look that
+                 * ends at "being written". */
+                f = drop_get(m, e->name);
+                if (f)
+                        drop_look(f, e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO));
+        }
+}
+
+static int compare_versions(const void *a, const void *b) {
+        return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+void drop_scan(struct manager *m) {
+        struct text_list names = { 0 };
+        struct drop_file *f, *next;
+        int r;
+
+        r = folder_list(m->drop, ENDING, &names);
+        if (r < 0) {
+                log_error("the drop directory cannot be listed: %s", strerror(-r));
+                return;
+        }
+        if (names.n)
+                qsort(names.items, names.n, sizeof(names.items[0]), compare_versions);
+        for (size_t i = 0; i < names.n; i++)
+                drop_get(m, names.items[i]);
+        text_list_deinit(&names);
+        for (f = TAILQ_FIRST(&m->files); f; f = next) {
+                next = TAILQ_NEXT(f, entry);
+                drop_look(f, false);
+        }
+}
+
+bool drop_busy(const struct manager *m) {
+        const struct drop_file *f;
+
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (f->admission)
+                        return true;
+        }
+        return false;
+}
+
+int drop_start(struct manager *m) {
+        m->inotify_event = event_new(m->loop, m->inotify, EV_READ | EV_PERSIST, on_inotify, m);
+        if (!m->inotify_event || event_add(m->inotify_event, NULL) < 0)
+                return -ENOMEM;
+        m->restoring = true;
+        drop_scan(m);
+        lifecycle_check_restored(m);
+        return 0;
+}
+
+static void on_superseded_removed(struct manager *m, int result, void *userdata) {
+        if (result < 0 && result != -ENOENT)
+                log_warning("a superseded package could not be taken out of the drop directory: %s", strerror(-result));
+}
+
+void drop_on_deployed(struct candidate *c, const struct operation *op) {
+        struct candidate *old;
+
+        choices_save(c->module->manager);
+        if (!c->by_api)
+                return;
+        TAILQ_FOREACH(old, &c->module->candidates, entry) {
+                if (old == c || !old->by_api || !old->file || old->choice > c->choice)
+                        continue;
+                packages_keep(old);
+                base_link_file(c->module->manager, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, old->file->name, on_superseded_removed, NULL);
+        }
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Instances. The worker says on its link what it tells once; the page holds the
+ * same as levels, so a manager that was not there when it was said reads it back.
+ */
+#include "supervisor/manager/instance.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "ipc/clock.h"
+#include "ipc/errors.h"
+#include "ipc/fd.h"
+#include "libmodule/worker.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/edges.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/module-log.h"
+
+#define RECORDS_PER_TURN 16
+
+static_assert(sizeof(struct instance_tag) <= CONTROL_TAG_SIZE, "the tag is opaque to the base and of fixed size");
+
+const char *instance_state_name(enum instance_state state) {
+        static const char *const names[] = { "forking", "starting", "ready", "draining", "draining", "stopping", "killed" };
+
+        return names[state];
+}
+
+static struct manager *instance_manager(const struct instance *i) {
+        return i->candidate->module->manager;
+}
+
+/* The instance must have been taken out of its candidate's list. */
+static void instance_free(struct instance *i) {
+        edges_forget(instance_manager(i), i, ERROR_PEER_DIED);
+        if (i->link_event)
+                event_free(i->link_event);
+        if (i->log_event)
+                event_free(i->log_event);
+        if (i->timer)
+                event_free(i->timer);
+        page_reader_free(i->page);
+        fd_close(i->page_fd);
+        fd_close(i->link);
+        fd_close(i->log_pipe);
+        free(i);
+}
+
+static struct instance *instance_new(struct candidate *c) {
+        struct instance *i = calloc(1, sizeof(*i));
+
+        if (!i)
+                return NULL;
+        i->candidate = c;
+        i->link = i->log_pipe = i->page_fd = -1;
+        TAILQ_INSERT_TAIL(&c->instances, i, entry);
+        return i;
+}
+
+struct instance *instance_find(struct manager *m, uint64_t id) {
+        struct candidate *c;
+        struct instance *i;
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        TAILQ_FOREACH(i, &c->instances, entry) {
+                                if (i->id == id && id)
+                                        return i;
+                        }
+                }
+        }
+        return NULL;
+}
+
+static struct instance *instance_by_request(struct manager *m, uint64_t request) {
+        struct candidate *c;
+        struct instance *i;
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        TAILQ_FOREACH(i, &c->instances, entry) {
+                                if (i->state == INSTANCE_FORKING && i->request == request)
+                                        return i;
+                        }
+                }
+        }
+        return NULL;
+}
+
+/* Starting ----------------------------------------------------------------------------------------------------------- */
+
+static int settings_for(const struct candidate *c) {
+        const struct manifest *man = &c->manifest;
+        struct worker_pair *config = calloc(man->config.n / 2 + 1, sizeof(*config));
+        struct worker_pair *env = calloc(man->env.n / 2 + 1, sizeof(*env));
+        struct worker_settings s = {
+                .name = man->name,
+                .version = man->version,
+                .entry = man->entry,
+                .prefix = man->prefix ? man->prefix : "",
+                .config = config,
+                .env = env,
+                .n_config = (uint32_t)(man->config.n / 2),
+                .n_env = (uint32_t)(man->env.n / 2),
+                .board = (const char *const *)man->board_keys.items,
+                .n_board = (uint32_t)man->board_keys.n,
+                .read = (const char *const *)man->read.items,
+                .n_read = (uint32_t)man->read.n,
+                .write = (const char *const *)man->write.items,
+                .n_write = (uint32_t)man->write.n,
+                .network_host = man->network == MANIFEST_NETWORK_HOST,
+                .in_flight = man->in_flight,
+                .stack = man->stack,
+                .body_max = man->body,
+                .start_timeout_ms = man->start_timeout_ms,
+                .stop_timeout_ms = man->stop_timeout_ms,
+                .request_timeout_ms = man->request_timeout_ms,
+                .ring_size = c->module->manager->config.ring,
+                .max_message = c->module->manager->config.max_message,
+        };
+        int fd = -ENOMEM;
+
+        if (config && env) {
+                for (size_t n = 0; n < s.n_config; n++)
+                        config[n] = (struct worker_pair){ man->config.items[2 * n], man->config.items[2 * n + 1] };
+                for (size_t n = 0; n < s.n_env; n++)
+                        env[n] = (struct worker_pair){ man->env.items[2 * n], man->env.items[2 * n + 1] };
+                fd = worker_settings_encode(&s);
+        }
+        free(config);
+        free(env);
+        return fd;
+}
+
+static void fork_fill(const struct candidate *c, struct control_fork *body) {
+        struct instance_tag tag = { .version = 1 };
+
+        snprintf(body->name, sizeof(body->name), "%s", c->module->name);
+        snprintf(tag.sha256, sizeof(tag.sha256), "%s", c->sha256);
+        snprintf(tag.name, sizeof(tag.name), "%s", c->module->name);
+        snprintf(tag.module_version, sizeof(tag.module_version), "%s", c->manifest.version);
+        memcpy(body->tag, &tag, sizeof(tag));
+        body->limits = (struct control_limits){
+                .memory = c->manifest.memory,
+                .cpu_percent = (uint32_t)c->manifest.cpu_percent,
+                .pids = (uint32_t)c->manifest.pids,
+                .files = (uint32_t)c->manifest.files,
+                .flags = (c->manifest.network == MANIFEST_NETWORK_HOST ? FORK_NETWORK_HOST : 0u) |
+                         (c->manifest.io_uring ? FORK_IO_URING : 0u) | (c->manifest.processes ? FORK_PROCESSES : 0u),
+        };
+}
+
+struct instance *instance_start(struct candidate *c) {
+        struct manager *m = c->module->manager;
+        struct control_fork body = { 0 };
+        _cleanup_close_ int settings = settings_for(c);
+        struct instance *i;
+        int r;
+
+        if (settings < 0) {
+                log_error("%s %s: settings: %s", c->module->name, c->manifest.version, strerror(-settings));
+                return NULL;
+        }
+        i = instance_new(c);
+        if (!i)
+                return NULL;
+        fork_fill(c, &body);
+        i->request = manager_request(m);
+        r = base_link_fork(m, i->request, &body, settings, c->package);
+        if (r < 0) {
+                log_error("%s %s: asking for a worker: %s", c->module->name, c->manifest.version, strerror(-r));
+                TAILQ_REMOVE(&c->instances, i, entry);
+                instance_free(i);
+                return NULL;
+        }
+        return i;
+}
+
+/* Records of the worker ---------------------------------------------------------------------------------------------- */
+
+static void instance_open_page(struct instance *i) {
+        int r;
+
+        if (i->page || i->page_fd < 0)
+                return;
+        /* The worker seals its page before it says anything: only then is it safe to map. */
+        r = page_reader_new(&i->page, TAKE_FD(i->page_fd));
+        if (r)
+                instance_kill(i, "its page is not sealed as it must be");
+}
+
+void instance_vitals(const struct instance *i, struct page_vitals *ret_vitals) {
+        memset(ret_vitals, 0, sizeof(*ret_vitals));
+        if (i->page)
+                page_read(i->page, ret_vitals);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *userdata);
+
+static void instance_arm(struct instance *i, uint64_t ms) {
+        struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+        if (!i->timer)
+                i->timer = evtimer_new(instance_manager(i)->loop, on_timer, i);
+        if (i->timer)
+                evtimer_add(i->timer, &tv);
+}
+
+static void instance_disarm(struct instance *i) {
+        if (i->timer)
+                evtimer_del(i->timer);
+}
+
+static void instance_stop(struct instance *i) {
+        struct control_stop body = { .timeout_ms = i->candidate->manifest.stop_timeout_ms };
+
+        if (i->state == INSTANCE_STOPPING || i->state == INSTANCE_KILLED)
+                return;
+        i->state = INSTANCE_STOPPING;
+        if (control_send(i->link, CONTROL_KIND_STOP, 0, &body, sizeof(body), NULL, 0) != 0)
+                instance_kill(i, "");
+        else
+                instance_arm(i, i->candidate->manifest.stop_timeout_ms);
+}
+
+static void on_level(struct instance *i, uint32_t level) {
+        switch (level) {
+        case PAGE_READY:
+                if (i->state != INSTANCE_STARTING)
+                        break;
+                i->state = INSTANCE_READY;
+                instance_disarm(i);
+                lifecycle_on_ready(i);
+                break;
+        case PAGE_DRAINING:
+                if (i->state == INSTANCE_RETIRING)
+                        i->state = INSTANCE_DRAINING;
+                lifecycle_on_progress(i->candidate->module);
+                break;
+        case PAGE_DRAINED:
+                if (i->state == INSTANCE_RETIRING || i->state == INSTANCE_DRAINING)
+                        instance_stop(i);
+                lifecycle_on_progress(i->candidate->module);
+                break;
+        case PAGE_STOPPED:
+                if (i->state >= INSTANCE_RETIRING)
+                        instance_kill(i, "");
+                break;
+        default:
+                break;
+        }
+}
+
+static void on_worker_record(struct instance *i, struct control_record *record) {
+        struct manager *m = instance_manager(i);
+
+        switch (record->header.kind) {
+        case CONTROL_KIND_LEVEL:
+                instance_open_page(i);
+                on_level(i, record->LEVEL.level);
+                break;
+        case CONTROL_KIND_EDGE_ACCEPT:
+                edges_on_accept(m, i, record->EDGE_ACCEPT.edge, record->fds);
+                break;
+        case CONTROL_KIND_EDGE_REJECT:
+                edges_on_reject(m, i, record->EDGE_REJECT.edge, record->EDGE_REJECT.error);
+                break;
+        default:
+                break;
+        }
+}
+
+static void on_worker_link(evutil_socket_t fd, short what, void *userdata) {
+        struct instance *i = userdata;
+        struct control_record record;
+        int n, r;
+
+        for (n = 0; n < RECORDS_PER_TURN; n++) {
+                r = control_receive(i->link, CONTROL_WORKER, CONTROL_MANAGER, &record);
+                if (r == CONTROL_E_AGAIN)
+                        return;
+                if (r) {
+                        event_del(i->link_event);
+                        /* Its death comes from the base; a lie is answered by death. */
+                        if (r != CONTROL_E_CLOSED)
+                                instance_kill(i, "it sent a record that it may not send");
+                        return;
+                }
+                on_worker_record(i, &record);
+                control_record_deinit(&record);
+        }
+}
+
+static void on_log_pipe(evutil_socket_t fd, short what, void *userdata) {
+        struct instance *i = userdata;
+
+        module_log_drain_pipe(i);
+}
+
+/* Records of the base ------------------------------------------------------------------------------------------------ */
+
+static int instance_attach(struct instance *i, const struct control_instance *record, int fds[3]) {
+        struct manager *m = instance_manager(i);
+
+        i->id = record->instance;
+        i->pid = record->pid;
+        i->uid = record->uid;
+        i->forked_ns = record->forked_ns;
+        i->has_cgroup = record->has_cgroup;
+        i->link = TAKE_FD(fds[0]);
+        i->page_fd = TAKE_FD(fds[1]);
+        i->log_pipe = TAKE_FD(fds[2]);
+        i->state = INSTANCE_STARTING;
+        i->link_event = event_new(m->loop, i->link, EV_READ | EV_PERSIST, on_worker_link, i);
+        i->log_event = event_new(m->loop, i->log_pipe, EV_READ | EV_PERSIST, on_log_pipe, i);
+        if (!i->link_event || !i->log_event || event_add(i->link_event, NULL) < 0 || event_add(i->log_event, NULL) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static void adopt_later(struct manager *m, struct control_record *record) {
+        struct adopted *a = calloc(1, sizeof(*a));
+
+        if (!a) {
+                base_link_kill(m, record->INSTANCE.instance);
+                return;
+        }
+        a->record = record->INSTANCE;
+        memcpy(&a->tag, a->record.tag, sizeof(a->tag));
+        for (int n = 0; n < 3; n++)
+                a->fds[n] = TAKE_FD(record->fds[n]);
+        TAILQ_INSERT_TAIL(&m->adopted, a, entry);
+}
+
+void instance_on_record(struct manager *m, struct control_record *record) {
+        struct instance *i = record->INSTANCE.adopted ? NULL : instance_by_request(m, record->header.request);
+
+        if (!i && record->INSTANCE.adopted && m->restoring) {
+                adopt_later(m, record);
+                return;
+        }
+        if (!i) {
+                base_link_kill(m, record->INSTANCE.instance);
+                return;
+        }
+        if (instance_attach(i, &record->INSTANCE, record->fds) < 0) {
+                instance_kill(i, "out of memory");
+                return;
+        }
+        operation_stamp(i->candidate->operation, STEP_forked, i->forked_ns);
+        instance_arm(i, i->candidate->manifest.start_timeout_ms);
+        if (i->retire)
+                instance_kill(i, "");
+}
+
+static void adopted_free(struct manager *m, struct adopted *a) {
+        TAILQ_REMOVE(&m->adopted, a, entry);
+        for (int n = 0; n < 3; n++)
+                fd_close(a->fds[n]);
+        free(a);
+}
+
+void instance_adopt(struct manager *m, struct candidate *c) {
+        struct adopted *a, *next;
+
+        for (a = TAILQ_FIRST(&m->adopted); a; a = next) {
+                struct page_vitals vitals;
+                struct instance *i;
+
+                next = TAILQ_NEXT(a, entry);
+                if (a->tag.version != 1 || strncmp(a->tag.sha256, c->sha256, sizeof(a->tag.sha256)) != 0 ||
+                    strncmp(a->tag.name, c->module->name, sizeof(a->tag.name)) != 0)
+                        continue;
+                i = instance_new(c);
+                if (i && instance_attach(i, &a->record, a->fds) == 0) {
+                        int sealed = page_reader_new(&i->page, fd_dup(i->page_fd));
+
+                        instance_vitals(i, &vitals);
+                        if (sealed == 0)
+                                i->page_fd = fd_close(i->page_fd);
+                        if (vitals.level == PAGE_READY) {
+                                i->state = INSTANCE_READY;
+                                c->served = true;
+                        } else if (vitals.level > PAGE_READY) {
+                                i->state = INSTANCE_RETIRING;
+                                i->retire = true;
+                                instance_arm(i, c->manifest.drain_timeout_ms);
+                                on_level(i, vitals.level);
+                        } else {
+                                instance_arm(i, c->manifest.start_timeout_ms);
+                        }
+                        log_info("%s %s: worker %d is adopted", c->module->name, c->manifest.version, i->pid);
+                } else {
+                        base_link_kill(m, a->record.instance);
+                }
+                adopted_free(m, a);
+        }
+}
+
+void instance_adopt_end(struct manager *m) {
+        struct adopted *a;
+
+        while ((a = TAILQ_FIRST(&m->adopted))) {
+                log_notice("worker %d of %.63s %.63s belongs to nothing that is deployed: killed", a->record.pid, a->tag.name,
+                           a->tag.module_version);
+                base_link_kill(m, a->record.instance);
+                adopted_free(m, a);
+        }
+}
+
+void instance_on_fork_failed(struct manager *m, uint64_t request, const struct control_fork_failed *failed) {
+        static const char *const steps[] = { "",           "the instance table", "a uid for it", "its work folder",
+                                             "its cgroup", "the template",       "clone3" };
+        struct instance *i = instance_by_request(m, request);
+        struct candidate *c;
+        char reason[256];
+
+        if (!i)
+                return;
+        c = i->candidate;
+        snprintf(reason, sizeof(reason), "no worker: %s: %s", failed->step < N_ELEMENTS(steps) ? steps[failed->step] : "?",
+                 strerror(-failed->error));
+        TAILQ_REMOVE(&c->instances, i, entry);
+        instance_free(i);
+        lifecycle_on_start_failed(c, "FORK_FAILED", reason);
+        lifecycle_on_gone(c);
+}
+
+static const char *failure_code(int error_code) {
+        switch (error_code) {
+        case PAGE_FAILURE_LOAD:
+                return "LOAD_FAILED";
+        case PAGE_FAILURE_ABI:
+                return "BAD_ENTRY";
+        case PAGE_FAILURE_START:
+                return "START_FAILED";
+        default:
+                return "START_FAILED";
+        }
+}
+
+static void exit_text(const struct control_exited *e, char *text, size_t size) {
+        if (e->code == CLD_EXITED)
+                snprintf(text, size, "exited with status %d", e->status);
+        else
+                snprintf(text, size, "killed by SIG%s", sigabbrev_np(e->status) ? sigabbrev_np(e->status) : "?");
+}
+
+static void on_start_death(struct instance *i, const struct page_vitals *v, const struct control_exited *e, struct candidate *c) {
+        static const char *const where[] = { "before it was set up", "while it was loaded", "in `start`" };
+        char how[64], reason[640];
+
+        exit_text(e, how, sizeof(how));
+        if (v->level == PAGE_FAILED) {
+                lifecycle_on_start_failed(c, failure_code(v->error_code), v->error_text);
+                return;
+        }
+        if (i->reason[0]) {
+                char code[32] = "START_FAILED";
+
+                if (!strncmp(i->reason, "no `ready`", 10))
+                        strcpy(code, "START_TIMEOUT");
+                snprintf(reason, sizeof(reason), "%s", i->reason);
+                lifecycle_on_start_failed(c, code, reason);
+                return;
+        }
+        snprintf(reason, sizeof(reason), "the worker %s %s", how, where[MIN((unsigned)v->level, 2u)]);
+        lifecycle_on_start_failed(c, "START_CRASHED", reason);
+}
+
+void instance_on_exited(struct manager *m, const struct control_exited *e) {
+        struct instance *i = instance_find(m, e->instance);
+        struct page_vitals v;
+        struct candidate *c;
+        char how[64], reason[512];
+        bool retired;
+
+        base_link_ack(m, e->instance);
+        if (!i)
+                return;
+        c = i->candidate;
+        if (!i->page && i->page_fd >= 0)
+                page_reader_new(&i->page, TAKE_FD(i->page_fd));
+        instance_vitals(i, &v);
+        module_log_drain(i, true);
+        c->requests_before += v.requests;
+        c->errors_before += v.errors;
+        retired = i->retire;
+        lifecycle_on_released(i, e);
+        TAILQ_REMOVE(&c->instances, i, entry); /* what follows must not find it any more */
+        exit_text(e, how, sizeof(how));
+        snprintf(reason, sizeof(reason), "%s", i->reason[0] ? i->reason : how);
+        if (retired)
+                lifecycle_on_progress(c->module);
+        else if (v.level < PAGE_READY || v.level == PAGE_FAILED)
+                on_start_death(i, &v, e, c);
+        else
+                lifecycle_on_crash(c, e->killed ? reason : how);
+        instance_free(i);
+        lifecycle_on_gone(c);
+}
+
+/* Ending ------------------------------------------------------------------------------------------------------------- */
+
+void instance_kill(struct instance *i, const char *reason) {
+        if (i->state == INSTANCE_KILLED)
+                return;
+        if (reason[0]) {
+                snprintf(i->reason, sizeof(i->reason), "%s", reason);
+                log_warning("%s %s: worker %d is killed: %s", i->candidate->module->name, i->candidate->manifest.version, i->pid, reason);
+        }
+        instance_disarm(i);
+        if (!i->id) {
+                i->retire = true; /* killed when the base has answered */
+                return;
+        }
+        i->state = INSTANCE_KILLED;
+        base_link_kill(instance_manager(i), i->id);
+}
+
+void instance_retire(struct instance *i) {
+        struct control_empty body = { 0 };
+
+        if (i->retire)
+                return;
+        i->retire = true;
+        if (i->state == INSTANCE_FORKING)
+                return;
+        if (i->state == INSTANCE_STARTING) {
+                instance_kill(i, "");
+                return;
+        }
+        if (i->state != INSTANCE_READY)
+                return;
+        i->state = INSTANCE_RETIRING;
+        if (control_send(i->link, CONTROL_KIND_DRAIN, 0, &body, sizeof(body), NULL, 0) != 0)
+                instance_kill(i, "");
+        else
+                instance_arm(i, i->candidate->manifest.drain_timeout_ms);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *userdata) {
+        struct instance *i = userdata;
+        char reason[128];
+
+        switch (i->state) {
+        case INSTANCE_STARTING:
+                snprintf(reason, sizeof(reason), "no `ready` within start-timeout (%llu ms)",
+                         (unsigned long long)i->candidate->manifest.start_timeout_ms);
+                instance_kill(i, reason);
+                break;
+        case INSTANCE_RETIRING:
+        case INSTANCE_DRAINING:
+                log_warning("%s %s: worker %d still had requests in flight after drain-timeout", i->candidate->module->name,
+                            i->candidate->manifest.version, i->pid);
+                instance_stop(i);
+                break;
+        case INSTANCE_STOPPING:
+                log_warning("%s %s: `stop` of worker %d took longer than stop-timeout", i->candidate->module->name,
+                            i->candidate->manifest.version, i->pid);
+                instance_kill(i, "");
+                break;
+        default:
+                break;
+        }
+}
+
+void instance_on_timed_out(struct manager *m, uint64_t id) {
+        struct instance *i = instance_find(m, id);
+        uint64_t now = clock_now_ns(), ran;
+        struct page_vitals v;
+        char reason[160];
+
+        if (!i || i->state == INSTANCE_KILLED)
+                return;
+        instance_vitals(i, &v);
+        if (!v.running_ns || v.running_ns > now)
+                return; /* it waits for something, others are served: the deadline was all */
+        ran = (now - v.running_ns) / NS_PER_MS;
+        if (ran < 1000 && ran < i->candidate->manifest.request_timeout_ms / 2)
+                return;
+        snprintf(reason, sizeof(reason), "hung: a handler has run for %llu ms without coming back", (unsigned long long)ran);
+        instance_kill(i, reason);
+}

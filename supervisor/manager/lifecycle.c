@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of modules, as one idempotent step: lifecycle_reconcile() compares
+ * what is wanted with what is there and does the next thing.
+ *
+ * Wanted is the candidate that was chosen last among those that have a file and
+ * did not fail when they were chosen. What serves is retired only after the
+ * wanted one is READY and stands in the directory (make before break), so a new
+ * version that does not start changes nothing for anybody.
+ *
+ * After the directory says DRAINING, a request may still reach the old worker:
+ * a gateway may have chosen just before. The worker then answers NOT_STARTED and
+ * the gateway chooses again. Correctness is per edge; the directory only makes
+ * such refusals rare. An operation is done when the old worker has said that it
+ * accepts nothing any more: from then on no answer can come from it.
+ */
+#include "supervisor/manager/lifecycle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/choices.h"
+#include "supervisor/manager/drop.h"
+#include "supervisor/manager/instance.h"
+#include "supervisor/manager/publish.h"
+#include "supervisor/manager/restart.h"
+
+const char *candidate_state_name(enum candidate_state state) {
+        static const char *const names[] = {
+#define X(name) #name,
+                CANDIDATE_STATES
+#undef X
+        };
+
+        return names[state];
+}
+
+/* Modules and candidates --------------------------------------------------------------------------------------------- */
+
+struct module *module_find(struct manager *m, const char *name) {
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                if (!strcmp(mod->name, name))
+                        return mod;
+        }
+        return NULL;
+}
+
+struct module *module_get(struct manager *m, const char *name) {
+        struct module *mod = module_find(m, name), *before;
+
+        if (mod)
+                return mod;
+        mod = calloc(1, sizeof(*mod));
+        if (!mod)
+                return NULL;
+        mod->manager = m;
+        mod->log_fd = -1;
+        snprintf(mod->name, sizeof(mod->name), "%s", name);
+        TAILQ_INIT(&mod->candidates);
+        TAILQ_FOREACH(before, &m->modules, entry) {
+                if (strcmp(before->name, name) > 0) {
+                        TAILQ_INSERT_BEFORE(before, mod, entry);
+                        return mod;
+                }
+        }
+        TAILQ_INSERT_TAIL(&m->modules, mod, entry);
+        return mod;
+}
+
+static void module_free_if_empty(struct module *mod) {
+        if (!TAILQ_EMPTY(&mod->candidates) || mod->undeploy)
+                return;
+        TAILQ_REMOVE(&mod->manager->modules, mod, entry);
+        fd_close(mod->log_fd);
+        free(mod->history);
+        free(mod);
+}
+
+struct candidate *candidate_new(struct module *mod, struct manifest *manifest, const char *sha256, int package) {
+        struct candidate *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        c->module = mod;
+        c->manifest = *manifest;
+        manifest_init(manifest);
+        snprintf(c->sha256, sizeof(c->sha256), "%s", sha256);
+        c->package = package;
+        c->state = CANDIDATE_RESOLVED;
+        TAILQ_INIT(&c->instances);
+        TAILQ_INSERT_TAIL(&mod->candidates, c, entry);
+        return c;
+}
+
+static void candidate_free(struct candidate *c) {
+        struct module *mod = c->module;
+
+        if (mod->active == c)
+                mod->active = NULL;
+        operation_fail(c->operation, "SUPERSEDED", "the file was removed or replaced before it was active");
+        TAILQ_REMOVE(&mod->candidates, c, entry);
+        if (c->restart_timer)
+                event_free(c->restart_timer);
+        fd_close(c->package);
+        manifest_deinit(&c->manifest);
+        free(c);
+}
+
+static void history_add(struct candidate *c, enum candidate_state to, const char *reason) {
+        struct module *mod = c->module;
+        struct history_entry *h;
+        struct timespec now;
+
+        if (!mod->history)
+                mod->history = calloc(HISTORY_MAX, sizeof(*h));
+        if (!mod->history)
+                return;
+        if (mod->n_history == HISTORY_MAX)
+                memmove(mod->history, mod->history + 1, --mod->n_history * sizeof(*h));
+        h = &mod->history[mod->n_history++];
+        clock_gettime(CLOCK_REALTIME, &now);
+        h->time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+        h->from = c->state;
+        h->to = to;
+        snprintf(h->version, sizeof(h->version), "%s", c->manifest.version);
+        snprintf(h->reason, sizeof(h->reason), "%s", reason);
+}
+
+void candidate_set_state(struct candidate *c, enum candidate_state state, const char *code, const char *reason) {
+        if (c->state != state)
+                history_add(c, state, reason);
+        c->state = state;
+        snprintf(c->code, sizeof(c->code), "%s", code);
+        snprintf(c->reason, sizeof(c->reason), "%s", reason);
+}
+
+void candidate_choose(struct candidate *c, uint64_t choice) {
+        c->choice = choice;
+        c->failed = false;
+        c->n_crashes = 0;
+        if (c->state == CANDIDATE_BROKEN || c->state == CANDIDATE_QUARANTINED)
+                candidate_set_state(c, CANDIDATE_RESOLVED, "", "");
+        choices_save(c->module->manager);
+}
+
+void candidate_detach(struct candidate *c) {
+        if (c->file)
+                c->file->candidate = NULL;
+        c->file = NULL;
+        choices_save(c->module->manager);
+}
+
+struct candidate *module_wanted(const struct module *mod) {
+        struct candidate *c, *best = NULL;
+
+        if (mod->manager->stopping)
+                return NULL;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (!c->file || c->failed || c->state == CANDIDATE_REJECTED)
+                        continue;
+                if (!best || c->choice > best->choice)
+                        best = c;
+        }
+        return best;
+}
+
+enum candidate_state module_state(const struct module *mod, const char **ret_reason) {
+        static const uint8_t badness[] = {
+                [CANDIDATE_STOPPED] = 0,  [CANDIDATE_RESOLVED] = 1, [CANDIDATE_ACTIVE] = 2, [CANDIDATE_DRAINING] = 3,
+                [CANDIDATE_STARTING] = 4, [CANDIDATE_REJECTED] = 5, [CANDIDATE_BROKEN] = 6, [CANDIDATE_QUARANTINED] = 7,
+        };
+        const struct candidate *c, *worst = NULL;
+
+        if (mod->active) {
+                *ret_reason = mod->active->reason;
+                return mod->active->state;
+        }
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (!worst || badness[c->state] > badness[worst->state])
+                        worst = c;
+        }
+        *ret_reason = worst ? worst->reason : "";
+        return worst ? worst->state : CANDIDATE_STOPPED;
+}
+
+/* Reconciliation ----------------------------------------------------------------------------------------------------- */
+
+static struct instance *candidate_instance(const struct candidate *c) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (!i->retire && i->state != INSTANCE_KILLED)
+                        return i;
+        }
+        return NULL;
+}
+
+static bool candidate_ready(const struct candidate *c) {
+        struct instance *i = candidate_instance(c);
+
+        return i && i->state == INSTANCE_READY;
+}
+
+static void candidate_retire(struct candidate *c) {
+        struct instance *i, *next;
+        bool any = false;
+
+        if (c->restart_timer)
+                evtimer_del(c->restart_timer);
+        for (i = TAILQ_FIRST(&c->instances); i; i = next) {
+                next = TAILQ_NEXT(i, entry);
+                instance_retire(i);
+                any = true;
+        }
+        if (any)
+                candidate_set_state(c, CANDIDATE_DRAINING, "", "");
+        else if (c->state == CANDIDATE_ACTIVE || c->state == CANDIDATE_DRAINING || c->state == CANDIDATE_STARTING ||
+                 c->state == CANDIDATE_RESOLVED)
+                candidate_set_state(c, CANDIDATE_STOPPED, "", "");
+}
+
+static void candidate_start(struct candidate *c) {
+        if (c->restart_timer && evtimer_pending(c->restart_timer, NULL))
+                return;
+        if (!instance_start(c)) {
+                lifecycle_on_start_failed(c, "FORK_FAILED", "the base could not be asked for a worker");
+                return;
+        }
+        if (c->state != CANDIDATE_ACTIVE)
+                candidate_set_state(c, CANDIDATE_STARTING, "", c->reason);
+}
+
+void lifecycle_reconcile(struct module *mod) {
+        struct candidate *want = module_wanted(mod), *c, *next;
+
+        if (mod->manager->restoring)
+                return;
+        if (want && want->state != CANDIDATE_QUARANTINED && !candidate_instance(want))
+                candidate_start(want);
+        if (want && candidate_ready(want) && mod->active != want) {
+                struct candidate *before = mod->active;
+
+                mod->active = want;
+                want->served = true;
+                candidate_set_state(want, CANDIDATE_ACTIVE, "", "");
+                publish(mod->manager);
+                operation_stamp(want->operation, STEP_routed, clock_now_ns());
+                if (before)
+                        log_debug("%s: %s replaces %s", mod->name, want->manifest.version, before->manifest.version);
+        }
+        if (!want && mod->active) {
+                mod->active = NULL;
+                publish(mod->manager);
+        }
+        for (c = TAILQ_FIRST(&mod->candidates); c; c = next) {
+                next = TAILQ_NEXT(c, entry);
+                if (c != want && c != mod->active)
+                        candidate_retire(c);
+        }
+        lifecycle_on_progress(mod);
+}
+
+static bool module_all_refuse(const struct module *mod, const struct candidate *except) {
+        struct candidate *c;
+        struct instance *i;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                TAILQ_FOREACH(i, &c->instances, entry) {
+                        if (c != except && i->state < INSTANCE_DRAINING)
+                                return false;
+                }
+        }
+        return true;
+}
+
+static bool module_has_instances(const struct module *mod) {
+        struct candidate *c;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (!c->file && !TAILQ_EMPTY(&c->instances))
+                        return true;
+        }
+        return false;
+}
+
+void lifecycle_on_progress(struct module *mod) {
+        struct candidate *a = mod->active;
+
+        if (a && a->operation && candidate_ready(a) && module_all_refuse(mod, a)) {
+                struct operation *op = TAKE_PTR(a->operation);
+
+                drop_on_deployed(a, op);
+                operation_done(op);
+        }
+        if (mod->undeploy && !mod->undeploy->n_waiting && !module_has_instances(mod)) {
+                struct operation *op = TAKE_PTR(mod->undeploy);
+
+                operation_done(op);
+        }
+}
+
+void lifecycle_on_gone(struct candidate *c) {
+        struct module *mod = c->module;
+        struct manager *m = mod->manager;
+
+        if (TAILQ_EMPTY(&c->instances) && c->state == CANDIDATE_DRAINING)
+                candidate_set_state(c, CANDIDATE_STOPPED, "", "");
+        if (!c->file && TAILQ_EMPTY(&c->instances))
+                candidate_free(c);
+        lifecycle_reconcile(mod);
+        module_free_if_empty(mod);
+        if (m->stopping && TAILQ_EMPTY(&m->modules))
+                base_link_shutdown_done(m);
+        lifecycle_check_restored(m);
+}
+
+/* Events of instances ------------------------------------------------------------------------------------------------ */
+
+void lifecycle_on_ready(struct instance *i) {
+        struct candidate *c = i->candidate;
+        struct page_vitals v;
+
+        instance_vitals(i, &v);
+        operation_stamp(c->operation, STEP_loaded, v.level_ns[PAGE_LOADED]);
+        operation_stamp(c->operation, STEP_started, v.level_ns[PAGE_READY]);
+        if (c->module->active == c) {
+                /* back after a crash */
+                candidate_set_state(c, CANDIDATE_ACTIVE, "", "");
+                publish(c->module->manager);
+        }
+        lifecycle_reconcile(c->module);
+        lifecycle_check_restored(c->module->manager);
+}
+
+static void restart_later(struct candidate *c);
+
+void lifecycle_on_start_failed(struct candidate *c, const char *code, const char *reason) {
+        struct operation *op = TAKE_PTR(c->operation);
+
+        log_error("%s %s: %s: %s", c->module->name, c->manifest.version, code, reason);
+        if (c->served && !op) {
+                /* It has worked before: the crash policy decides. */
+                candidate_set_state(c, CANDIDATE_BROKEN, code, reason);
+                restart_later(c);
+                return;
+        }
+        c->failed = true;
+        candidate_set_state(c, CANDIDATE_BROKEN, code, reason);
+        choices_save(c->module->manager);
+        operation_fail(op, code, reason);
+        lifecycle_reconcile(c->module);
+        lifecycle_check_restored(c->module->manager);
+}
+
+static void on_restart_timer(evutil_socket_t fd, short what, void *userdata) {
+        struct candidate *c = userdata;
+
+        lifecycle_reconcile(c->module);
+}
+
+static void restart_later(struct candidate *c) {
+        const struct manifest *man = &c->manifest;
+        struct restart_policy policy = { man->burst, man->period_ms, man->backoff_ms, man->backoff_max_ms };
+        uint64_t now = clock_now_ns(), delay;
+        struct timeval tv;
+        uint32_t random = 0;
+
+        if (!c->n_crashes || now - c->first_crash_ns > man->period_ms * NS_PER_MS) {
+                c->n_crashes = 0;
+                c->first_crash_ns = now;
+        }
+        c->n_crashes++;
+        c->restarts++;
+        if (restart_exceeds(&policy, c->n_crashes)) {
+                char reason[640];
+
+                snprintf(reason, sizeof(reason), "%u crashes within %llu s, the last: %s", c->n_crashes,
+                         (unsigned long long)(man->period_ms / 1000), c->reason);
+                candidate_set_state(c, CANDIDATE_QUARANTINED, "QUARANTINED", reason);
+                log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
+                publish(c->module->manager);
+                return;
+        }
+        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+                random = (uint32_t)now;
+        delay = restart_delay_ms(&policy, c->n_crashes, random);
+        if (!c->restart_timer)
+                c->restart_timer = evtimer_new(c->module->manager->loop, on_restart_timer, c);
+        if (!delay || !c->restart_timer)
+                return; /* the caller reconciles */
+        tv = (struct timeval){ .tv_sec = (time_t)(delay / 1000), .tv_usec = (suseconds_t)(delay % 1000 * 1000) };
+        evtimer_add(c->restart_timer, &tv);
+}
+
+void lifecycle_on_crash(struct candidate *c, const char *how) {
+        log_error("%s %s: worker %s", c->module->name, c->manifest.version, how);
+        candidate_set_state(c, CANDIDATE_BROKEN, "CRASHED", how);
+        publish(c->module->manager);
+        restart_later(c);
+}
+
+void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
+        struct module *mod = i->candidate->module;
+
+        if (mod->undeploy && !i->candidate->file)
+                operation_released(mod->undeploy, e, i->n_edges, i->candidate->manifest.version);
+        if (e->error)
+                log_error("%s %s: teardown of worker %d: %s", mod->name, i->candidate->manifest.version, e->pid, strerror(-e->error));
+}
+
+/* The whole ---------------------------------------------------------------------------------------------------------- */
+
+static bool module_settled(const struct module *mod) {
+        const struct candidate *want = module_wanted(mod);
+
+        return !want || mod->active == want || want->state == CANDIDATE_BROKEN || want->state == CANDIDATE_QUARANTINED;
+}
+
+static int compare_priority(const void *a, const void *b) {
+        const struct module *x = *(struct module *const *)a, *y = *(struct module *const *)b;
+        const struct candidate *p = module_wanted(x), *q = module_wanted(y);
+        uint64_t m = p ? p->manifest.priority : UINT64_MAX, n = q ? q->manifest.priority : UINT64_MAX;
+
+        return m < n ? -1 : m > n;
+}
+
+static void restore_all(struct manager *m) {
+        struct module *mod, **sorted;
+        struct candidate *c;
+        size_t n = 0, i;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry)
+                instance_adopt(m, c);
+                n++;
+        }
+        instance_adopt_end(m);
+        m->restoring = false;
+        /* Routes of what was adopted must be there before the first change is published. */
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                struct candidate *best = NULL;
+
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        if (candidate_ready(c) && (!best || c->choice > best->choice))
+                                best = c;
+                }
+                mod->active = best;
+                if (best)
+                        candidate_set_state(best, CANDIDATE_ACTIVE, "", "adopted");
+        }
+        publish(m);
+        sorted = calloc(n + 1, sizeof(struct module *));
+        n = 0;
+        TAILQ_FOREACH(mod, &m->modules, entry)
+        sorted[n++] = mod;
+        qsort(sorted, n, sizeof(*sorted), compare_priority);
+        for (i = 0; i < n; i++)
+                lifecycle_reconcile(sorted[i]);
+        free(sorted);
+}
+
+void lifecycle_check_restored(struct manager *m) {
+        struct module *mod;
+
+        if (m->ready_sent || m->stopping)
+                return;
+        if (m->restoring) {
+                if (drop_busy(m))
+                        return;
+                restore_all(m);
+        }
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                if (!module_settled(mod))
+                        return;
+        }
+        m->ready_sent = true;
+        base_link_ready(m);
+}
+
+void lifecycle_shutdown(struct manager *m) {
+        struct module *mod, *next;
+
+        if (m->stopping)
+                return;
+        m->stopping = true;
+        for (mod = TAILQ_FIRST(&m->modules); mod; mod = next) {
+                struct candidate *c, *following;
+
+                next = TAILQ_NEXT(mod, entry);
+                lifecycle_reconcile(mod);
+                /* Every candidate is let go; the last instance of each takes it and then the module away. */
+                for (c = TAILQ_FIRST(&mod->candidates); c; c = following) {
+                        following = TAILQ_NEXT(c, entry);
+                        if (c->file)
+                                c->file->candidate = NULL;
+                        c->file = NULL;
+                        if (TAILQ_EMPTY(&c->instances))
+                                candidate_free(c);
+                }
+                module_free_if_empty(mod);
+        }
+        if (TAILQ_EMPTY(&m->modules))
+                base_link_shutdown_done(m);
+}
+
+void lifecycle_reload(struct manager *m) {
+        log_info("reload: looking through the drop directory");
+        drop_scan(m);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of modules: which version is wanted, what is started and what is
+ * retired, what happens after a crash.
+ */
+#pragma once
+
+#include "supervisor/manager/manager.h"
+
+struct history_entry {
+        uint64_t time_ms; /* CLOCK_REALTIME */
+        char version[64];
+        enum candidate_state from, to;
+        char reason[256];
+};
+#define HISTORY_MAX 100
+
+struct module *module_find(struct manager *manager, const char *name);
+struct module *module_get(struct manager *manager, const char *name); /* made when missing; NULL: out of memory */
+struct candidate *module_wanted(const struct module *module);
+enum candidate_state module_state(const struct module *module, const char **ret_reason);
+
+/* Takes manifest and package folder over. NULL: out of memory. */
+struct candidate *candidate_new(struct module *module, struct manifest *manifest, const char *sha256, int package);
+void candidate_set_state(struct candidate *candidate, enum candidate_state state, const char *code, const char *reason);
+/* Its place in the order of choices (manager->next_choice++ makes it the newest); clears an earlier failure. */
+void candidate_choose(struct candidate *candidate, uint64_t choice);
+/* Its file is gone, or holds something else now. */
+void candidate_detach(struct candidate *candidate);
+
+/* Brings a module closer to what is wanted; call it after anything has changed. */
+void lifecycle_reconcile(struct module *module);
+
+void lifecycle_on_ready(struct instance *instance);
+void lifecycle_on_start_failed(struct candidate *candidate, const char *code, const char *reason);
+void lifecycle_on_crash(struct candidate *candidate, const char *how);
+void lifecycle_on_released(struct instance *instance, const struct control_exited *exited);
+void lifecycle_on_progress(struct module *module);   /* something drains or is gone: are operations done? */
+void lifecycle_on_gone(struct candidate *candidate); /* an instance of it is gone */
+
+/* The start scan: is everything settled? Then adopts, publishes, tells the base READY. */
+void lifecycle_check_restored(struct manager *manager);
+void lifecycle_shutdown(struct manager *manager);
+void lifecycle_reload(struct manager *manager);

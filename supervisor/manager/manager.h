@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The manager's objects and who owns whom:
+ *
+ *   manager -> files (what lies in the drop directory) -> at most one candidate each
+ *           -> modules -> candidates (name, version, sha256) -> instances (one process each)
+ *           -> gateways, edges under negotiation, operations
+ *
+ * A candidate outlives its file until its last instance is gone. Everything runs
+ * on one libevent loop; nothing here blocks after start-up.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "conf/base-config.h"
+#include "conf/manifest.h"
+#include "ipc/control.h"
+#include "ipc/directory.h"
+#include "ipc/page.h"
+#include "supervisor/manager/operation.h"
+
+#define SHA256_HEX_SIZE 65
+
+struct manager;
+struct module;
+struct candidate;
+struct instance;
+struct admission;
+struct admin;
+
+/* X(NAME): the life of a version, DESIGN 6; names are what status shows. */
+#define CANDIDATE_STATES                                                                                                                   \
+        X(RESOLVED)                                                                                                                        \
+        X(STARTING)                                                                                                                        \
+        X(ACTIVE)                                                                                                                          \
+        X(DRAINING)                                                                                                                        \
+        X(STOPPED)                                                                                                                         \
+        X(BROKEN)                                                                                                                          \
+        X(QUARANTINED)                                                                                                                     \
+        X(REJECTED)
+
+enum candidate_state {
+#define X(name) CANDIDATE_##name,
+        CANDIDATE_STATES
+#undef X
+};
+
+enum instance_state {
+        INSTANCE_FORKING,  /* asked of the base */
+        INSTANCE_STARTING, /* exists */
+        INSTANCE_READY,
+        INSTANCE_RETIRING, /* told to drain */
+        INSTANCE_DRAINING, /* has said that it accepts nothing new */
+        INSTANCE_STOPPING, /* told to stop */
+        INSTANCE_KILLED,   /* asked of the base */
+};
+
+struct instance {
+        struct candidate *candidate;
+        TAILQ_ENTRY(instance) entry; /* candidate->instances */
+        enum instance_state state;
+        uint64_t request; /* of its FORK */
+        uint64_t id;      /* 0 until the base has answered */
+        int32_t pid;
+        uint32_t uid;
+        uint64_t forked_ns;
+        int link, log_pipe;
+        struct event *link_event, *log_event, *timer;
+        struct page_reader *page;
+        int page_fd; /* until it is sealed by its owner */
+        uint32_t n_edges;
+        bool has_cgroup;
+        bool retire;        /* to be retired as soon as it exists */
+        char reason[256];   /* why it is being killed */
+        char partial[1024]; /* begin of a line of stdout or stderr */
+        size_t n_partial;
+};
+
+struct candidate {
+        struct module *module;
+        TAILQ_ENTRY(candidate) entry; /* module->candidates */
+        struct drop_file *file;       /* NULL: gone from the drop directory */
+        struct manifest manifest;
+        char sha256[SHA256_HEX_SIZE];
+        char signed_by[128];
+        int package;     /* folder */
+        uint64_t choice; /* the highest one of a module is wanted; kept over restarts */
+        bool failed;     /* did not start when it was chosen: not wanted while another is there */
+        bool by_api;     /* put into the drop directory by soclectl deploy */
+        bool served;     /* was ACTIVE in this life of the base */
+        enum candidate_state state;
+        char code[32], reason[512];
+        TAILQ_HEAD(, instance) instances;
+        /* crash policy */
+        struct event *restart_timer;
+        uint64_t restarts, first_crash_ns;
+        uint32_t n_crashes;
+        struct operation *operation;             /* the deployment under way, not owned */
+        uint64_t requests_before, errors_before; /* of instances that are gone */
+};
+
+struct module {
+        struct manager *manager;
+        TAILQ_ENTRY(module) entry;
+        char name[CONTROL_NAME_SIZE];
+        TAILQ_HEAD(candidate_head, candidate) candidates;
+        struct candidate *active;
+        struct operation *undeploy; /* not owned */
+        int log_fd;
+        uint64_t log_size;
+        struct history_entry *history;
+        uint32_t n_history;
+};
+
+/* A name in the drop directory. */
+struct drop_file {
+        struct manager *manager;
+        TAILQ_ENTRY(drop_file) entry;
+        char name[CONTROL_FILE_SIZE];
+        struct admission *admission; /* under way */
+        bool again;                  /* something happened meanwhile: look once more */
+        bool arrived;                /* by an event that puts content there, not only by a scan */
+        uint64_t choice;             /* the place in the order of choices that the arrival took */
+        uint64_t noticed_ns;
+        struct candidate *candidate;
+        struct operation *operation; /* by soclectl, waiting for the file to be noticed */
+        /* refused */
+        char code[32], reason[512];
+        uint64_t refused_at; /* CLOCK_REALTIME seconds */
+};
+
+struct gateway {
+        TAILQ_ENTRY(gateway) entry;
+        struct manager *manager;
+        uint32_t index;
+        uint64_t id;
+        int link;
+        struct event *event;
+        struct page_reader *page;
+        bool watches;
+};
+
+/* An edge between EDGE_REQUEST and EDGE_ACCEPT. */
+struct pending_edge {
+        TAILQ_ENTRY(pending_edge) entry;
+        uint64_t edge, request;
+        struct gateway *from;
+        struct instance *target;
+};
+
+struct manager {
+        struct event_base *loop;
+        struct control_hello hello;
+        struct base_config config;
+
+        int base_link;
+        struct event *base_event;
+        int installer_link;
+        struct event *installer_event;
+        int drop, state, packages, log, etc, board_d, module_conf, trusted_d;
+        int inotify;
+        struct event *inotify_event, *log_timer, *save_timer;
+        uint64_t next_request, next_edge, next_choice;
+
+        struct directory_writer *directory;
+        uint64_t generation;
+
+        TAILQ_HEAD(, drop_file) files;
+        TAILQ_HEAD(, module) modules;
+        TAILQ_HEAD(, gateway) gateways;
+        TAILQ_HEAD(, pending_edge) pending_edges;
+        TAILQ_HEAD(, adopted) adopted; /* instances of a former manager, until their package is known again */
+        struct operation_list operations;
+        struct control_role roles[CONTROL_ROLES_MAX];
+        uint32_t n_roles;
+        struct signature_key *keys;
+        size_t n_keys;
+        struct remembered *remembered; /* choices of a former life */
+        size_t n_remembered;
+
+        struct admin *admin;
+        bool restoring; /* the start scan is not settled yet */
+        bool ready_sent;
+        bool stopping;
+};
+
+int manager_run(void);
+uint64_t manager_request(struct manager *manager);
+const char *candidate_state_name(enum candidate_state state);

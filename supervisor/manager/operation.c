@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Operations and their journeys.
+ */
+#include "supervisor/manager/operation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/clock.h"
+#include "supervisor/common/log.h"
+
+const char *const operation_step_names[] = {
+#define X(name) #name,
+        OPERATION_STEPS
+#undef X
+};
+
+/* What a person can do about a failure, by its code. */
+static const struct {
+        const char *code, *hint;
+} hints[] = {
+        { "BAD_NAME", "name it NAME-VERSION.smod, as `soclectl pack` does" },
+        { "NAME_MISMATCH", "rename the file to the NAME-VERSION.smod of its manifest" },
+        { "NOT_A_FILE", "copy the package itself into the drop directory" },
+        { "WORLD_WRITABLE", "chmod o-w FILE" },
+        { "BAD_PACKAGE", "pack it again with `soclectl pack DIR` and copy it whole" },
+        { "BAD_MANIFEST", "correct module.ini and pack it again" },
+        { "BAD_ENTRY", "build the module for this machine with this base's SDK" },
+        { "BAD_SIGNATURE", "sign it with a key whose public half lies in trusted.d" },
+        { "UNSIGNED", "sign it, or set [packages] require-signature = no" },
+        { "EXCLUDED", "see [packages] include and exclude in socled.conf" },
+        { "ROUTE_CONFLICT", "give it another [http] prefix or undeploy the other module" },
+        { "LOAD_FAILED", "link the module against what it needs; `ldd -r` shows missing symbols" },
+        { "START_FAILED", "see `soclectl logs NAME`" },
+        { "START_TIMEOUT", "see `soclectl logs NAME`; [limits] start-timeout sets the time" },
+        { "START_CRASHED", "see `soclectl logs NAME`" },
+        { "FORK_FAILED", "see the base's log" },
+        { "SUPERSEDED", "a newer file of this name was dropped meanwhile" },
+};
+
+void operation_list_init(struct operation_list *list) {
+        TAILQ_INIT(&list->queue);
+        list->n = 0;
+        list->next_id = 1;
+}
+
+static void operation_free(struct operation *op) {
+        free(op->released);
+        free(op);
+}
+
+void operation_list_deinit(struct operation_list *list) {
+        struct operation *op;
+
+        while ((op = TAILQ_FIRST(&list->queue))) {
+                TAILQ_REMOVE(&list->queue, op, entry);
+                operation_free(op);
+        }
+        list->n = 0;
+}
+
+static void list_trim(struct operation_list *list) {
+        struct operation *op = TAILQ_FIRST(&list->queue), *next;
+
+        for (; op && list->n > OPERATIONS_KEPT; op = next) {
+                next = TAILQ_NEXT(op, entry);
+                if (op->state == OPERATION_RUNNING)
+                        continue;
+                TAILQ_REMOVE(&list->queue, op, entry);
+                list->n--;
+                operation_free(op);
+        }
+}
+
+struct operation *operation_new(struct operation_list *list, enum operation_kind kind, const char *module, const char *file) {
+        struct operation *op = calloc(1, sizeof(*op));
+
+        if (!op)
+                return NULL;
+        op->id = list->next_id++;
+        op->kind = kind;
+        snprintf(op->module, sizeof(op->module), "%s", module);
+        snprintf(op->file, sizeof(op->file), "%s", file);
+        TAILQ_INSERT_TAIL(&list->queue, op, entry);
+        list->n++;
+        list_trim(list);
+        return op;
+}
+
+struct operation *operation_find(struct operation_list *list, uint64_t id) {
+        struct operation *op;
+
+        TAILQ_FOREACH(op, &list->queue, entry) {
+                if (op->id == id)
+                        return op;
+        }
+        return NULL;
+}
+
+void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns) {
+        if (op && op->state == OPERATION_RUNNING)
+                op->stamps[step] = ns;
+}
+
+void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version) {
+        struct released *grown;
+
+        if (!op)
+                return;
+        grown = realloc(op->released, (op->n_released + 1) * sizeof(*grown));
+        if (!grown)
+                return;
+        op->released = grown;
+        grown[op->n_released].exited = *exited;
+        grown[op->n_released].n_edges = n_edges;
+        snprintf(grown[op->n_released].version, sizeof(grown->version), "%s", version);
+        op->n_released++;
+}
+
+static void operation_end(struct operation *op, enum operation_state state) {
+        op->state = state;
+        if (op->on_end)
+                op->on_end(op, op->userdata);
+        op->on_end = NULL;
+}
+
+static uint64_t operation_duration_us(const struct operation *op) {
+        return op->stamps[STEP_noticed] ? (clock_now_ns() - op->stamps[STEP_noticed]) / NS_PER_US : 0;
+}
+
+void operation_done(struct operation *op) {
+        if (!op || op->state != OPERATION_RUNNING)
+                return;
+        if (op->kind == OPERATION_DEPLOY)
+                log_notice("%s %s is active (operation %llu, %llu us)", op->module, op->version, (unsigned long long)op->id,
+                           (unsigned long long)operation_duration_us(op));
+        else
+                log_notice("%s is undeployed (operation %llu, %u instances)", op->module, (unsigned long long)op->id, op->n_released);
+        operation_end(op, OPERATION_DONE);
+}
+
+void operation_fail(struct operation *op, const char *code, const char *detail) {
+        unsigned i = 0;
+
+        if (!op || op->state != OPERATION_RUNNING)
+                return;
+        while (i < N_STEPS - 1 && op->stamps[i])
+                i++;
+        op->failed_step = (enum operation_step)i;
+        snprintf(op->code, sizeof(op->code), "%s", code);
+        snprintf(op->detail, sizeof(op->detail), "%s", detail);
+        for (i = 0; i < N_ELEMENTS(hints); i++) {
+                if (!strcmp(hints[i].code, code))
+                        snprintf(op->hint, sizeof(op->hint), "%s", hints[i].hint);
+        }
+        operation_end(op, OPERATION_FAILED);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Operations: one for every change of a module, by a dropped file or by the
+ * admin API. An operation always ends; the last ones are kept to be looked at.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "ipc/control.h"
+
+#define OPERATIONS_KEPT 256
+
+#define OPERATION_STEPS                                                                                                                    \
+        X(noticed)                                                                                                                         \
+        X(verified)                                                                                                                        \
+        X(unpacked)                                                                                                                        \
+        X(forked)                                                                                                                          \
+        X(loaded)                                                                                                                          \
+        X(started)                                                                                                                         \
+        X(routed)
+
+enum operation_step {
+#define X(name) STEP_##name,
+        OPERATION_STEPS
+#undef X
+                N_STEPS
+};
+extern const char *const operation_step_names[];
+
+enum operation_kind { OPERATION_DEPLOY, OPERATION_UNDEPLOY };
+enum operation_state { OPERATION_RUNNING, OPERATION_DONE, OPERATION_FAILED };
+
+/* What was left of one instance, as the kernel says. */
+struct released {
+        struct control_exited exited;
+        uint32_t n_edges;
+        char version[64];
+};
+
+struct operation {
+        TAILQ_ENTRY(operation) entry;
+        uint64_t id;
+        enum operation_kind kind;
+        enum operation_state state;
+        char module[CONTROL_NAME_SIZE], version[64], file[CONTROL_FILE_SIZE];
+        uint64_t stamps[N_STEPS]; /* CLOCK_MONOTONIC; 0 = not reached */
+        enum operation_step failed_step;
+        char code[32], detail[640], hint[256];
+        struct released *released;
+        uint32_t n_released;
+        uint32_t n_waiting; /* undeploy: file removals that the base has not answered */
+        bool quiet;         /* of the start scan: not worth a line each */
+        /* told once when it ends */
+        void (*on_end)(struct operation *operation, void *userdata);
+        void *userdata;
+};
+
+TAILQ_HEAD(operation_queue, operation);
+struct operation_list {
+        struct operation_queue queue; /* oldest first */
+        uint32_t n;
+        uint64_t next_id;
+};
+
+void operation_list_init(struct operation_list *list);
+void operation_list_deinit(struct operation_list *list);
+/* NULL: out of memory. The list owns it; finished ones beyond OPERATIONS_KEPT are dropped. */
+struct operation *operation_new(struct operation_list *list, enum operation_kind kind, const char *module, const char *file);
+struct operation *operation_find(struct operation_list *list, uint64_t id);
+void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns); /* op may be NULL */
+void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);
+void operation_done(struct operation *op);
+/* The step that failed is the first one without a stamp. */
+void operation_fail(struct operation *op, const char *code, const char *detail);

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Admission of a package, step by step. Each step either ends the admission or
+ * asks somebody and goes on in his answer:
+ *
+ *   open      the base opens the file, nobody may be writing it
+ *   copy      into a sealed memfd, hashing on the way, a piece per loop turn; that copy is
+ *             what is verified and unpacked, so later writes to the file do not matter
+ *   verify    name form, policy, signature: over raw bytes, nothing is parsed yet
+ *   unpack    by the installer's child into state/packages/SHA256
+ *   manifest  module.ini, then the operator's conf.d/NAME.ini over it
+ *   settle    the candidate takes its place in the order of choices
+ */
+#include "supervisor/manager/packages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "conf/package.h"
+#include "conf/signature.h"
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "ipc/memfd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/boot-config.h"
+#include "supervisor/manager/choices.h"
+#include "supervisor/manager/drop.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/publish.h"
+#include "supervisor/manager/store.h"
+
+#define COPY_PER_TURN (4u << 20)
+#define PACKAGE_SIZE_MAX (1u << 30)
+#define MANIFEST_SIZE_MAX (1u << 20)
+
+struct admission {
+        struct drop_file *file;
+        struct manager *manager;
+        TAILQ_ENTRY(admission) entry; /* unpacking, in the order in which they were asked */
+        struct operation *operation;  /* not owned */
+        struct event *turn;
+        int fd, memfd, package;
+        struct stat st;
+        uint64_t copied;
+        crypto_hash_sha256_state hash;
+        char sha256[SHA256_HEX_SIZE];
+        char name[CONTROL_NAME_SIZE], version[64], signed_by[128];
+        uint64_t request;
+        struct manifest manifest;
+        bool unpacking;
+        char shown[CONTROL_NAME_SIZE + 16]; /* "conf.d/NAME.ini" */
+};
+
+static TAILQ_HEAD(, admission) unpacking = TAILQ_HEAD_INITIALIZER(unpacking);
+
+static void admission_free(struct admission *a) {
+        if (a->unpacking)
+                TAILQ_REMOVE(&unpacking, a, entry);
+        if (a->turn)
+                event_free(a->turn);
+        fd_close(a->fd);
+        fd_close(a->memfd);
+        fd_close(a->package);
+        manifest_deinit(&a->manifest);
+        a->file->admission = NULL;
+        free(a);
+}
+
+static void admission_refuse(struct admission *a, const char *code, const char *reason) {
+        struct drop_file *f = a->file;
+
+        operation_fail(a->operation, code, reason);
+        admission_free(a);
+        drop_on_refused(f, code, reason);
+}
+
+static void admission_settle(struct admission *a) {
+        struct drop_file *f = a->file;
+
+        admission_free(a);
+        drop_on_settled(f);
+}
+
+/* Settle ------------------------------------------------------------------------------------------------------------- */
+
+static void candidate_place(struct admission *a, struct candidate *c) {
+        const struct remembered *known = choices_find(a->manager, c->module->name, c->manifest.version, c->sha256);
+        bool failed = false;
+
+        c->by_api = a->operation && a->operation->on_end ? true : known && known->by_api;
+        if (known && !a->file->arrived) {
+                candidate_choose(c, known->choice);
+                failed = known->failed;
+        } else {
+                candidate_choose(c, a->file->choice ? a->file->choice : a->manager->next_choice++);
+        }
+        /* One that did not start in a former life is tried again only when there is nothing else. */
+        if (failed && !TAILQ_EMPTY(&c->module->candidates) &&
+            TAILQ_FIRST(&c->module->candidates) != TAILQ_LAST(&c->module->candidates, candidate_head))
+                c->failed = failed;
+}
+
+/* The same bytes again: to drop them is to choose them. */
+static void admission_same(struct admission *a, struct candidate *c) {
+        struct operation *op = a->operation;
+
+        if (a->file->arrived && c->module->active != c) {
+                if (c->operation)
+                        operation_fail(c->operation, "SUPERSEDED", "the same package was dropped again");
+                c->operation = op;
+                if (op)
+                        for (int s = STEP_verified; s <= STEP_unpacked; s++)
+                                operation_stamp(op, (enum operation_step)s, clock_now_ns());
+                candidate_choose(c, a->file->choice);
+        } else if (op) {
+                for (int s = STEP_verified; s < N_STEPS; s++)
+                        operation_stamp(op, (enum operation_step)s, clock_now_ns());
+                operation_done(op);
+        }
+        lifecycle_reconcile(c->module);
+        admission_settle(a);
+}
+
+static void admission_accept(struct admission *a) {
+        struct drop_file *f = a->file;
+        struct module *mod = module_get(a->manager, a->name);
+        struct candidate *c, *before = f->candidate;
+        struct operation *op = a->operation;
+
+        c = mod ? candidate_new(mod, &a->manifest, a->sha256, a->package) : NULL;
+        if (!c) {
+                admission_refuse(a, "NO_SPACE", "out of memory");
+                return;
+        }
+        a->package = -1;
+        snprintf(c->signed_by, sizeof(c->signed_by), "%s", a->signed_by);
+        if (before) {
+                f->candidate = NULL;
+                before->file = NULL;
+        }
+        f->candidate = c;
+        c->file = f;
+        f->code[0] = f->reason[0] = '\0';
+        candidate_place(a, c);
+        c->operation = op;
+        admission_free(a);
+        lifecycle_reconcile(mod);
+        if (before)
+                lifecycle_on_gone(before);
+        drop_on_settled(f);
+}
+
+/* Manifest ----------------------------------------------------------------------------------------------------------- */
+
+static void admission_check(struct admission *a) {
+        const struct base_config *config = &a->manager->config;
+        char error[512] = "", route[300];
+        struct module *other;
+
+        if (manifest_check(&a->manifest, "module.ini", error, sizeof(error)) < 0) {
+                admission_refuse(a, "BAD_MANIFEST", error);
+                return;
+        }
+        if (strcmp(a->manifest.name, a->name) != 0 || strcmp(a->manifest.version, a->version) != 0) {
+                snprintf(error, sizeof(error), "the manifest says %s %s, so the file must be named %s-%s.smod", a->manifest.name,
+                         a->manifest.version, a->manifest.name, a->manifest.version);
+                admission_refuse(a, "NAME_MISMATCH", error);
+                return;
+        }
+        if (text_list_has(&config->exclude, a->name) || (config->include.n && !text_list_has(&config->include, a->name))) {
+                admission_refuse(a, "EXCLUDED", "[packages] include and exclude of socled.conf leave this name out");
+                return;
+        }
+        other = publish_conflict(a->manager, &a->manifest, a->name, route, sizeof(route));
+        if (other) {
+                snprintf(error, sizeof(error), "the route %s belongs to the module %s", route, other->name);
+                admission_refuse(a, "ROUTE_CONFLICT", error);
+                return;
+        }
+        admission_accept(a);
+}
+
+static void on_override(struct manager *m, int result, void *userdata) {
+        struct admission *a = userdata;
+        _cleanup_close_ int fd = result;
+        _cleanup_free_ char *text = NULL;
+        char error[512] = "";
+        size_t size;
+        int r = 0;
+
+        if (result > 0) {
+                r = file_read(fd, MANIFEST_SIZE_MAX, &text, &size);
+                if (r >= 0)
+                        r = manifest_parse(&a->manifest, a->shown, text, size, true, error, sizeof(error));
+        } else if (result != -ENOENT) {
+                r = result;
+        }
+        if (r < 0) {
+                if (!error[0])
+                        snprintf(error, sizeof(error), "%s: %s", a->shown, strerror(-r));
+                admission_refuse(a, "BAD_MANIFEST", error);
+                return;
+        }
+        admission_check(a);
+}
+
+static void admission_manifest(struct admission *a) {
+        _cleanup_close_ int fd = openat(a->package, "module.ini", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        _cleanup_free_ char *text = NULL;
+        char error[512] = "", file[CONTROL_NAME_SIZE + 8];
+        size_t size = 0;
+        int r;
+
+        r = fd < 0 ? -errno : file_read(fd, MANIFEST_SIZE_MAX, &text, &size);
+        if (r >= 0)
+                r = manifest_parse(&a->manifest, "module.ini", text, size, false, error, sizeof(error));
+        if (r < 0) {
+                if (!error[0])
+                        snprintf(error, sizeof(error), "module.ini: %s", strerror(-r));
+                admission_refuse(a, "BAD_MANIFEST", error);
+                return;
+        }
+        snprintf(file, sizeof(file), "%s.ini", a->name);
+        snprintf(a->shown, sizeof(a->shown), "conf.d/%s", file);
+        r = base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_MODULE_CONF, file, on_override, a);
+        if (r < 0)
+                admission_refuse(a, "BAD_MANIFEST", "the base could not be asked for conf.d");
+}
+
+/* Unpack ------------------------------------------------------------------------------------------------------------- */
+
+static const char *unpack_code(int error) {
+        switch (error) {
+        case PACKAGE_E_MANIFEST:
+                return "BAD_MANIFEST";
+        case PACKAGE_E_ENTRY:
+                return "BAD_ENTRY";
+        case PACKAGE_E_SIGNATURE:
+                return "BAD_SIGNATURE";
+        default:
+                return error == -ENOSPC ? "NO_SPACE" : "BAD_PACKAGE";
+        }
+}
+
+static void on_unpacked(struct admission *a, struct control_record *record) {
+        struct control_unpacked *u = &record->UNPACKED;
+        char reason[512];
+
+        TAILQ_REMOVE(&unpacking, a, entry);
+        a->unpacking = false;
+        a->memfd = fd_close(a->memfd);
+        if (u->error == 0 && record->n_fds == 1) {
+                operation_stamp(a->operation, STEP_unpacked, u->end_ns);
+                a->package = TAKE_FD(record->fds[0]);
+                admission_manifest(a);
+                return;
+        }
+        if (!control_text_ok(u->message, sizeof(u->message)) || !u->message[0])
+                snprintf(reason, sizeof(reason), "%s", u->error < 0 ? strerror(-u->error) : "it cannot be unpacked");
+        else
+                snprintf(reason, sizeof(reason), "%s", u->message);
+        admission_refuse(a, unpack_code(u->error), reason);
+}
+
+static void installer_lost(struct manager *m) {
+        struct admission *a, *next;
+
+        if (m->installer_event)
+                event_free(m->installer_event);
+        m->installer_event = NULL;
+        m->installer_link = fd_close(m->installer_link);
+        for (a = TAILQ_FIRST(&unpacking); a; a = next) {
+                next = TAILQ_NEXT(a, entry);
+                /* What was asked dies with the one who was asked; what was not yet sent waits for the next one. */
+                if (a->request)
+                        admission_refuse(a, "BAD_PACKAGE", "the installer died while it was unpacking this package");
+        }
+}
+
+static void on_installer_link(evutil_socket_t fd, short what, void *userdata) {
+        struct manager *m = userdata;
+        struct control_record record;
+        struct admission *a;
+        int i, r;
+
+        for (i = 0; i < 16; i++) {
+                r = control_receive(m->installer_link, CONTROL_INSTALLER, CONTROL_MANAGER, &record);
+                if (r == CONTROL_E_AGAIN)
+                        return;
+                if (r) {
+                        installer_lost(m);
+                        return;
+                }
+                TAILQ_FOREACH(a, &unpacking, entry) {
+                        if (record.header.kind == CONTROL_KIND_UNPACKED && a->request == record.header.request)
+                                break;
+                }
+                if (a)
+                        on_unpacked(a, &record);
+                control_record_deinit(&record);
+                if (m->installer_link < 0)
+                        return;
+        }
+}
+
+static void unpack_send(struct admission *a) {
+        struct manager *m = a->manager;
+        struct control_unpack body = { .max_size = PACKAGE_LIMITS_DEFAULT.max_size, .max_files = PACKAGE_LIMITS_DEFAULT.max_files };
+        int r;
+
+        if (m->installer_link < 0)
+                return; /* sent when there is one */
+        snprintf(body.sha256, sizeof(body.sha256), "%s", a->sha256);
+        snprintf(body.file, sizeof(body.file), "%s", a->file->name);
+        a->request = manager_request(m);
+        r = control_send(m->installer_link, CONTROL_KIND_UNPACK, a->request, &body, sizeof(body), &a->memfd, 1);
+        if (r == CONTROL_E_AGAIN)
+                a->request = 0; /* its queue is full: sent with the next answer */
+}
+
+static void unpack_send_waiting(struct manager *m) {
+        struct admission *a;
+
+        TAILQ_FOREACH(a, &unpacking, entry) {
+                if (!a->request)
+                        unpack_send(a);
+        }
+}
+
+void packages_new_link(struct manager *m, int link) {
+        installer_lost(m);
+        m->installer_link = link;
+        m->installer_event = event_new(m->loop, link, EV_READ | EV_PERSIST, on_installer_link, m);
+        if (m->installer_event)
+                event_add(m->installer_event, NULL);
+        unpack_send_waiting(m);
+}
+
+/* Verify ------------------------------------------------------------------------------------------------------------- */
+
+static int admission_signature(struct admission *a, char *error, size_t size, const char **ret_code) {
+        _cleanup_free_ char *signature = NULL;
+        uint64_t archive_size = 0;
+        int r;
+
+        *ret_code = "BAD_SIGNATURE";
+        r = package_split_signature(a->memfd, &archive_size, &signature);
+        if (r) {
+                snprintf(error, size, "the signature frame at the end of the file is not well-formed");
+                return -EINVAL;
+        }
+        if (!signature) {
+                if (!a->manager->config.require_signature)
+                        return 0;
+                *ret_code = "UNSIGNED";
+                snprintf(error, size, "[packages] require-signature = yes and it carries none");
+                return -EINVAL;
+        }
+        if (!a->manager->config.require_signature && !a->manager->n_keys)
+                return 0;
+        return 0;
+}
+
+static void admission_verify(struct admission *a) {
+        unsigned char digest[crypto_hash_sha256_BYTES];
+        char error[512] = "";
+        const char *code;
+
+        crypto_hash_sha256_final(&a->hash, digest);
+        sodium_bin2hex(a->sha256, sizeof(a->sha256), digest, sizeof(digest));
+        if (memfd_seal(a->memfd, MEMFD_SEALS_CONST) < 0) {
+                admission_refuse(a, "NO_SPACE", "its copy cannot be sealed");
+                return;
+        }
+        if (!drop_name_split(a->file->name, a->name, a->version)) {
+                admission_refuse(a, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3");
+                return;
+        }
+        if (admission_signature(a, error, sizeof(error), &code) < 0) {
+                admission_refuse(a, code, error);
+                return;
+        }
+        operation_stamp(a->operation, STEP_verified, clock_now_ns());
+        if (a->file->candidate && !strcmp(a->file->candidate->sha256, a->sha256)) {
+                admission_same(a, a->file->candidate);
+                return;
+        }
+        TAILQ_INSERT_TAIL(&unpacking, a, entry);
+        a->unpacking = true;
+        unpack_send(a);
+}
+
+/* Open and copy ------------------------------------------------------------------------------------------------------ */
+
+static void admission_copied(struct admission *a) {
+        struct stat now;
+
+        if (fstat(a->fd, &now) < 0 || now.st_size != a->st.st_size || now.st_mtim.tv_sec != a->st.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != a->st.st_mtim.tv_nsec) {
+                /* Somebody writes after all: his close is the event that brings us back. */
+                admission_settle(a);
+                return;
+        }
+        a->fd = fd_close(a->fd);
+        admission_verify(a);
+}
+
+static void on_copy_turn(evutil_socket_t fd, short what, void *userdata) {
+        struct admission *a = userdata;
+        static uint8_t buffer[256 << 10];
+        uint64_t budget = COPY_PER_TURN;
+
+        while (budget && a->copied < (uint64_t)a->st.st_size) {
+                ssize_t n = pread(a->fd, buffer, sizeof(buffer), (off_t)a->copied);
+
+                if (n <= 0) {
+                        if (n < 0)
+                                admission_refuse(a, "BAD_PACKAGE", strerror(errno));
+                        else
+                                admission_settle(a); /* shortened while we read */
+                        return;
+                }
+                if (fd_write_all(a->memfd, buffer, (size_t)n) < 0) {
+                        admission_refuse(a, "NO_SPACE", "no memory for a copy of it");
+                        return;
+                }
+                crypto_hash_sha256_update(&a->hash, buffer, (unsigned long long)n);
+                a->copied += (uint64_t)n;
+                budget -= MIN(budget, (uint64_t)n);
+        }
+        if (a->copied == (uint64_t)a->st.st_size) {
+                admission_copied(a);
+                return;
+        }
+        if (!a->turn)
+                a->turn = event_new(a->manager->loop, -1, 0, on_copy_turn, a);
+        if (a->turn)
+                event_active(a->turn, EV_TIMEOUT, 0);
+}
+
+static void admission_refuse_open(struct admission *a, int error) {
+        switch (error) {
+        case -ELOOP:
+                admission_refuse(a, "NOT_A_FILE", "it is a symbolic link; expected a regular file");
+                break;
+        case -EMLINK:
+                admission_refuse(a, "NOT_A_FILE", "it is a hard link to a file elsewhere; expected a file of its own");
+                break;
+        case -EACCES:
+                admission_refuse(a, "WORLD_WRITABLE", "everybody may write it; expected mode o-w");
+                break;
+        case -EINVAL:
+        case -EISDIR:
+        case -ENXIO:
+                admission_refuse(a, "NOT_A_FILE", "it is no regular file");
+                break;
+        default:
+                admission_refuse(a, "NOT_A_FILE", strerror(-error));
+        }
+}
+
+/* An arrival is an operation of its own, unless `soclectl deploy` has made one. */
+static void admission_operation(struct admission *a) {
+        struct drop_file *f = a->file;
+        char name[CONTROL_NAME_SIZE] = "", version[64] = "";
+
+        drop_name_split(f->name, name, version);
+        a->operation = TAKE_PTR(f->operation);
+        if (!a->operation && f->candidate && !f->arrived)
+                return; /* looked at again without news */
+        if (!a->operation)
+                a->operation = operation_new(&a->manager->operations, OPERATION_DEPLOY, name, f->name);
+        if (a->operation)
+                snprintf(a->operation->version, sizeof(a->operation->version), "%s", version);
+        operation_stamp(a->operation, STEP_noticed, f->noticed_ns);
+}
+
+static void on_opened(struct manager *m, int result, void *userdata) {
+        struct admission *a = userdata;
+        struct drop_file *f = a->file;
+
+        if (result == -ENOENT) {
+                admission_free(a);
+                drop_on_gone(f);
+                return;
+        }
+        if (result == -EBUSY) {
+                admission_settle(a);
+                return;
+        }
+        admission_operation(a);
+        if (result < 0) {
+                admission_refuse_open(a, result);
+                return;
+        }
+        a->fd = result;
+        if (fstat(a->fd, &a->st) < 0 || a->st.st_size > (off_t)PACKAGE_SIZE_MAX) {
+                admission_refuse(a, "BAD_PACKAGE", "it is larger than 1G");
+                return;
+        }
+        a->memfd = memfd_new("socle-package", 0);
+        if (a->memfd < 0) {
+                admission_refuse(a, "NO_SPACE", strerror(-a->memfd));
+                return;
+        }
+        crypto_hash_sha256_init(&a->hash);
+        on_copy_turn(-1, 0, a);
+}
+
+void packages_admit(struct drop_file *f) {
+        struct admission *a = calloc(1, sizeof(*a));
+
+        if (!a) {
+                drop_on_refused(f, "NO_SPACE", "out of memory");
+                return;
+        }
+        a->file = f;
+        a->manager = f->manager;
+        a->fd = a->memfd = a->package = -1;
+        manifest_init(&a->manifest);
+        f->admission = a;
+        if (base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_DROP, f->name, on_opened, a) < 0)
+                admission_refuse(a, "NOT_A_FILE", "the base could not be asked to open it");
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Admission: from a name in the drop directory to a candidate. Everything up to
+ * the signature works on the raw bytes of a private copy; unpacking is the
+ * installer's; the manifest is read last.
+ */
+#pragma once
+
+#include "supervisor/manager/manager.h"
+
+/* Takes the link to a (new) installer. */
+void packages_new_link(struct manager *manager, int link);
+/* Begins; ends in drop_on_gone(), drop_on_refused() or drop_on_settled(). */
+void packages_admit(struct drop_file *file);
+/* Keeps a copy of a superseded package for a rollback, at most [deploy] keep of a name. */
+void packages_keep(struct candidate *candidate);
+/* Reads trusted.d. 0 or -errno. */
+int packages_load_keys(struct manager *manager);
