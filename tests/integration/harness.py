@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real processes on a private root: what every integration test stands on.
+
+A test is a function whose name begins with test_ and that takes one Base. Waiting is always
+for a condition with a deadline. Tests run in parallel, so nothing here is shared."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+BUILD = os.path.abspath(os.environ.get("SOCLE_BUILD", "build"))
+SOCLED = os.path.join(BUILD, "bin/socled")
+SOCLECTL = os.path.join(BUILD, "bin/soclectl")
+ROOT = os.geteuid() == 0
+SLOW = float(os.environ.get("SOCLE_TEST_SLOW", "1"))  # sanitizer builds need more time
+
+
+class Failure(AssertionError):
+    pass
+
+
+def expect(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def expect_equal(got, wanted, what):
+    if got != wanted:
+        raise Failure(f"{what}: got {got!r}, expected {wanted!r}")
+
+
+def wait(condition, what, seconds=10.0):
+    """Waits until condition() is true and returns its value."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"timed out after {seconds} s: {what}")
+        time.sleep(0.002)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(pid):
+    found = []
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{p}/stat") as f:
+                if int(f.read().rsplit(")", 1)[1].split()[1]) == pid:
+                    found.append(int(p))
+    return found
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Reply:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self):
+        return self.body.decode(errors="replace")
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Base:
+    """One socled on a root of its own."""
+
+    def __init__(self, name):
+        self.root = tempfile.mkdtemp(prefix=f"socle-{name[:24]}-")
+        os.chmod(self.root, 0o755)
+        self.port = free_port()
+        self.process = None
+        self.others = []
+        os.makedirs(self.path("etc"), exist_ok=True)
+        self.config()
+
+    def path(self, *parts):
+        return os.path.join(self.root, *parts)
+
+    def config(self, text=""):
+        with open(self.path("etc/socled.conf"), "w") as f:
+            f.write(f"[gateway]\nlisten = 127.0.0.1:{self.port}\n{text}")
+
+    def write(self, path, text):
+        full = self.path(path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w") as f:
+            f.write(text)
+
+    # life
+    def spawn(self, notify=None):
+        env = dict(os.environ)
+        env.pop("SOCLE_ROOT", None)
+        if notify:
+            env["NOTIFY_SOCKET"] = notify
+        log = open(self.path("socled.log"), "ab")
+        p = subprocess.Popen([SOCLED, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        log.close()
+        return p
+
+    def start(self):
+        """Starts and waits for READY=1, as systemd would."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            name = self.path("notify")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            s.bind(name)
+            s.settimeout(0.1)
+            self.process = self.spawn(name)
+
+            def ready():
+                if self.process.poll() is not None:
+                    raise Failure(f"socled ended with {self.process.returncode}: {self.log()[-2000:]}")
+                with contextlib.suppress(TimeoutError):
+                    return b"READY=1" in s.recv(4096)
+                return False
+
+            wait(ready, "READY=1 of socled", 20)
+        return self
+
+    def stop(self, seconds=40):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds * SLOW)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise Failure("socled did not stop after SIGTERM")
+        return self.process.returncode if self.process else None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def log(self):
+        with open(self.path("socled.log"), errors="replace") as f:
+            return f.read()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    # packages
+    def drop(self, package, name=None):
+        """As people do it: under a temporary name, then renamed."""
+        name = name or os.path.basename(package)
+        temporary = self.path("modules", "." + name + ".tmp")
+        shutil.copyfile(package, temporary)
+        os.rename(temporary, self.path("modules", name))
+        return name
+
+    def remove(self, name):
+        os.unlink(self.path("modules", name))
+
+    # HTTP
+    def request(self, method, path, body=None, headers=None, timeout=10.0):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
+        try:
+            c.request(method, path, body, headers or {})
+            r = c.getresponse()
+            return Reply(r.status, r.headers, r.read())
+        finally:
+            c.close()
+
+    def get(self, path, **kw):
+        return self.request("GET", path, **kw)
+
+    def try_get(self, path, **kw):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.get(path, **kw)
+        return None
+
+    def serves(self, path, status=200, seconds=10.0):
+        def done():
+            r = self.try_get(path)
+            return r if r is not None and r.status == status else None
+
+        return wait(done, f"{status} for {path}", seconds)
+
+    # soclectl
+    def ctl(self, *args, check=True):
+        p = subprocess.run([SOCLECTL, "--root", self.root, *args], capture_output=True, text=True, timeout=60 * SLOW)
+        if check and p.returncode != 0:
+            raise Failure(f"soclectl {' '.join(args)}: status {p.returncode}: {p.stdout}{p.stderr}")
+        return p
+
+    def status(self):
+        return json.loads(self.ctl("status", "--json").stdout)
+
+    def try_status(self):
+        p = self.ctl("status", "--json", check=False)
+        return json.loads(p.stdout) if p.returncode == 0 else None
+
+    def module(self, name):
+        for m in self.status()["modules"]:
+            if m["name"] == name:
+                return m
+        return None
+
+    def state(self, name):
+        m = self.module(name)
+        return m["state"] if m else None
+
+    def instances(self, name):
+        m = self.module(name)
+        return [i for v in m["versions"] for i in v["instances"]] if m else []
+
+    def worker(self, name):
+        """The pid of the one worker that is ready."""
+        ready = [i["pid"] for i in self.instances(name) if i["state"] == "ready"]
+        return ready[0] if len(ready) == 1 else None
+
+    def role(self, name):
+        for r in self.status()["base"]["roles"]:
+            if r["name"] == name:
+                return r["pid"]
+        return None
+
+    def roles(self):
+        return {r["name"]: r["pid"] for r in self.status()["base"]["roles"]}
+
+    def refused(self, name):
+        for r in self.status()["rejected"]:
+            if r["file"] == name:
+                return r
+        return None
+
+
+# packages made for a test
+
+def staged(kind, name):
+    path = os.path.join(BUILD, kind, name)
+    expect(os.path.exists(os.path.join(path, "module.ini")), f"{path} is not built")
+    return path
+
+
+def pack(folder, out):
+    p = subprocess.run([SOCLECTL, "pack", folder, "-o", out], capture_output=True, text=True, timeout=60)
+    expect(p.returncode == 0, f"soclectl pack {folder}: {p.stdout}{p.stderr}")
+    return out
+
+
+def package(base, source, name=None, version=None, changes=(), extra=""):
+    """A package made of a staged folder ("tests/modules/crash") with a changed manifest: changes are (from, to) pairs."""
+    folder = tempfile.mkdtemp(dir=base.root)
+    tree = os.path.join(folder, "tree")
+    shutil.copytree(staged(os.path.dirname(source), os.path.basename(source)), tree)
+    ini = os.path.join(tree, "module.ini")
+    lines = []
+    with open(ini) as f:
+        for line in f.read().splitlines():
+            key = line.split("=")[0].strip()
+            if key == "name" and name:
+                line = f"name = {name}"
+            if key == "version" and version:
+                line = f"version = {version}"
+            for a, b in changes:
+                line = line.replace(a, b)
+            lines.append(line)
+    with open(ini, "w") as f:
+        f.write("\n".join(lines) + "\n" + extra)
+    with open(ini) as f:
+        values = dict((p[0].strip(), p[1].strip()) for p in (l.split("=", 1) for l in f if "=" in l))
+    return pack(tree, os.path.join(folder, f"{name or values['name']}-{version or values['version']}.smod"))
+
+
+def signal_name(n):
+    return signal.Signals(n).name

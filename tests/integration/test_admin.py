@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""soclectl as an operator uses it."""
+
+import json
+import os
+
+from harness import alive, expect, expect_equal, package, wait
+
+STEPS = ["noticed", "verified", "unpacked", "forked", "loaded", "started", "routed"]
+
+
+def test_deploy_prints_the_journey_and_undeploy_what_was_released(base):
+    base.start()
+    r = json.loads(base.ctl("deploy", package(base, "examples/hello"), "--json").stdout)
+    r = r[0] if isinstance(r, list) else r
+    expect_equal([s["step"] for s in r["journey"]], STEPS, "steps")
+    ns = [s["ns"] for s in r["journey"]]
+    expect_equal(ns, sorted(ns), "stamps in order")
+    expect_equal(base.get("/hello").status, 200, "hello right after deploy")
+    worker = base.worker("hello")
+    u = json.loads(base.ctl("undeploy", "hello", "--json").stdout)
+    u = u[0] if isinstance(u, list) else u
+    expect_equal(len(u["released"]), 1, "instances released")
+    released = u["released"][0]
+    expect_equal(released["pid"], worker, "pid")
+    expect(released["pid_gone"] and released["work_folder_removed"] and released["cgroup"] in ("removed", "none"), f"released: {released}")
+    expect(not alive(worker), "the worker lives on")
+    expect_equal(base.get("/hello").status, 404, "hello right after undeploy")
+    expect_equal(os.listdir(base.path("modules")), [], "the drop directory")
+
+
+def test_tables_for_people(base):
+    base.start()
+    out = base.ctl("deploy", package(base, "examples/hello")).stdout
+    for step in STEPS:
+        expect(step in out, f"{step} is missing in\n{out}")
+    out = base.ctl("status").stdout
+    for word in ("hello", "1.0.0", "ACTIVE", str(base.worker("hello"))):
+        expect(word in out, f"{word} is missing in\n{out}")
+
+
+def test_failures_have_their_exit_status(base):
+    expect_equal(base.ctl("status", check=False).returncode, 6, "no base")
+    base.start()
+    expect_equal(base.ctl("undeploy", "nobody", check=False).returncode, 4, "unknown module")
+    expect_equal(base.ctl("frobnicate", check=False).returncode, 2, "unknown command")
+    bad = base.path("bad-1.0.0.smod")
+    with open(bad, "wb") as f:
+        f.write(b"rubbish")
+    r = base.ctl("deploy", bad, check=False)
+    expect_equal(r.returncode, 3, "refused package")
+    expect("BAD_PACKAGE" in r.stdout + r.stderr, f"{r.stdout}{r.stderr}")
+
+
+def test_deploying_a_newer_file_takes_the_superseded_one_away(base):
+    base.start()
+    base.ctl("deploy", package(base, "examples/hello"))
+    base.ctl("deploy", package(base, "examples/hello", version="1.1.0"))
+    wait(lambda: os.listdir(base.path("modules")) == ["hello-1.1.0.smod"], "only the new file in the drop directory")
+    # files of people are never touched
+    base.drop(package(base, "examples/hello", version="1.2.0"))
+    base.ctl("deploy", package(base, "examples/hello", version="1.3.0"))
+    wait(lambda: sorted(os.listdir(base.path("modules"))) == ["hello-1.2.0.smod", "hello-1.3.0.smod"], "people's file to stay")
+
+
+def test_logs(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash"))
+    base.get("/crash/log?text=a-line-of-the-log")
+    base.get("/crash/print?text=a-line-of-stdout")
+
+    def lines():
+        return [l["text"] for l in json.loads(base.ctl("logs", "crash", "--json").stdout)["lines"]]
+
+    wait(lambda: "a-line-of-the-log" in lines() and "a-line-of-stdout" in lines(), "both lines")
+
+
+def test_the_board(base):
+    base.write("etc/board.d/site.ini", "[texts]\ntitle = a title from the board\n")
+    base.write("etc/board.d/secret.ini", "[keys]\nkey = hidden\n")
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash", extra="[board]\nkeys = site\n"))
+    r = base.get("/crash/board?key=site.texts.title")
+    expect_equal((r.status, r.text.strip()), (200, "a title from the board"), "a granted key")
+    expect_equal(base.get("/crash/board?key=secret.keys.key").status, 403, "a key that is not granted")
+    expect_equal(base.get("/crash/board?key=site.texts.nothing").status, 404, "an unknown key")

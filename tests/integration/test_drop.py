@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drop directory: a package there serves, gone it leaves nothing."""
+
+import glob
+import os
+import shutil
+
+from harness import ROOT, alive, expect, expect_equal, package, staged, wait, pack
+
+
+def hello(base, **kw):
+    return package(base, "examples/hello", **kw)
+
+
+def cgroup_of(pid):
+    with open(f"/proc/{pid}/cgroup") as f:
+        for line in f:
+            if line.startswith("0::"):
+                return line[3:].strip()
+    return "/"
+
+
+def test_a_dropped_package_serves_and_a_removed_one_is_gone(base):
+    base.start()
+    name = base.drop(hello(base))
+    r = base.serves("/hello?name=socle")
+    expect("hello socle" in r.text, f"unexpected reply {r.text!r}")
+    i = base.instances("hello")[0]
+    pid, work, cgroup = i["pid"], base.path("state/work", str(i["id"])), cgroup_of(i["pid"])
+    expect(os.path.isdir(work), f"no work folder {work}")
+    base.remove(name)
+    wait(lambda: base.module("hello") is None, "hello to vanish from status")
+    expect_equal(base.get("/hello").status, 404, "status after removal")
+    expect(not alive(pid), f"worker {pid} lives on")
+    expect(not os.path.exists(work), f"{work} is left")
+    if cgroup != "/":
+        expect(not os.path.exists("/sys/fs/cgroup/unified" + cgroup) and not os.path.exists("/sys/fs/cgroup" + cgroup), f"cgroup {cgroup} is left")
+
+
+def test_processes_are_what_they_should_be(base):
+    base.start()
+    base.drop(hello(base))
+    base.drop(package(base, "tests/modules/crash"))
+    base.serves("/hello")
+    base.serves("/crash/ok")
+    uids = set()
+    for name in ("hello", "crash"):
+        i = base.instances(name)[0]
+        expect_equal(os.path.basename(os.readlink(f"/proc/{i['pid']}/exe")), "socle-template", "exe of a worker")
+        with open(f"/proc/{i['pid']}/status") as f:
+            status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+        expect_equal(int(status["PPid"]), base.pid, "parent of a worker")
+        expect_equal(int(status["Uid"].split()[0]), i["uid"], "uid of a worker")
+        expect_equal(status["NoNewPrivs"], "1", "NoNewPrivs")
+        uids.add(i["uid"])
+    s = base.status()["base"]
+    expect_equal(s["mode"], "root" if ROOT else "rootless", "mode")
+    if ROOT:
+        expect_equal(len(uids), 2, "different uids of workers")
+        role_uids = {r["uid"] for r in s["roles"] if r["name"] != "template"}
+        expect(len(role_uids) >= 3 and 0 not in role_uids and not role_uids & uids, f"uids of roles {s['roles']}")
+
+
+def test_a_new_version_replaces_the_old_without_a_lost_request(base):
+    base.start()
+    base.drop(hello(base))
+    base.serves("/hello")
+    old = base.worker("hello")
+    base.drop(hello(base, version="1.1.0"))
+    n = 0
+    while base.module("hello")["versions"][-1]["version"] != "1.1.0" or alive(old):
+        expect_equal(base.get("/hello").status, 200, "a request during the upgrade")
+        n += 1
+        expect(n < 5000, "the old version does not go")
+    new = base.worker("hello")
+    expect(new and new != old, f"old worker {old}, new worker {new}")
+    expect_equal(base.get("/hello").status, 200, "a request after the upgrade")
+
+
+def test_other_bytes_under_the_same_name_are_deployed_again(base):
+    base.start()
+    base.drop(hello(base))
+    base.serves("/hello")
+    old = base.worker("hello")
+    base.drop(hello(base, extra="\n; other bytes\n"))
+    wait(lambda: base.worker("hello") not in (None, old), "another worker")
+    wait(lambda: not alive(old), "the old worker's end")
+    expect_equal(len(base.module("hello")["versions"]), 1, "versions")
+
+
+def test_removing_the_active_version_brings_back_the_one_chosen_before(base):
+    base.start()
+    one = base.drop(hello(base))
+    base.serves("/hello")
+    two = base.drop(hello(base, version="1.1.0"))
+    wait(lambda: {v["version"]: v["state"] for v in base.module("hello")["versions"]} == {"1.0.0": "STOPPED", "1.1.0": "ACTIVE"}, "1.1.0 to be active")
+    base.remove(two)
+    wait(lambda: {v["version"]: v["state"] for v in base.module("hello")["versions"]} == {"1.0.0": "ACTIVE"}, "1.0.0 to be active again")
+    expect_equal(base.get("/hello").status, 200, "a request")
+    base.remove(one)
+    wait(lambda: base.module("hello") is None, "hello to vanish")
+
+
+def test_the_order_of_choices_survives_a_restart(base):
+    base.start()
+    base.drop(hello(base, version="2.0.0"))
+    base.serves("/hello")
+    base.drop(hello(base, version="1.0.0"))
+    active = lambda: [v["version"] for v in base.module("hello")["versions"] if v["state"] == "ACTIVE"]
+    wait(lambda: active() == ["1.0.0"], "1.0.0 to be active")
+    wait(lambda: os.path.exists(base.path("state/manager/choices")), "the choices to be kept")
+    wait(lambda: "1.0.0" in open(base.path("state/manager/choices")).read(), "the last choice to be kept")
+    base.stop()
+    base.start()
+    expect_equal(active(), ["1.0.0"], "active after a restart")
+
+
+def test_files_that_do_not_count_or_are_refused(base):
+    base.start()
+    p = hello(base)
+    drop = base.path("modules")
+    shutil.copyfile(p, os.path.join(drop, ".hello-1.0.0.smod"))
+    shutil.copyfile(p, os.path.join(drop, "hello-1.0.0.txt"))
+    os.symlink(p, os.path.join(drop, "hello-1.0.1.smod"))
+    wait(lambda: base.refused("hello-1.0.1.smod"), "the link to be refused")
+    expect_equal(base.refused("hello-1.0.1.smod")["code"], "NOT_A_FILE", "code for a link")
+    os.mkfifo(os.path.join(drop, "hello-1.0.2.smod"))
+    wait(lambda: base.refused("hello-1.0.2.smod"), "the fifo to be refused")
+    os.mkdir(os.path.join(drop, "hello-1.0.3.smod"))
+    wait(lambda: base.refused("hello-1.0.3.smod"), "the folder to be refused")
+    base.drop(p, "hello-9.9.9.smod")
+    wait(lambda: base.refused("hello-9.9.9.smod"), "the misnamed to be refused")
+    expect_equal(base.refused("hello-9.9.9.smod")["code"], "NAME_MISMATCH", "code for a wrong name")
+    base.drop(p, "hello.smod")
+    wait(lambda: base.refused("hello.smod"), "the nameless to be refused")
+    expect_equal(base.refused("hello.smod")["code"], "BAD_NAME", "code for a bad name")
+    shutil.copyfile(p, os.path.join(drop, ".w"))
+    os.chmod(os.path.join(drop, ".w"), 0o666)
+    os.rename(os.path.join(drop, ".w"), os.path.join(drop, "hello-1.0.0.smod"))
+    wait(lambda: base.refused("hello-1.0.0.smod"), "the world-writable to be refused")
+    expect_equal(base.refused("hello-1.0.0.smod")["code"], "WORLD_WRITABLE", "code for a world-writable file")
+    expect_equal(base.get("/hello").status, 404, "nothing serves")
+    # put right, it serves
+    os.chmod(os.path.join(drop, "hello-1.0.0.smod"), 0o644)
+    base.serves("/hello")
+    os.unlink(os.path.join(drop, "hello-1.0.1.smod"))
+    wait(lambda: base.refused("hello-1.0.1.smod") is None, "the removed link to vanish from status")
+
+
+def test_a_slow_copy_is_not_picked_up_half(base):
+    base.start()
+    with open(hello(base), "rb") as f:
+        data = f.read()
+    path = base.path("modules/hello-1.0.0.smod")
+    with open(path, "wb") as f:
+        for n in range(0, len(data), 997):
+            f.write(data[n : n + 997])
+            f.flush()
+            base.status()
+        expect_equal(base.refused("hello-1.0.0.smod"), None, "refusal while it is being written")
+        expect_equal(base.module("hello"), None, "module while it is being written")
+    base.serves("/hello")
+
+
+def test_packages_that_are_there_at_the_start_serve_when_ready(base):
+    os.makedirs(base.path("modules"))
+    base.drop(hello(base))
+    base.drop(package(base, "tests/modules/crash"))
+    base.start()
+    expect_equal(base.get("/hello").status, 200, "hello right after READY")
+    expect_equal(base.get("/crash/ok").status, 200, "crash right after READY")
+
+
+def test_two_modules_that_claim_one_prefix(base):
+    base.start()
+    first = base.drop(hello(base))
+    base.serves("/hello")
+    base.drop(hello(base, name="other"))
+    r = wait(lambda: base.refused("other-1.0.0.smod"), "the second to be refused")
+    expect_equal(r["code"], "ROUTE_CONFLICT", "code")
+    expect("hello" in r["reason"], f"reason {r['reason']!r} names the other module")
+    base.remove(first)
+    wait(lambda: base.state("other") == "ACTIVE", "the second to take the free prefix")
+
+
+def test_the_same_symbol_in_two_modules(base):
+    base.start()
+    base.drop(package(base, "tests/modules/symbol-a"))
+    base.drop(package(base, "tests/modules/symbol-b"))
+    a, b = base.serves("/symbol-a").text, base.serves("/symbol-b").text
+    expect(a != b, f"both say {a!r}")
+
+
+def test_five_hundred_cycles_leave_nothing(base):
+    base.start()
+    one = hello(base)
+
+    def cycle():
+        name = base.drop(one)
+        base.serves("/hello")
+        base.remove(name)
+        base.serves("/hello", 404)
+
+    def settled():
+        wait(lambda: not glob.glob(base.path("state/work/*")), "all work folders to go")
+        wait(lambda: base.status()["modules"] == [], "no modules")
+
+    def census():
+        settled()
+        counts = {}
+        for name, pid in list(base.roles().items()) + [("socled", base.pid)]:
+            fds = [os.readlink(f"/proc/{pid}/fd/{f}") for f in os.listdir(f"/proc/{pid}/fd")]
+            with open(f"/proc/{pid}/maps") as f:
+                maps = len(f.readlines())
+            with open(f"/proc/{pid}/status") as f:
+                rss = next(int(l.split()[1]) for l in f if l.startswith("VmRSS"))
+            counts[name] = (len(fds), len([f for f in fds if "memfd" in f]), maps, rss)
+        files = sum(len(f) + len(d) for _, d, f in os.walk(base.path("state")))
+        return counts, files
+
+    for _ in range(50):
+        cycle()
+    before, files_before = census()
+    for _ in range(500):
+        cycle()
+    after, files_after = census()
+    expect_equal(files_after, files_before, "files below state/")
+    for name, (fds, memfds, maps, rss) in before.items():
+        expect_equal(after[name][0], fds, f"descriptors of {name}")
+        expect_equal(after[name][1], memfds, f"memory files of {name}")
+        expect(after[name][2] <= maps + 2, f"maps of {name}: {maps} before, {after[name][2]} after")
+        expect(after[name][3] - rss <= 256, f"RSS of {name}: {rss} kB before, {after[name][3]} kB after")
+
+
+test_five_hundred_cycles_leave_nothing.weight = 50

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad modules, bad packages, bad configuration: refused or BROKEN with a reason, nothing else disturbed."""
+
+import contextlib
+import os
+import socket
+import threading
+
+from harness import expect, expect_equal, package, wait
+
+
+def version(base, name, number="1.0.0"):
+    m = base.module(name)
+    return next((v for v in m["versions"] if v["version"] == number), None) if m else None
+
+
+def broken(base, source, code, *words, seconds=15, **kw):
+    p = package(base, "tests/modules/" + source, **kw)
+    name = base.drop(p)
+    module = os.path.basename(p).rsplit("-", 1)[0]
+    v = wait(lambda: (lambda v: v if v and v["state"] == "BROKEN" else None)(version(base, module)), f"{module} to be BROKEN", seconds)
+    expect_equal(v["code"], code, f"code of {module} ({v['reason']})")
+    for word in words:
+        expect(word in v["reason"], f"reason of {module}: {v['reason']!r} lacks {word!r}")
+    expect(os.path.exists(base.path("modules", name)), "the file is gone")
+    expect_equal(v["instances"], [], "instances of a broken module")
+    return v
+
+
+def test_modules_that_do_not_start(base):
+    base.start()
+    base.drop(package(base, "examples/hello"))
+    base.serves("/hello")
+    worker = base.worker("hello")
+    broken(base, "start-fails", "START_FAILED", "start")
+    broken(base, "start-crashes", "START_CRASHED", "SIG", "start")
+    broken(base, "start-exits", "START_CRASHED", "exited with status 3", "start")
+    broken(base, "start-hangs", "START_TIMEOUT", "start-timeout", extra="[limits]\nstart-timeout = 500ms\n")
+    broken(base, "missing-symbol", "LOAD_FAILED", "undefined symbol")
+    broken(base, "wrong-abi", "BAD_ENTRY")
+    expect_equal(base.worker("hello"), worker, "hello's worker")
+    expect_equal(base.get("/hello").status, 200, "hello")
+    # no retry loop: the same template, nobody is forked again
+    pids = base.roles()
+    threading.Event().wait(0.5)
+    expect_equal(base.roles(), pids, "roles")
+
+
+def test_a_bad_new_version_changes_nothing(base):
+    base.start()
+    base.drop(package(base, "examples/hello"))
+    base.serves("/hello")
+    worker = base.worker("hello")
+    p = package(base, "tests/modules/start-fails", name="hello", version="2.0.0")
+    r = base.ctl("deploy", p, check=False)
+    expect_equal(r.returncode, 3, f"exit status of deploy: {r.stdout}{r.stderr}")
+    expect("START_FAILED" in r.stdout + r.stderr, f"deploy says {r.stdout}{r.stderr}")
+    expect_equal(base.worker("hello"), worker, "hello's worker")
+    expect_equal(base.get("/hello").status, 200, "hello")
+
+
+def refused(base, data, name, code, *words):
+    with open(base.path("modules", "." + name), "wb") as f:
+        f.write(data)
+    os.rename(base.path("modules", "." + name), base.path("modules", name))
+    r = wait(lambda: base.refused(name), f"{name} to be refused")
+    expect_equal(r["code"], code, f"code for {name} ({r['reason']})")
+    for word in words:
+        expect(word in r["reason"], f"reason for {name}: {r['reason']!r} lacks {word!r}")
+
+
+def test_packages_that_are_none(base):
+    base.start()
+    with open(package(base, "examples/hello"), "rb") as f:
+        good = f.read()
+    refused(base, b"", "empty-1.0.0.smod", "BAD_PACKAGE")
+    refused(base, b"not an archive at all\n" * 100, "text-1.0.0.smod", "BAD_PACKAGE")
+    refused(base, good[: len(good) // 2], "half-1.0.0.smod", "BAD_PACKAGE")
+    refused(base, good + b"more", "more-1.0.0.smod", "BAD_PACKAGE")
+    refused(base, good + good, "twice-1.0.0.smod", "BAD_PACKAGE")
+    expect_equal(base.status()["modules"], [], "modules")
+
+
+def test_manifests_that_are_wrong(base):
+    base.start()
+    base.config()
+    base.write("etc/conf.d/hello.ini", "[limits]\nmemory = 12\n")
+    base.drop(package(base, "examples/hello"))
+    r = wait(lambda: base.refused("hello-1.0.0.smod"), "the override to be refused")
+    expect_equal(r["code"], "BAD_MANIFEST", "code")
+    for word in ("conf.d/hello.ini:2", "memory", "12", "16M"):
+        expect(word in r["reason"], f"reason {r['reason']!r} lacks {word!r}")
+
+
+def test_crashes_cost_the_neighbour_nothing(base):
+    base.start()
+    base.drop(package(base, "examples/hello"))
+    base.drop(package(base, "tests/modules/crash", extra="" if False else "[restart]\nburst = 100\n", changes=(("request-timeout = 30s", "request-timeout = 1s"),)))
+    base.serves("/hello")
+    base.serves("/crash/ok")
+    bad, end = [], False
+
+    def neighbour():
+        while not end:
+            try:
+                r = base.get("/hello")
+                if r.status != 200:
+                    bad.append(f"{r.status} {r.text[:200]}")
+            except OSError as e:
+                bad.append(repr(e))
+
+    t = threading.Thread(target=neighbour)
+    t.start()
+    try:
+        for path, wanted in (("abort", 502), ("exit", 502), ("null", 502), ("stack", 502), ("loop", 504)):
+            worker = base.worker("crash")
+            r = base.get("/crash/" + path, timeout=40)
+            expect_equal(r.status, wanted, f"reply of /crash/{path} ({r.text[:200]})")
+            expect("problem+json" in r.headers["Content-Type"], "a problem document")
+            wait(lambda: base.worker("crash") not in (None, worker), f"a new worker after /crash/{path}", 20)
+            base.serves("/crash/ok")
+        r = base.get("/crash/alloc", timeout=40)
+        expect(r.status in (200, 500, 502, 503, 504), f"reply of /crash/alloc: {r.status}")
+        base.serves("/crash/ok")
+    finally:
+        end = True
+        t.join()
+    expect_equal(bad, [], "requests to the neighbour that were not answered with 200")
+
+
+def test_too_many_crashes_are_quarantined(base):
+    base.start()
+    base.drop(package(base, "tests/modules/crash", extra="[restart]\nburst = 2\nbackoff = 10ms\n"))
+    base.serves("/crash/ok")
+    for _ in range(3):
+        base.serves("/crash/abort", 502)
+    wait(lambda: base.state("crash") == "QUARANTINED", "the quarantine")
+    expect_equal(base.get("/crash/ok").status, 503, "reply of a quarantined module")
+
+
+def exits_78(base, *words):
+    p = base.spawn()
+    code = p.wait(20)
+    log = base.log()
+    expect_equal(code, 78, f"exit status ({log})")
+    for word in words:
+        expect(word in log, f"{log!r} lacks {word!r}")
+
+
+def test_a_second_base_on_the_same_root(base):
+    base.start()
+    exits_78(base, str(base.pid))
+    expect(base.status(), "the first goes on")
+
+
+def test_a_port_in_use(base):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", base.port))
+        s.listen()
+        exits_78(base, f"127.0.0.1:{base.port}", "in use")
+
+
+def test_a_bad_configuration(base):
+    base.config("[bus]\nring = lots\n")
+    exits_78(base, "socled.conf:4", "ring", "lots")
+
+
+def test_http_limits(base):
+    base.start()
+    base.drop(package(base, "examples/hello"))
+    base.serves("/hello")
+    expect_equal(base.get("/nowhere").status, 404, "unknown path")
+    expect_equal(base.get("/helloes").status, 404, "a prefix takes whole segments only")
+    expect_equal(base.get("/" + "a" * 20000).status, 414, "long target")
+    expect_equal(base.get("/hello", headers={"X-Big": "a" * 60000}).status, 431, "large headers")
+    with contextlib.suppress(OSError):
+        expect_equal(base.request("POST", "/hello", body=b"x" * (9 << 20)).status, 413, "large body")
+    expect_equal(base.get("/hello").status, 200, "afterwards")

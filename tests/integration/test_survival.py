@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who survives whom."""
+
+import os
+import signal
+import threading
+
+from harness import alive, children, expect, expect_equal, package, wait
+
+
+class Load:
+    """Keeps asking on connections of its own; counts what is not a 200."""
+
+    def __init__(self, base, path, threads=2):
+        self.base, self.path, self.n, self.bad, self.end = base, path, 0, [], False
+        self.threads = [threading.Thread(target=self.loop) for _ in range(threads)]
+
+    def loop(self):
+        while not self.end:
+            try:
+                r = self.base.get(self.path)
+                if r.status != 200:
+                    self.bad.append(f"{r.status} {r.text[:200]}")
+            except OSError as e:
+                self.bad.append(repr(e))
+            self.n += 1
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end = True
+        for t in self.threads:
+            t.join()
+
+
+def start(base):
+    base.start()
+    base.drop(package(base, "examples/hello"))
+    base.drop(package(base, "tests/modules/crash"))
+    base.serves("/hello")
+    base.serves("/crash/ok")
+
+
+def kill_role(base, name):
+    pid = base.role(name)
+    os.kill(pid, signal.SIGKILL)
+
+    def another():
+        s = base.try_status()
+        now = {r["name"]: r["pid"] for r in s["base"]["roles"]}.get(name) if s else None
+        return now if now and now != pid else None
+
+    return pid, wait(another, f"another {name}")
+
+
+def test_the_manager_dies_and_nothing_is_lost(base):
+    start(base)
+    workers = base.worker("hello"), base.worker("crash")
+    with Load(base, "/hello") as load:
+        for _ in range(5):
+            kill_role(base, "manager")
+            wait(lambda: (base.worker("hello"), base.worker("crash")) == workers, "the same workers to be listed")
+            n = load.n
+            wait(lambda: load.n > n + 20, "requests to go on")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
+    # and it controls them
+    base.ctl("undeploy", "hello")
+    expect(not alive(workers[0]), "the worker lives on after undeploy by the next manager")
+    expect_equal(base.get("/hello").status, 404, "after undeploy")
+    base.drop(package(base, "examples/hello", version="1.0.5"))
+    base.serves("/hello")
+
+
+def test_the_template_dies_and_modules_live(base):
+    start(base)
+    workers = base.worker("hello"), base.worker("crash")
+    with Load(base, "/hello") as load:
+        kill_role(base, "template")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
+    expect_equal((base.worker("hello"), base.worker("crash")), workers, "workers")
+    base.drop(package(base, "examples/hello", version="1.1.0"))
+    wait(lambda: base.worker("hello") not in (None, workers[0]), "a worker of the next template")
+
+
+def test_the_gateway_dies_and_modules_live(base):
+    start(base)
+    workers = base.worker("hello"), base.worker("crash")
+    kill_role(base, "gateway")
+    base.serves("/hello")
+    base.serves("/crash/ok")
+    expect_equal((base.worker("hello"), base.worker("crash")), workers, "workers")
+
+
+def test_the_installer_dies_and_deployment_goes_on(base):
+    start(base)
+    kill_role(base, "installer")
+    base.drop(package(base, "examples/hello", version="1.1.0"))
+    wait(lambda: [v["version"] for v in base.module("hello")["versions"] if v["state"] == "ACTIVE"] == ["1.1.0"], "the new version")
+
+
+def test_the_base_dies_and_nothing_is_left_running(base):
+    start(base)
+    pids = children(base.pid)
+    expect(len(pids) >= 6, f"children of socled: {pids}")
+    base.kill()
+    wait(lambda: not any(alive(p) for p in pids), "all children to die")
+    base.start()
+    expect_equal(base.get("/hello").status, 200, "hello after the restart")
+    expect_equal(base.get("/crash/ok").status, 200, "crash after the restart")
+
+
+def test_stop_is_clean(base):
+    start(base)
+    pids = children(base.pid)
+    expect_equal(base.stop(), 0, "exit status")
+    expect(not any(alive(p) for p in pids), "children live on")
+    expect(not os.path.exists(base.path("run/admin.sock")), "the admin socket is left")
+    expect_equal(os.listdir(base.path("state/work")), [], "work folders")
+
+
+def test_idle_processes_sleep(base):
+    """No context switch in 60 s in workers, template, installer and gateway."""
+    base.start()
+    for n in range(4):
+        base.drop(package(base, "examples/hello", name=f"hello{n}", changes=(("/hello", f"/hello{n}"),)))
+        wait(lambda n=n: base.state(f"hello{n}") == "ACTIVE", f"hello{n}")
+    roles = base.roles()
+    pids = {f"hello{n}": base.worker(f"hello{n}") for n in range(4)}
+    pids.update({n: p for n, p in roles.items() if n != "manager"})
+
+    def switches():
+        counts = {}
+        for name, pid in pids.items():
+            with open(f"/proc/{pid}/status") as f:
+                counts[name] = sum(int(l.split()[1]) for l in f if "ctxt_switches" in l)
+        return counts
+
+    def steady():
+        a = switches()
+        threading.Event().wait(1.0)
+        return a if a == switches() else None
+
+    before = wait(steady, "a first quiet second", 30)
+    threading.Event().wait(60)
+    expect_equal(switches(), before, "context switches after 60 idle seconds")
+
+
+test_idle_processes_sleep.weight = 100
