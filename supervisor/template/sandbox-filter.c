@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The worker's own filter: the few things that the template's allow-list must
+ * permit, because the template and a worker's birth need them, and that a
+ * running module must not have.
+ *
+ * It is assembled by hand, because libseccomp would put a general decision
+ * tree, and its heap, where twenty comparisons do: it is run once per system
+ * call on top of the inherited filter and loaded once per worker.
+ *
+ *   new processes   clone must carry CLONE_THREAD. clone3 hides its flags in
+ *                   memory, which a filter cannot read: ENOSYS makes the C
+ *                   library fall back to clone, so threads work.
+ *   `processes`     may fork and exec, but into no new namespace (a user
+ *                   namespace gives capabilities) and not CLONE_PARENT (it
+ *                   would be a child of the base that is in no table).
+ *   namespaces      unshare, setns.
+ *   io_uring        would go round this filter.
+ *   signals, limits of other processes: rootless, they have the same uid.
+ *   PDEATHSIG       is how a worker ends with the base; it stays set.
+ *   sockets         without network there is none to be had. The empty
+ *                   network namespace does not stop UNIX sockets, whose paths
+ *                   Landlock does not cover, and rootless there may be no such
+ *                   namespace. Pairs remain, but not of datagrams: those can
+ *                   be connected anew, to a path.
+ */
+#include "supervisor/template/sandbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+
+#if defined(__x86_64__)
+#define FILTER_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define FILTER_ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define FILTER_ARCH AUDIT_ARCH_RISCV64
+#else
+#error "name this machine's AUDIT_ARCH_* here"
+#endif
+
+/* The lower half of an argument: all that is compared are ints and flag words. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]))
+#else
+#define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]) + 4)
+#endif
+
+#define DENY(error) (SECCOMP_RET_ERRNO | ((error)&SECCOMP_RET_DATA))
+#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+
+struct filter {
+        struct sock_filter *code;
+        size_t n;
+};
+
+static void emit(struct filter *f, struct sock_filter instruction) {
+        assert(f->n < SANDBOX_FILTER_MAX);
+        f->code[f->n++] = instruction;
+}
+
+static void load(struct filter *f, uint32_t offset) {
+        emit(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset));
+}
+
+static void answer(struct filter *f, uint32_t action) {
+        emit(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
+}
+
+/* Skips the next n instructions unless the accumulator is the value. */
+static void unless_equal_skip(struct filter *f, uint32_t value, uint8_t n) {
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, n));
+}
+
+static void refuse(struct filter *f, long call, int error) {
+        unless_equal_skip(f, (uint32_t)call, 1);
+        answer(f, DENY((uint32_t)error));
+}
+
+/* In the rules about arguments the accumulator no longer holds the number, so each ends in an answer. */
+
+static void refuse_if_bits(struct filter *f, long call, unsigned arg, uint32_t bits) {
+        unless_equal_skip(f, (uint32_t)call, 4);
+        load(f, ARG(arg));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1));
+        answer(f, DENY(EPERM));
+        answer(f, SECCOMP_RET_ALLOW);
+}
+
+static void refuse_unless_bits(struct filter *f, long call, unsigned arg, uint32_t bits) {
+        unless_equal_skip(f, (uint32_t)call, 4);
+        load(f, ARG(arg));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0));
+        answer(f, DENY(EPERM));
+        answer(f, SECCOMP_RET_ALLOW);
+}
+
+/* The argument, masked, must be one of two values, or (refuse_either) none of them. */
+static void check_either(struct filter *f, long call, unsigned arg, uint32_t mask, uint32_t a, uint32_t b, bool wanted) {
+        unless_equal_skip(f, (uint32_t)call, 6);
+        load(f, ARG(arg));
+        emit(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, a, 1, 0));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, b, 0, 1));
+        answer(f, wanted ? SECCOMP_RET_ALLOW : DENY(EPERM));
+        answer(f, wanted ? DENY(EPERM) : SECCOMP_RET_ALLOW);
+}
+
+static void need_either(struct filter *f, long call, unsigned arg, uint32_t mask, uint32_t a, uint32_t b) {
+        check_either(f, call, arg, mask, a, b, true);
+}
+
+static void refuse_either(struct filter *f, long call, unsigned arg, uint32_t mask, uint32_t a, uint32_t b) {
+        check_either(f, call, arg, mask, a, b, false);
+}
+
+static void rules_processes(struct filter *f, bool processes) {
+        refuse(f, SYS_clone3, ENOSYS);
+        if (processes) {
+                refuse_if_bits(f, SYS_clone, 0, NAMESPACES | CLONE_PARENT);
+                return;
+        }
+        refuse_unless_bits(f, SYS_clone, 0, CLONE_THREAD);
+#ifdef SYS_fork
+        refuse(f, SYS_fork, EPERM);
+        refuse(f, SYS_vfork, EPERM);
+#endif
+        refuse(f, SYS_execve, EPERM);
+        refuse(f, SYS_execveat, EPERM);
+}
+
+/* With processes of its own a worker has children to signal; what else it reaches is the uid's and Landlock's business. */
+static void rules_others(struct filter *f, bool processes, uint32_t pid) {
+        need_either(f, SYS_prlimit64, 0, UINT32_MAX, 0, pid);
+        if (processes)
+                return;
+        need_either(f, SYS_kill, 0, UINT32_MAX, pid, pid);
+        need_either(f, SYS_tgkill, 0, UINT32_MAX, pid, pid);
+        refuse(f, SYS_tkill, EPERM);
+}
+
+static void rules_sockets(struct filter *f) {
+        refuse(f, SYS_socket, EPERM);
+        refuse_either(f, SYS_socketpair, 1, 0xf, SOCK_DGRAM, SOCK_RAW);
+}
+
+size_t sandbox_filter_build(uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]) {
+        struct filter f = { .code = ret_code };
+        bool processes = flags & FORK_PROCESSES;
+
+        load(&f, offsetof(struct seccomp_data, arch));
+        emit(&f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 1, 0));
+        answer(&f, SECCOMP_RET_KILL_PROCESS);
+        load(&f, offsetof(struct seccomp_data, nr));
+        rules_processes(&f, processes);
+        refuse(&f, SYS_unshare, EPERM);
+        refuse(&f, SYS_setns, EPERM);
+        if (!(flags & FORK_IO_URING)) {
+                refuse(&f, SYS_io_uring_setup, EPERM);
+                refuse(&f, SYS_io_uring_enter, EPERM);
+                refuse(&f, SYS_io_uring_register, EPERM);
+        }
+        refuse_either(&f, SYS_prctl, 0, UINT32_MAX, PR_SET_PDEATHSIG, PR_SET_PDEATHSIG);
+        rules_others(&f, processes, (uint32_t)pid);
+        if (!(flags & FORK_NETWORK_HOST))
+                rules_sockets(&f);
+        answer(&f, SECCOMP_RET_ALLOW);
+        return f.n;
+}
+
+int sandbox_filter_load(uint32_t flags) {
+        struct sock_filter code[SANDBOX_FILTER_MAX];
+        struct sock_fprog program = { .len = (unsigned short)sandbox_filter_build(flags, getpid(), code), .filter = code };
+
+        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+}

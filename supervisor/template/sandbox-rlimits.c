@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Resource limits: the ones that count for one process. What counts per uid
+ * (RLIMIT_NPROC) would be shared by all replicas of a module and is the
+ * cgroup's business.
+ */
+#include "supervisor/template/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+
+/* Lowers a limit, soft and hard; one that is lower already stays. */
+static int limit_lower(int which, rlim_t value) {
+        struct rlimit limit;
+
+        if (getrlimit(which, &limit) < 0)
+                return -errno;
+        if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < value)
+                value = limit.rlim_max;
+        limit = (struct rlimit){ .rlim_cur = value, .rlim_max = value };
+        return setrlimit(which, &limit) < 0 ? -errno : 0;
+}
+
+/* What the worker has inherited from the template is not charged to it. */
+static int data_size(uint64_t *ret_size) {
+        _cleanup_close_ int fd = -1;
+        char text[128];
+        uint64_t pages;
+        ssize_t n;
+
+        fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        n = read(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        /* size resident shared text lib data dt */
+        if (sscanf(text, "%*u %*u %*u %*u %*u %" SCNu64, &pages) != 1)
+                return -EBADMSG;
+        *ret_size = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+        return 0;
+}
+
+static int limit_data(uint64_t memory) {
+        uint64_t inherited = 0;
+        int r;
+
+        r = data_size(&inherited);
+        if (r)
+                return r;
+        return limit_lower(RLIMIT_DATA, memory > UINT64_MAX - inherited ? RLIM_INFINITY : memory + inherited);
+}
+
+int sandbox_rlimits_apply(const struct control_limits *limits, bool memory_by_rlimit) {
+        int r;
+
+        r = limit_lower(RLIMIT_CORE, 0);
+        if (r)
+                return r;
+        if (limits->files) {
+                r = limit_lower(RLIMIT_NOFILE, limits->files);
+                if (r)
+                        return r;
+        }
+        return memory_by_rlimit && limits->memory ? limit_data(limits->memory) : 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The layers of a worker's sandbox: what the template prepares once and what a
+ * worker does with it between its fork and the first byte of its module.
+ */
+#pragma once
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ipc/control.h"
+
+#define SANDBOX_PATHS_MAX 32
+
+/* Prepared in the template, inherited by every worker. */
+struct sandbox {
+        uint32_t enforced; /* enum enforced: the layers that this host really gives */
+        bool root;         /* uids of their own, in a user namespace */
+        int network_fd;    /* the empty network namespace, -1 = none */
+        int landlock_abi;  /* 0 = the kernel has no Landlock */
+        uint32_t n_paths, n_resolver_paths;
+        struct sandbox_path {
+                int fd;
+                uint64_t access;
+        } paths[SANDBOX_PATHS_MAX]; /* what every worker may use; behind them what network = host adds */
+};
+
+void sandbox_init(struct sandbox *sandbox);
+void sandbox_deinit(struct sandbox *sandbox);
+
+/* Users ------------------------------------------------------------------------------------------------------------ */
+
+/* Leaves the initial user namespace; the maps are for the base to write. 0 or -errno. */
+int sandbox_users_unshare(void);
+/* Once they are written: becomes root of the new namespace, which is nobody outside. 0 or -errno. */
+int sandbox_users_enter(void);
+/* Worker: takes its ids; every capability goes with them, and that is checked. 0 or -errno. */
+int sandbox_users_drop(uid_t uid, gid_t gid);
+
+/* Network ---------------------------------------------------------------------------------------------------------- */
+
+/* Makes a network namespace with nothing in it, owned by the caller's user namespace, without entering it.
+ * Its descriptor or -errno. */
+int sandbox_network_new(void);
+int sandbox_network_enter(int network_fd);
+
+/* Landlock --------------------------------------------------------------------------------------------------------- */
+
+/* The kernel's ABI, 0 when there is none. */
+int sandbox_landlock_probe(void);
+/* Opens what every worker may use, once. */
+void sandbox_landlock_prepare(struct sandbox *sandbox);
+struct sandbox_grants {
+        int package, work; /* folders; -1 = none */
+        const char *const *read, *const *write;
+        uint32_t n_read, n_write;
+        bool network_host;
+};
+/* Worker: confines the caller. 0; -errno, and *ret_path names the path of the settings that it was about, or NULL. */
+int sandbox_landlock_apply(const struct sandbox *sandbox, const struct sandbox_grants *grants, const char **ret_path);
+
+/* System calls ----------------------------------------------------------------------------------------------------- */
+
+/* Template: loads the allow-list for itself and all its descendants. 0 or -errno. */
+int sandbox_seccomp_load(void);
+
+/* Worker: what the template may and this worker may not. flags: enum fork_flags. */
+#define SANDBOX_FILTER_MAX 96
+/* Assembles the filter for a process with this pid; the number of instructions. Pure. */
+size_t sandbox_filter_build(uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]);
+int sandbox_filter_load(uint32_t flags);
+
+/* Resource limits -------------------------------------------------------------------------------------------------- */
+
+/* Worker: no core dumps, so many files, and memory when no cgroup bounds it. 0 or -errno. */
+int sandbox_rlimits_apply(const struct control_limits *limits, bool memory_by_rlimit);

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From exec to READY, as a table of steps. The order is the point: what needs
+ * root's eyes comes before the user namespace, what needs capabilities over
+ * the namespace before the filter, and the filter before the first worker.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "libmodule/worker.h"
+#include "supervisor/common/log.h"
+#include "supervisor/template/template.h"
+
+#define SETUP_TIMEOUT_MS 10000
+
+struct setup {
+        struct template *template;
+        struct control_template_setup config;
+        char reason[512]; /* more than the errno says */
+};
+
+static int receive(struct template *t, enum control_kind kind, struct control_record *ret_record) {
+        int r;
+
+        r = control_receive_wait(t->link, CONTROL_BASE, CONTROL_TEMPLATE, SETUP_TIMEOUT_MS, ret_record);
+        if (r < 0)
+                return r;
+        if (r)
+                return -EPIPE;
+        if (ret_record->header.kind == kind)
+                return 0;
+        control_record_deinit(ret_record);
+        return -EPROTO;
+}
+
+static int step_hello(struct setup *s) {
+        struct control_record record;
+        int r;
+
+        r = receive(s->template, CONTROL_KIND_HELLO, &record);
+        if (r)
+                return r;
+        s->template->base_pid = record.HELLO.base_pid;
+        r = receive(s->template, CONTROL_KIND_TEMPLATE_SETUP, &record);
+        if (r)
+                return r;
+        s->config = record.TEMPLATE_SETUP;
+        s->template->generation = s->config.generation;
+        s->template->sandbox.root = s->config.root;
+        if (!control_text_ok(s->config.preload, sizeof(s->config.preload)) ||
+            !control_text_ok(s->config.plugins, sizeof(s->config.plugins)))
+                return -EPROTO;
+        return 0;
+}
+
+static int step_thread(struct setup *s) {
+        int r = libc_thread_read(&s->template->thread);
+
+        if (r)
+                snprintf(s->reason, sizeof(s->reason),
+                         "this kernel has no PR_GET_TID_ADDRESS (CONFIG_CHECKPOINT_RESTORE): a forked worker could not have threads");
+        return r;
+}
+
+static int step_files(struct setup *s) {
+        s->template->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        return s->template->null_fd < 0 ? -errno : 0;
+}
+
+/* There is one uid and no capability: users and networks of their own cannot be given. */
+static int rootless(struct setup *s) {
+        if (!s->config.strict)
+                return 0;
+        snprintf(s->reason, sizeof(s->reason),
+                 "[sandbox] enforce = strict needs root: rootless, workers have neither uids nor a network of their own");
+        return -EPERM;
+}
+
+static int step_users(struct setup *s) {
+        struct control_record record;
+        int r;
+
+        if (!s->config.root)
+                return rootless(s);
+        r = sandbox_users_unshare();
+        if (!r)
+                r = TEMPLATE_SEND(s->template, TEMPLATE_UNSHARED, 0, NULL, 0, .reserved = 0);
+        if (!r)
+                r = receive(s->template, CONTROL_KIND_TEMPLATE_MAPPED, &record);
+        if (!r)
+                r = sandbox_users_enter();
+        if (!r)
+                s->template->sandbox.enforced |= ENFORCED_USERNS | ENFORCED_UIDS;
+        return r;
+}
+
+/* After the uid has changed, which clears it. */
+static int step_parent(struct setup *s) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                return -errno;
+        return getppid() == s->template->base_pid ? 0 : -ESRCH;
+}
+
+static int step_network(struct setup *s) {
+        int fd;
+
+        if (!s->config.root)
+                return rootless(s);
+        fd = sandbox_network_new();
+        if (fd < 0)
+                return fd;
+        s->template->sandbox.network_fd = fd;
+        s->template->sandbox.enforced |= ENFORCED_NETNS;
+        return 0;
+}
+
+static int step_privileges(struct setup *s) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -errno;
+        s->template->sandbox.enforced |= ENFORCED_NO_NEW_PRIVS | ENFORCED_RLIMITS;
+        return 0;
+}
+
+static int load_list(struct setup *s, const char *key, char *list) {
+        char *rest = list;
+
+        for (char *name = strtok_r(rest, ", \t\n", &rest); name; name = strtok_r(NULL, ", \t\n", &rest))
+                if (!dlopen(name, RTLD_NOW | RTLD_GLOBAL)) {
+                        snprintf(s->reason, sizeof(s->reason), "[template] %s: %s", key, dlerror());
+                        return -ELIBACC;
+                }
+        return 0;
+}
+
+static int step_libraries(struct setup *s) {
+        int r;
+
+        r = load_list(s, "preload", s->config.preload);
+        if (!r)
+                r = load_list(s, "plugins", s->config.plugins);
+        return r ? r : worker_prepare();
+}
+
+/* A fork copies the calling thread only: locks that another one holds would stay locked in every worker. */
+static int step_one_thread(struct setup *s) {
+        struct stat st;
+
+        if (stat("/proc/self/task", &st) < 0)
+                return -errno;
+        if (st.st_nlink == 3)
+                return 0;
+        snprintf(s->reason, sizeof(s->reason),
+                 "[template] preload, plugins: a library has started a thread, which a fork would not copy; it must not do so while it is "
+                 "loaded");
+        return -EBUSY;
+}
+
+static int step_landlock(struct setup *s) {
+        struct sandbox *sandbox = &s->template->sandbox;
+
+        sandbox->landlock_abi = sandbox_landlock_probe();
+        if (sandbox->landlock_abi == 0)
+                return -ENOSYS;
+        sandbox_landlock_prepare(sandbox);
+        sandbox->enforced |= ENFORCED_LANDLOCK;
+        return 0;
+}
+
+static int step_seccomp(struct setup *s) {
+        int r = sandbox_seccomp_load();
+
+        if (!r)
+                s->template->sandbox.enforced |= ENFORCED_SECCOMP;
+        return r;
+}
+
+/* `layer`: the host may lack it; then the rest holds without it, unless the operator is strict. */
+static const struct {
+        const char *name;
+        int (*run)(struct setup *s);
+        bool layer;
+} steps[] = {
+        { "the base's first words", step_hello, false },
+        { "the C library's thread", step_thread, false },
+        { "/dev/null", step_files, false },
+        { "user namespace", step_users, false },
+        { "parent", step_parent, false },
+        { "empty network namespace", step_network, true },
+        { "no_new_privs", step_privileges, false },
+        { "libraries", step_libraries, false },
+        { "threads", step_one_thread, false },
+        { "landlock", step_landlock, true },
+        { "seccomp", step_seccomp, true },
+};
+
+static void fail(struct setup *s, const char *step, int error) {
+        struct control_text text = { 0 };
+
+        if (s->reason[0])
+                snprintf(text.text, sizeof(text.text), "%s", s->reason);
+        else
+                snprintf(text.text, sizeof(text.text), "%s: %s", step, strerrordesc_np(-error));
+        log_error("cannot start: %s", text.text);
+        template_send(s->template, CONTROL_KIND_TEMPLATE_FAILED, 0, &text, sizeof(text), NULL, 0);
+}
+
+static bool may_go_on(const struct setup *s, size_t step) {
+        return steps[step].layer && !s->config.strict;
+}
+
+int template_setup(struct template *template) {
+        struct setup s = { .template = template };
+
+        for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
+                int r = steps[i].run(&s);
+
+                if (r && may_go_on(&s, i)) {
+                        log_warning("%s is not in force: %s", steps[i].name, strerrordesc_np(-r));
+                } else if (r) {
+                        fail(&s, steps[i].name, r);
+                        return r;
+                }
+        }
+        return TEMPLATE_SEND(template, TEMPLATE_READY, 0, NULL, 0, .generation = template->generation,
+                             .enforced = template->sandbox.enforced);
+}

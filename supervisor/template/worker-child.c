@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The child's journey from the fork to its module, as a table of steps. Each
+ * narrows the process a little more; the order is the safety argument:
+ *
+ *   what the template held is closed before anything of the manager's is read;
+ *   the page is opened first of what may fail, because failures go there;
+ *   the network is entered while there are capabilities to do so;
+ *   the uid goes, the capabilities with it, and only then is PDEATHSIG set,
+ *     which a change of uid clears; the parent is checked after it, so that a
+ *     base that died in between is noticed;
+ *   the settings are read by the worker's own uid;
+ *   Landlock and the filter come last, because the steps before need what
+ *     they take away; what they need themselves (the rules' descriptors) is
+ *     closed behind them.
+ *
+ * A layer that this host does not have was found out by the template; its
+ * steps are skipped. A layer that the host has and that fails here is an
+ * error: a worker runs with all of them or not at all.
+ */
+#include "supervisor/template/worker-child.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ipc/fd.h"
+#include "ipc/page.h"
+#include "libmodule/worker.h"
+#include "supervisor/template/template.h"
+
+/* FORK_WORKER's descriptors, in order. */
+enum { FD_LINK, FD_SETTINGS, FD_PACKAGE, FD_WORK, FD_LOG };
+
+/* The gap below which the module is mapped: up to 16 GiB of address space, by pages. */
+#define GAP_PAGES_MASK ((UINT64_C(1) << 22) - 1)
+
+struct birth {
+        const struct control_fork_worker *asked;
+        struct sandbox *sandbox;
+        const struct libc_thread *thread;
+        struct board *board;
+        pid_t base_pid;
+        int null_fd, page_fd;
+        int fds[FD_LOG + 1];
+        struct page_memory *page;
+        struct worker_settings *settings;
+        char detail[256]; /* what the failing step was about */
+};
+
+static int keep_list(const struct birth *b, int keep[static SANDBOX_PATHS_MAX + 16]) {
+        const struct sandbox *sandbox = b->sandbox;
+        int n = 0;
+
+        for (size_t i = 0; i < N_ELEMENTS(b->fds); i++)
+                keep[n++] = b->fds[i];
+        keep[n++] = b->page_fd;
+        keep[n++] = b->null_fd;
+        if (sandbox->network_fd >= 0)
+                keep[n++] = sandbox->network_fd;
+        for (uint32_t i = 0; i < sandbox->n_paths + sandbox->n_resolver_paths; i++)
+                keep[n++] = sandbox->paths[i].fd;
+        return n;
+}
+
+static int step_inheritance(struct birth *b) {
+        int keep[SANDBOX_PATHS_MAX + 16], r;
+        sigset_t none;
+
+        sigemptyset(&none);
+        if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+                return -errno;
+        r = libc_thread_adopt(b->thread);
+        if (r)
+                return r;
+        /* A group of its own: kill(0) is for itself. */
+        if (setpgid(0, 0) < 0)
+                return -errno;
+        return fd_close_all_except(keep, (size_t)keep_list(b, keep));
+}
+
+static int step_page(struct birth *b) {
+        int r = page_open_writer(b->page_fd, b->asked->instance, &b->page);
+
+        b->page_fd = fd_close(b->page_fd);
+        return r;
+}
+
+static int step_streams(struct birth *b) {
+        if (dup2(b->null_fd, STDIN_FILENO) < 0 || dup2(b->fds[FD_LOG], STDOUT_FILENO) < 0 || dup2(b->fds[FD_LOG], STDERR_FILENO) < 0)
+                return -errno;
+        b->null_fd = fd_close(b->null_fd);
+        b->fds[FD_LOG] = fd_close(b->fds[FD_LOG]);
+        return 0;
+}
+
+static int step_network(struct birth *b) {
+        return b->asked->limits.flags & FORK_NETWORK_HOST ? 0 : sandbox_network_enter(b->sandbox->network_fd);
+}
+
+static int step_limits(struct birth *b) {
+        return sandbox_rlimits_apply(&b->asked->limits, b->asked->memory_by_rlimit);
+}
+
+static int step_users(struct birth *b) {
+        return sandbox_users_drop(b->asked->uid, b->asked->gid);
+}
+
+static int step_parent(struct birth *b) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                return -errno;
+        return getppid() == b->base_pid ? 0 : -ESRCH;
+}
+
+static int step_settings(struct birth *b) {
+        int r = worker_settings_decode(b->fds[FD_SETTINGS], &b->settings);
+
+        b->fds[FD_SETTINGS] = fd_close(b->fds[FD_SETTINGS]);
+        return r;
+}
+
+/* The work folder by a name that this uid can use: its path when it can be walked, else the kernel's own link. */
+static const char *work_path(char *buffer, size_t size) {
+        if (getcwd(buffer, size) && buffer[0] == '/' && access(buffer, W_OK | X_OK) == 0)
+                return buffer;
+        return "/proc/self/cwd";
+}
+
+static int step_environment(struct birth *b) {
+        const char *zone = getenv("TZ");
+        char path[4096];
+        int r;
+
+        if (fchdir(b->fds[FD_WORK]) < 0)
+                return -errno;
+        zone = zone ? strdup(zone) : NULL;
+        clearenv();
+        r = setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1) || setenv("LANG", "C.UTF-8", 1) ||
+            setenv("HOME", work_path(path, sizeof(path)), 1) || setenv("TMPDIR", getenv("HOME"), 1) || (zone && setenv("TZ", zone, 1));
+        for (uint32_t i = 0; !r && i < b->settings->n_env; i++)
+                r = setenv(b->settings->env[i].name, b->settings->env[i].value, 1);
+        free((char *)zone);
+        return r ? -errno : 0;
+}
+
+static int step_landlock(struct birth *b) {
+        const struct worker_settings *settings = b->settings;
+        struct sandbox_grants grants = {
+                .package = b->fds[FD_PACKAGE],
+                .work = b->fds[FD_WORK],
+                .read = settings->read,
+                .n_read = settings->n_read,
+                .write = settings->write,
+                .n_write = settings->n_write,
+                .network_host = b->asked->limits.flags & FORK_NETWORK_HOST,
+        };
+        const char *path;
+        int r;
+
+        r = sandbox_landlock_apply(b->sandbox, &grants, &path);
+        if (r && path)
+                snprintf(b->detail, sizeof(b->detail), "[sandbox] path %s: ", path);
+        return r;
+}
+
+/* The worker keeps its link and its two folders; what was held for the steps above goes. */
+static int step_descriptors(struct birth *b) {
+        return fd_close_all_except((const int[]){ b->fds[FD_LINK], b->fds[FD_PACKAGE], b->fds[FD_WORK] }, 3);
+}
+
+static int step_identity(struct birth *b) {
+        prctl(PR_SET_NAME, b->asked->name);
+        /* With a uid of its own nobody but root looks into it; rootless, the manager reads its memory figures. */
+        return prctl(PR_SET_DUMPABLE, b->sandbox->root ? 0 : 1) < 0 ? -errno : 0;
+}
+
+/* All workers share the template's address layout: what is mapped from here on lies elsewhere in each. */
+static int step_layout(struct birth *b) {
+        uint64_t pages;
+
+        if (getrandom(&pages, sizeof(pages), 0) != sizeof(pages))
+                return -errno;
+        pages = (pages & GAP_PAGES_MASK) + 1;
+        if (mmap(NULL, pages * (uint64_t)sysconf(_SC_PAGESIZE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) ==
+            MAP_FAILED)
+                return -errno;
+        return 0;
+}
+
+static int step_board(struct birth *b) {
+        if (b->board)
+                board_narrow(b->board, b->settings->board, b->settings->n_board);
+        return 0;
+}
+
+static int step_filter(struct birth *b) {
+        return sandbox_filter_load(b->asked->limits.flags);
+}
+
+/* `needs`: bits of enum enforced without which the step is left out. */
+static const struct {
+        const char *name;
+        int (*run)(struct birth *b);
+        uint32_t needs;
+        enum page_failure failure;
+} steps[] = {
+        { "inheritance", step_inheritance, 0, PAGE_FAILURE_SANDBOX },
+        { "page", step_page, 0, PAGE_FAILURE_SANDBOX },
+        { "standard streams", step_streams, 0, PAGE_FAILURE_SANDBOX },
+        { "network", step_network, ENFORCED_NETNS, PAGE_FAILURE_SANDBOX },
+        { "limits", step_limits, 0, PAGE_FAILURE_SANDBOX },
+        { "uid", step_users, ENFORCED_UIDS, PAGE_FAILURE_SANDBOX },
+        { "parent", step_parent, 0, PAGE_FAILURE_SANDBOX },
+        { "settings", step_settings, 0, PAGE_FAILURE_SETTINGS },
+        { "environment", step_environment, 0, PAGE_FAILURE_SANDBOX },
+        { "landlock", step_landlock, ENFORCED_LANDLOCK, PAGE_FAILURE_SANDBOX },
+        { "descriptors", step_descriptors, 0, PAGE_FAILURE_SANDBOX },
+        { "identity", step_identity, 0, PAGE_FAILURE_SANDBOX },
+        { "address layout", step_layout, 0, PAGE_FAILURE_SANDBOX },
+        { "board", step_board, 0, PAGE_FAILURE_SANDBOX },
+        { "seccomp", step_filter, ENFORCED_SECCOMP, PAGE_FAILURE_SANDBOX },
+};
+
+static _Noreturn void fail(struct birth *b, size_t step, int error) {
+        char text[400];
+
+        snprintf(text, sizeof(text), "%s: %s%s", steps[step].name, b->detail, strerrordesc_np(-error) ?: "unknown error");
+        if (b->page)
+                page_fail(b->page, steps[step].failure, text);
+        else
+                dprintf(STDERR_FILENO, "socle-template: worker of %s: %s\n", b->asked->name, text);
+        _exit(EXIT_FAILURE);
+}
+
+_Noreturn void worker_child_main(struct template *template, const struct control_record *record, int page_fd) {
+        struct birth b = {
+                .asked = &record->FORK_WORKER,
+                .sandbox = &template->sandbox,
+                .thread = &template->thread,
+                .board = template->board,
+                .base_pid = template->base_pid,
+                .null_fd = template->null_fd,
+                .page_fd = page_fd,
+        };
+
+        memcpy(b.fds, record->fds, sizeof(b.fds));
+        for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
+                int r;
+
+                if ((steps[i].needs & b.sandbox->enforced) != steps[i].needs)
+                        continue;
+                r = steps[i].run(&b);
+                if (r)
+                        fail(&b, i, r);
+        }
+        page_set_level(b.page, PAGE_BORN);
+        worker_run(&(struct worker_start){
+                .instance = b.asked->instance,
+                .link = b.fds[FD_LINK],
+                .package = b.fds[FD_PACKAGE],
+                .work = b.fds[FD_WORK],
+                .settings = b.settings,
+                .page = b.page,
+                .board = b.board,
+        });
+}
