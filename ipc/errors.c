@@ -1,1 +1,19 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of typed errors.
+ */
+#include "ipc/errors.h"
+
+#include "ipc/cleanup.h"
+
+static const struct error_info table[] = {
+#define X(n, code, status, retry, who, text) [code] = { #n, status, retry, #who, text },
+#include "ipc/errors.def"
+#undef X
+};
+
+const struct error_info *error_info(int code) {
+        if (code <= 0 || (unsigned)code >= N_ELEMENTS(table) || !table[code].name)
+                return &table[ERROR_INTERNAL];
+        return &table[code];
+}

@@ -1,1 +1,84 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sealed memory files.
+ */
+#include "ipc/memfd.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/fd.h"
+
+
+int memfd_new(const char *name, uint64_t size) {
+        _cleanup_close_ int fd = -1;
+
+        /* Without MFD_NOEXEC_SEAL: its seal would break "exactly these seals". */
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0)
+                return -errno;
+        if (size && ftruncate(fd, (off_t)size) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int memfd_new_const(const char *name, const void *data, uint64_t size) {
+        _cleanup_close_ int fd = memfd_new(name, 0);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = fd_write_all(fd, data, size);
+        if (r >= 0)
+                r = memfd_seal(fd, MEMFD_SEALS_CONST);
+        return r < 0 ? r : TAKE_FD(fd);
+}
+
+int memfd_seal(int fd, int seals) {
+        return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+int memfd_check(int fd, int seals, uint64_t min_size, uint64_t max_size, uint64_t *ret_size) {
+        struct statfs fs;
+        struct stat st;
+        int have;
+
+        if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+                return -EBADF;
+        have = fcntl(fd, F_GET_SEALS);
+        if (have != seals)
+                return -EPERM;
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+                return -EBADF;
+        if ((uint64_t)st.st_size < min_size || (uint64_t)st.st_size > max_size)
+                return -EMSGSIZE;
+        *ret_size = (uint64_t)st.st_size;
+        return 0;
+}
+
+static int map(int fd, uint64_t size, int protection, void **ret_map) {
+        void *p = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+
+        if (p == MAP_FAILED)
+                return -errno;
+        *ret_map = p;
+        return 0;
+}
+
+int memfd_map_rw(int fd, uint64_t size, void **ret_map) {
+        return map(fd, size, PROT_READ | PROT_WRITE, ret_map);
+}
+
+int memfd_map_ro(int fd, uint64_t size, const void **ret_map) {
+        void *p;
+        int r = map(fd, size, PROT_READ, &p);
+
+        if (r >= 0)
+                *ret_map = p;
+        return r;
+}
