@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Operations: journeys, ends, and how many are kept.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "supervisor/manager/operation.h"
+
+static void on_end(struct operation *op, void *userdata) {
+        ++*(int *)userdata;
+}
+
+static void test_the_failing_step_is_the_first_without_a_stamp(void **state) {
+        struct operation_list list;
+        struct operation *op;
+        int ended = 0;
+
+        operation_list_init(&list);
+        op = operation_new(&list, OPERATION_DEPLOY, "hello", "hello-1.0.0.smod");
+        assert_non_null(op);
+        op->on_end = on_end;
+        op->userdata = &ended;
+        operation_stamp(op, STEP_noticed, 10);
+        operation_stamp(op, STEP_verified, 20);
+        operation_fail(op, "BAD_PACKAGE", "why");
+        assert_int_equal(op->failed_step, STEP_unpacked);
+        assert_int_equal(op->state, OPERATION_FAILED);
+        assert_string_equal(op->detail, "why");
+        assert_true(op->hint[0] != '\0');
+        assert_int_equal(ended, 1);
+        /* an end is an end */
+        operation_done(op);
+        operation_fail(op, "OTHER", "other");
+        operation_stamp(op, STEP_unpacked, 30);
+        assert_int_equal(op->state, OPERATION_FAILED);
+        assert_string_equal(op->code, "BAD_PACKAGE");
+        assert_int_equal(op->stamps[STEP_unpacked], 0);
+        assert_int_equal(ended, 1);
+        operation_list_deinit(&list);
+}
+
+static void test_running_operations_are_never_dropped(void **state) {
+        struct operation_list list;
+        struct operation *first, *op = NULL;
+
+        operation_list_init(&list);
+        first = operation_new(&list, OPERATION_UNDEPLOY, "first", "");
+        for (int i = 0; i < 3 * OPERATIONS_KEPT; i++) {
+                op = operation_new(&list, OPERATION_DEPLOY, "x", "x-1.0.0.smod");
+                operation_fail(op, "EXCLUDED", "");
+        }
+        assert_ptr_equal(operation_find(&list, first->id), first);
+        assert_true(list.n <= OPERATIONS_KEPT + 1);
+        assert_ptr_equal(operation_find(&list, op->id), op);
+        assert_null(operation_find(&list, op->id + 1));
+        operation_list_deinit(&list);
+}
+
+static void test_what_was_released_is_kept(void **state) {
+        struct control_exited exited = { .pid = 7 };
+        struct operation_list list;
+        struct operation *op;
+
+        operation_list_init(&list);
+        op = operation_new(&list, OPERATION_UNDEPLOY, "x", "");
+        operation_released(op, &exited, 3, "1.0.0");
+        exited.pid = 8;
+        operation_released(op, &exited, 4, "1.1.0");
+        operation_released(NULL, &exited, 0, "");
+        assert_int_equal(op->n_released, 2);
+        assert_int_equal(op->released[0].exited.pid, 7);
+        assert_int_equal(op->released[1].n_edges, 4);
+        assert_string_equal(op->released[1].version, "1.1.0");
+        operation_list_deinit(&list);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_the_failing_step_is_the_first_without_a_stamp),
+                cmocka_unit_test(test_running_operations_are_never_dropped),
+                cmocka_unit_test(test_what_was_released_is_kept),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
