@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The layers one by one, each in a process of its own that says by its exit
+ * status what it could do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "supervisor/template/sandbox.h"
+
+/* The errno with which `attempt` fails under the filter; 0 = it works. */
+static int under_filter(uint32_t flags, int (*attempt)(void)) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                if (sandbox_filter_load(flags))
+                        _exit(255);
+                _exit(attempt());
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static int result(long r) {
+        return r < 0 ? errno : 0;
+}
+
+static int attempt_fork(void) {
+        long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+        if (pid == 0)
+                _exit(0);
+        return result(pid);
+}
+static int attempt_new_user(void) {
+        long pid = syscall(SYS_clone, SIGCHLD | 0x10000000 /* CLONE_NEWUSER */, 0, 0, 0, 0);
+
+        if (pid == 0)
+                _exit(0);
+        return result(pid);
+}
+static int attempt_sibling(void) {
+        long pid = syscall(SYS_clone, 0x8000 /* CLONE_PARENT */, 0, 0, 0, 0);
+
+        if (pid == 0)
+                _exit(0);
+        return result(pid);
+}
+static int attempt_clone3(void) {
+        return result(syscall(SYS_clone3, NULL, 0));
+}
+static int attempt_uring(void) {
+        return result(syscall(SYS_io_uring_setup, 1, NULL));
+}
+static int attempt_socket(void) {
+        return result(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+static int attempt_dgram_pair(void) {
+        int fds[2];
+        return result(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds));
+}
+static int attempt_seqpacket_pair(void) {
+        int fds[2];
+        return result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds));
+}
+static int attempt_kill_parent(void) {
+        return result(kill(getppid(), 0));
+}
+static int attempt_raise(void) {
+        return result(kill(getpid(), 0)) ?: result(syscall(SYS_tgkill, getpid(), gettid(), 0));
+}
+static int attempt_pdeathsig(void) {
+        return result(prctl(PR_SET_PDEATHSIG, 0));
+}
+static int attempt_name(void) {
+        return result(prctl(PR_SET_NAME, "other"));
+}
+static int attempt_own_limit(void) {
+        struct rlimit limit;
+        return result(getrlimit(RLIMIT_CORE, &limit));
+}
+static int attempt_parents_limit(void) {
+        return result(prlimit(getppid(), RLIMIT_CORE, NULL, &(struct rlimit){ 0 }));
+}
+
+static void test_filter_refuses(void **state) {
+        assert_int_equal(under_filter(0, attempt_fork), EPERM);
+        assert_int_equal(under_filter(0, attempt_clone3), ENOSYS);
+        assert_int_equal(under_filter(0, attempt_uring), EPERM);
+        assert_int_equal(under_filter(0, attempt_socket), EPERM);
+        assert_int_equal(under_filter(0, attempt_dgram_pair), EPERM);
+        assert_int_equal(under_filter(0, attempt_kill_parent), EPERM);
+        assert_int_equal(under_filter(0, attempt_pdeathsig), EPERM);
+        assert_int_equal(under_filter(0, attempt_parents_limit), EPERM);
+}
+
+static void test_filter_leaves_the_rest(void **state) {
+        assert_int_equal(under_filter(0, attempt_seqpacket_pair), 0);
+        assert_int_equal(under_filter(0, attempt_raise), 0);
+        assert_int_equal(under_filter(0, attempt_name), 0);
+        assert_int_equal(under_filter(0, attempt_own_limit), 0);
+}
+
+static void test_filter_flags(void **state) {
+        assert_int_equal(under_filter(FORK_PROCESSES, attempt_fork), 0);
+        assert_int_equal(under_filter(FORK_PROCESSES, attempt_new_user), EPERM);
+        assert_int_equal(under_filter(FORK_PROCESSES, attempt_sibling), EPERM);
+        assert_int_equal(under_filter(FORK_PROCESSES, attempt_clone3), ENOSYS);
+        assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_socket), 0);
+        /* Reaches the kernel, which does not like the argument (or has it switched off). */
+        assert_int_not_equal(under_filter(FORK_IO_URING, attempt_uring), ENOSYS);
+}
+
+static void test_filter_fits(void **state) {
+        struct sock_filter code[SANDBOX_FILTER_MAX];
+
+        for (uint32_t flags = 0; flags < 8; flags++)
+                assert_in_range(sandbox_filter_build(flags, 1, code), 20, SANDBOX_FILTER_MAX);
+}
+
+/* What reads of files give under Landlock: a bit for each that works. */
+enum { PASSWD = 1, PACKAGE = 2, WORK = 4, GRANTED = 8, PACKAGE_WRITE = 16, LIBRARY = 32 };
+
+static bool opens(const char *path, int flags) {
+        int fd = open(path, flags, 0600);
+
+        return fd >= 0 && close(fd) == 0;
+}
+
+static int landlocked(const char *granted) {
+        struct sandbox sandbox;
+        struct sandbox_grants grants = { .read = &granted, .n_read = granted ? 1 : 0 };
+        const char *path;
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        if (pid == 0) {
+                sandbox_init(&sandbox);
+                sandbox.landlock_abi = sandbox_landlock_probe();
+                sandbox_landlock_prepare(&sandbox);
+                grants.package = open("package", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                grants.work = open("work", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                if (sandbox_landlock_apply(&sandbox, &grants, &path))
+                        _exit(path ? 200 : 201);
+                _exit((opens("/etc/passwd", O_RDONLY) ? PASSWD : 0) | (opens("package/data.txt", O_RDONLY) ? PACKAGE : 0) |
+                      (opens("work/file", O_WRONLY | O_CREAT) ? WORK : 0) | (granted && opens(granted, O_RDONLY) ? GRANTED : 0) |
+                      (opens("package/data.txt", O_WRONLY) ? PACKAGE_WRITE : 0) | (opens("/usr/bin/env", O_RDONLY) ? LIBRARY : 0));
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static int enter_folder(void **state) {
+        static char path[] = "/tmp/socle-test-sandbox.XXXXXX";
+        int fd;
+
+        if (!mkdtemp(path) || chdir(path) < 0 || mkdir("package", 0755) < 0 || mkdir("work", 0755) < 0)
+                return -1;
+        fd = open("package/data.txt", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        *state = path;
+        return fd < 0 ? -1 : close(fd);
+}
+
+static int leave_folder(void **state) {
+        unlink("package/data.txt");
+        unlink("work/file");
+        rmdir("package");
+        rmdir("work");
+        return chdir("/") < 0 || rmdir(*state) < 0 ? -1 : 0;
+}
+
+static void test_landlock(void **state) {
+        if (sandbox_landlock_probe() == 0)
+                skip();
+        assert_int_equal(landlocked(NULL), PACKAGE | WORK | LIBRARY);
+        assert_int_equal(landlocked("/etc/passwd"), PACKAGE | WORK | LIBRARY | PASSWD | GRANTED);
+        /* One that is not there is named, not passed over. */
+        assert_int_equal(landlocked("/nonexistent/path"), 200);
+}
+
+static void test_seccomp_list(void **state) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                if (sandbox_seccomp_load())
+                        _exit(1);
+                if (syscall(SYS_mount, NULL, NULL, NULL, 0, NULL) == 0 || errno != EPERM)
+                        _exit(2);
+                if (syscall(9999) == 0 || errno != ENOSYS)
+                        _exit(3);
+                if (socket(AF_ALG, SOCK_SEQPACKET, 0) >= 0)
+                        _exit(4);
+                if (socket(AF_UNIX, SOCK_STREAM, 0) < 0)
+                        _exit(5);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+static void test_data_limit_is_on_top_of_what_is_there(void **state) {
+        struct control_limits limits = { .memory = 16 << 20, .files = 64 };
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                struct rlimit files;
+
+                if (sandbox_rlimits_apply(&limits, true) || getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max != 64)
+                        _exit(1);
+                if (!malloc(8 << 20))
+                        _exit(2);
+                if (malloc(64 << 20))
+                        _exit(3);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_filter_refuses),
+                cmocka_unit_test(test_filter_leaves_the_rest),
+                cmocka_unit_test(test_filter_flags),
+                cmocka_unit_test(test_filter_fits),
+                cmocka_unit_test_setup_teardown(test_landlock, enter_folder, leave_folder),
+                cmocka_unit_test(test_seccomp_list),
+                cmocka_unit_test(test_data_limit_is_on_top_of_what_is_there),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
