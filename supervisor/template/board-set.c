@@ -40,6 +40,8 @@ static int set_apply(struct template *template) {
         if (template->board)
                 board_close(template->board);
         template->board = board;
+        /* What the former one and its records left behind would take a worker's module in. */
+        sandbox_layout_close();
         return 0;
 }
 

@@ -73,6 +73,12 @@ int sandbox_seccomp_load(void);
 size_t sandbox_filter_build(uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]);
 int sandbox_filter_load(uint32_t flags);
 
+/* Address layout --------------------------------------------------------------------------------------------------- */
+
+/* Template: closes the holes between its mappings, so that sandbox_layout_shift() moves all that a worker maps. 0 or -errno. */
+int sandbox_layout_close(void);
+int sandbox_layout_shift(void);
+
 /* Resource limits -------------------------------------------------------------------------------------------------- */
 
 /* Worker: no core dumps, so many files, and memory when no cgroup bounds it. 0 or -errno. */

@@ -183,6 +183,10 @@ static int step_seccomp(struct setup *s) {
         return r;
 }
 
+static int step_layout(struct setup *s) {
+        return sandbox_layout_close();
+}
+
 /* `layer`: the host may lack it; then the rest holds without it, unless the operator is strict. */
 static const struct {
         const char *name;
@@ -200,6 +204,7 @@ static const struct {
         { "threads", step_one_thread, false },
         { "landlock", step_landlock, true },
         { "seccomp", step_seccomp, true },
+        { "address layout", step_layout, false },
 };
 
 static void fail(struct setup *s, const char *step, int error) {

@@ -21,15 +21,11 @@
 #include "supervisor/template/worker-child.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ipc/fd.h"
@@ -39,9 +35,6 @@
 
 /* FORK_WORKER's descriptors, in order. */
 enum { FD_LINK, FD_SETTINGS, FD_PACKAGE, FD_WORK, FD_LOG };
-
-/* The gap below which the module is mapped: up to 16 GiB of address space, by pages. */
-#define GAP_PAGES_MASK ((UINT64_C(1) << 22) - 1)
 
 struct birth {
         const struct control_fork_worker *asked;
@@ -182,17 +175,8 @@ static int step_identity(struct birth *b) {
         return prctl(PR_SET_DUMPABLE, b->sandbox->root ? 0 : 1) < 0 ? -errno : 0;
 }
 
-/* All workers share the template's address layout: what is mapped from here on lies elsewhere in each. */
 static int step_layout(struct birth *b) {
-        uint64_t pages;
-
-        if (getrandom(&pages, sizeof(pages), 0) != sizeof(pages))
-                return -errno;
-        pages = (pages & GAP_PAGES_MASK) + 1;
-        if (mmap(NULL, pages * (uint64_t)sysconf(_SC_PAGESIZE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) ==
-            MAP_FAILED)
-                return -errno;
-        return 0;
+        return sandbox_layout_shift();
 }
 
 static int step_board(struct birth *b) {
