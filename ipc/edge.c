@@ -1,1 +1,703 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Edges. Each side owns one memory file: its outgoing ring (tail and data) and
+ * what it says as the consumer of the other ring (head, accepted, armed), plus
+ * `waiting`, by which it asks for a bell when room appears. No word has two
+ * writers, so a peer can lie only about itself, and a peer killed between any
+ * two instructions leaves either a published record or none.
+ *
+ * Ring. Positions are 64-bit byte counts that never wrap in practice; offset =
+ * position & (size - 1). Records are 16-byte aligned and never split: what is
+ * left before the end is filled with a PAD record. The producer writes records
+ * behind its private tail and publishes any number of them by one release store.
+ * The consumer copies a header out once, checks it, copies the payload out, and
+ * only then looks at it. Credit (head) is returned by a quarter ring or when the
+ * ring is empty. Peer words are cached and re-read only when out of room or data,
+ * and every value read must lie between what it was and what is possible.
+ *
+ * Sleep. The consumer that has found nothing stores `armed` = odd, fences, looks
+ * once more, and sleeps in epoll on its bell, the read end of a pipe that the
+ * producer made. The producer publishes, fences, and reads `armed`: odd and not
+ * yet answered, it writes one byte. In every interleaving either the consumer
+ * sees the tail or the producer sees the odd value (store-fence-load on both
+ * sides), so no wake is lost, and there is one bell for each odd value. The same
+ * with the roles exchanged gives bells for credit: `waiting` and head.
+ *
+ * Large messages are cut into records of at most a quarter ring: the first has
+ * FRAME_MORE, DATA records follow, END is the last. Records of several messages
+ * interleave (one record each in turn), so a large one does not block the rest.
+ * Reassembly is in private memory that grows with what has come, never by a size
+ * that somebody declared.
+ *
+ * Any violation poisons the edge: it is never repaired.
+ */
+#include "ipc/edge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/edge-layout.h"
+#include "ipc/fd.h"
+#include "ipc/frame.h"
+#include "ipc/memfd.h"
+#include "ipc/shared.h"
+
+#define RECORD_ALIGN 16u
+#define PARTIALS_MAX 1024u
+#define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
+
+/* A message under reassembly. */
+struct partial {
+        struct partial *next;
+        struct frame frame;
+        uint8_t *data;
+        uint32_t size, room;
+};
+
+struct edge {
+        struct edge_limits limits;
+        const char *poison;
+        bool hung_up;
+
+        /* own side */
+        struct edge_side *own;
+        uint8_t *own_data;
+        int memory_fd;         /* until edge_local_sent() */
+        int bell_read;         /* likewise: the peer's end of the bell that we ring */
+        int bell_write;
+        uint64_t tail;         /* private; own->tail is what is published */
+        uint64_t published;
+        uint64_t peer_head;    /* cached */
+        uint32_t record_max;   /* payload of one record */
+        uint32_t rung, waiting;
+        struct edge_outgoing *queue, **queue_end;
+
+        /* the peer's side */
+        const struct edge_side *peer;
+        const uint8_t *peer_data;
+        uint64_t peer_size;    /* of its ring */
+        uint64_t peer_map_size;
+        int wait_fd;
+        uint64_t head;         /* consumed; own->head is what is returned */
+        uint64_t returned;
+        uint64_t peer_tail;    /* cached */
+        uint32_t armed, waiting_rung;
+        struct partial *partials;
+        uint32_t n_partials;
+        uint64_t partial_bytes;
+        uint8_t *scratch;      /* payload of one record */
+        uint8_t *delivered;    /* reassembled payload, valid until the next receive */
+};
+
+static int edge_poison(struct edge *edge, const char *reason) {
+        if (!edge->poison)
+                edge->poison = reason;
+        return EDGE_E_POISONED;
+}
+
+static uint64_t own_map_size(const struct edge *edge) {
+        return EDGE_DATA_OFFSET + (uint64_t)edge->limits.ring_size;
+}
+
+static void edge_freep(struct edge **edge) {
+        edge_free(*edge);
+}
+
+/* Life --------------------------------------------------------------------------------------------------------------- */
+
+static bool ring_size_ok(uint64_t size) {
+        return size >= EDGE_RING_MIN && size <= EDGE_RING_MAX && (size & (size - 1)) == 0;
+}
+
+int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
+        _cleanup_(edge_freep) struct edge *edge = NULL;
+        int bell[2], r;
+        void *map;
+
+        if (!ring_size_ok(limits->ring_size))
+                return -EINVAL;
+        edge = calloc(1, sizeof(*edge));
+        if (!edge)
+                return -ENOMEM;
+        edge->limits = *limits;
+        edge->memory_fd = edge->bell_read = edge->bell_write = edge->wait_fd = -1;
+        edge->queue_end = &edge->queue;
+        edge->record_max = limits->ring_size / 4 - FRAME_SIZE;
+        edge->memory_fd = memfd_new("socle-edge", own_map_size(edge));
+        if (edge->memory_fd < 0)
+                return edge->memory_fd;
+        /* Only the words are committed at once; data pages are charged when they are first touched. */
+        if (fallocate(edge->memory_fd, 0, 0, EDGE_DATA_OFFSET) < 0)
+                return -errno;
+        r = memfd_map_rw(edge->memory_fd, own_map_size(edge), &map);
+        if (r < 0)
+                return r;
+        edge->own = map;
+        edge->own_data = (uint8_t *)map + EDGE_DATA_OFFSET;
+        edge->own->magic = EDGE_MAGIC;
+        edge->own->version = EDGE_VERSION;
+        edge->own->ring_size = limits->ring_size;
+        /* Asleep until the first look. */
+        edge->armed = 1;
+        shared_store32(&edge->own->armed, edge->armed);
+        r = memfd_seal(edge->memory_fd, MEMFD_SEALS_BUS);
+        if (r >= 0)
+                r = fd_pipe(bell);
+        if (r < 0)
+                return r;
+        edge->bell_read = bell[0];
+        edge->bell_write = bell[1];
+        *ret_edge = TAKE_PTR(edge);
+        return 0;
+}
+
+static void partial_free(struct edge *edge, struct partial **link) {
+        struct partial *p = *link;
+
+        *link = p->next;
+        edge->n_partials--;
+        edge->partial_bytes -= p->size;
+        free(p->data);
+        free(p);
+}
+
+struct edge *edge_free(struct edge *edge) {
+        struct edge_outgoing *out;
+
+        if (!edge)
+                return NULL;
+        edge->hung_up = true;
+        while ((out = edge->queue)) {
+                edge->queue = out->next;
+                out->edge = NULL;
+                if (out->on_sent)
+                        out->on_sent(out, EDGE_E_CLOSED);
+        }
+        while (edge->partials)
+                partial_free(edge, &edge->partials);
+        free(edge->scratch);
+        free(edge->delivered);
+        if (edge->own)
+                munmap(edge->own, own_map_size(edge));
+        if (edge->peer)
+                munmap((void *)(uintptr_t)edge->peer, edge->peer_map_size);
+        fd_close(edge->memory_fd);
+        fd_close(edge->bell_read);
+        fd_close(edge->bell_write);
+        fd_close(edge->wait_fd);
+        free(edge);
+        return NULL;
+}
+
+void edge_local_fds(struct edge *edge, int ret_fds[2]) {
+        ret_fds[0] = edge->memory_fd;
+        ret_fds[1] = edge->bell_read;
+}
+
+void edge_local_sent(struct edge *edge) {
+        edge->memory_fd = fd_close(edge->memory_fd);
+        edge->bell_read = fd_close(edge->bell_read);
+}
+
+static int check_bell(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        if (flags < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISFIFO(st.st_mode) || (flags & O_ACCMODE) != O_RDONLY)
+                return EDGE_E_POISONED;
+        return fd_set_nonblock(fd, true);
+}
+
+int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
+        _cleanup_close_ int memory = memory_fd, bell = doorbell_fd;
+        uint64_t size = 0;
+        const void *map;
+        int r;
+
+        if (edge->peer)
+                return -EALREADY;
+        r = memfd_check(memory, MEMFD_SEALS_BUS, EDGE_DATA_OFFSET + EDGE_RING_MIN, EDGE_DATA_OFFSET + EDGE_RING_MAX, &size);
+        if (r < 0)
+                return edge_poison(edge, "its memory is not a sealed memory file of the right size");
+        if (!ring_size_ok(size - EDGE_DATA_OFFSET))
+                return edge_poison(edge, "its ring's size is no power of two");
+        r = check_bell(bell);
+        if (r)
+                return r < 0 ? r : edge_poison(edge, "its doorbell is not the read end of a pipe");
+        edge->scratch = malloc((size - EDGE_DATA_OFFSET) / 4 + FRAME_SIZE);
+        if (!edge->scratch)
+                return -ENOMEM;
+        r = memfd_map_ro(memory, size, &map);
+        if (r < 0)
+                return r;
+        edge->peer = map;
+        edge->peer_map_size = size;
+        edge->peer_size = size - EDGE_DATA_OFFSET;
+        edge->peer_data = (const uint8_t *)map + EDGE_DATA_OFFSET;
+        if (edge->peer->magic != EDGE_MAGIC || edge->peer->version != EDGE_VERSION || edge->peer->ring_size != edge->peer_size)
+                return edge_poison(edge, "its memory does not begin as an edge does");
+        edge->wait_fd = TAKE_FD(bell);
+        return 0;
+}
+
+int edge_wait_fd(const struct edge *edge) {
+        return edge->wait_fd;
+}
+
+/* Bells -------------------------------------------------------------------------------------------------------------- */
+
+static int edge_ring_bell(struct edge *edge) {
+        static const char bell = 1;
+
+        if (write(edge->bell_write, &bell, 1) < 0) {
+                if (errno == EPIPE) {
+                        edge->hung_up = true;
+                        return EDGE_E_CLOSED;
+                }
+                /* EAGAIN: thousands of bells lie there unread; one more says nothing new. */
+        }
+        return 0;
+}
+
+int edge_flush(struct edge *edge) {
+        uint32_t armed;
+
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        if (edge->published == edge->tail || !edge->peer)
+                return 0;
+        shared_store64(&edge->own->tail, edge->tail);
+        edge->published = edge->tail;
+        shared_fence();
+        armed = shared_load32(&edge->peer->armed);
+        if (!(armed & 1) || armed == edge->rung)
+                return 0;
+        edge->rung = armed;
+        return edge_ring_bell(edge);
+}
+
+bool edge_arm(struct edge *edge) {
+        if (!(edge->armed & 1)) {
+                edge->armed++;
+                shared_store32(&edge->own->armed, edge->armed);
+        }
+        shared_fence();
+        if (!edge->peer || edge->poison || edge->hung_up)
+                return true;
+        return shared_load64(&edge->peer->tail) == edge->head;
+}
+
+/* Sending ------------------------------------------------------------------------------------------------------------ */
+
+/* Is there room for `need` bytes that must not be split? Positions the private tail behind a pad if one is needed. */
+static int ring_reserve(struct edge *edge, uint64_t need) {
+        uint64_t size = edge->limits.ring_size, to_end = size - (edge->tail & (size - 1)), total = need;
+
+        if (need > to_end)
+                total += to_end;
+        if (size - (edge->tail - edge->peer_head) < total) {
+                uint64_t head = shared_load64(&edge->peer->head);
+
+                if (head < edge->peer_head || head > edge->published)
+                        return edge_poison(edge, "it has consumed what was never sent");
+                edge->peer_head = head;
+                if (size - (edge->tail - head) < total)
+                        return EDGE_E_FULL;
+        }
+        if (need > to_end) {
+                struct frame pad = { .length = (uint32_t)to_end, .kind = FRAME_PAD };
+
+                /* At least 16 bytes are left, for records are aligned so; older content behind is the owner's own. */
+                memcpy(edge->own_data + (edge->tail & (size - 1)), &pad, MIN(to_end, (uint64_t)FRAME_SIZE));
+                edge->tail += to_end;
+        }
+        return 0;
+}
+
+static int ring_put(struct edge *edge, const struct frame *frame, const void *payload, uint32_t size) {
+        uint64_t mask = edge->limits.ring_size - 1, need = ALIGNED((uint64_t)FRAME_SIZE + size);
+        uint8_t *at;
+        int r;
+
+        r = ring_reserve(edge, need);
+        if (r)
+                return r;
+        at = edge->own_data + (edge->tail & mask);
+        memcpy(at, frame, FRAME_SIZE);
+        ((struct frame *)at)->length = FRAME_SIZE + size;
+        if (size)
+                memcpy(at + FRAME_SIZE, payload, size);
+        memset(at + FRAME_SIZE + size, 0, need - FRAME_SIZE - size);
+        edge->tail += need;
+        return 0;
+}
+
+/* One record of a message. 0 when it was put (out->sent says how far), else EDGE_E_*. */
+static int outgoing_step(struct edge *edge, struct edge_outgoing *out) {
+        uint32_t left = out->size - out->sent, n = MIN(left, edge->record_max);
+        struct frame frame = out->frame;
+        int r;
+
+        if (out->sent) {
+                frame = (struct frame){ .kind = n == left ? FRAME_END : FRAME_DATA, .correlation = out->frame.correlation };
+        } else if (n < left) {
+                frame.flags |= FRAME_MORE;
+        }
+        r = ring_put(edge, &frame, out->payload ? out->payload + out->sent : NULL, n);
+        if (!r)
+                out->sent += n;
+        return r;
+}
+
+static void queue_remove(struct edge *edge, struct edge_outgoing *out) {
+        *out->link = out->next;
+        if (out->next)
+                out->next->link = out->link;
+        else
+                edge->queue_end = out->link;
+        out->next = NULL;
+        out->link = NULL;
+        out->edge = NULL;
+}
+
+static void queue_add(struct edge *edge, struct edge_outgoing *out) {
+        out->edge = edge;
+        out->next = NULL;
+        out->link = edge->queue_end;
+        *edge->queue_end = out;
+        edge->queue_end = &out->next;
+}
+
+/* Asks the peer for a bell when it has made room. True when there is room already after all. */
+static bool edge_wait_for_room(struct edge *edge) {
+        edge->waiting = (edge->waiting | 1) + 2;
+        shared_store32(&edge->own->waiting, edge->waiting);
+        shared_fence();
+        return shared_load64(&edge->peer->head) != edge->peer_head;
+}
+
+static void edge_wait_no_more(struct edge *edge) {
+        if (edge->waiting & 1)
+                shared_store32(&edge->own->waiting, ++edge->waiting);
+}
+
+/* Puts what fits of what is queued, a record of each message in turn. 0 or EDGE_E_POISONED. */
+static int queue_pump(struct edge *edge) {
+        struct edge_outgoing *out;
+        int r;
+
+        while ((out = edge->queue)) {
+                r = outgoing_step(edge, out);
+                if (r == EDGE_E_FULL) {
+                        r = edge_flush(edge);
+                        if (r)
+                                return r;
+                        if (!edge_wait_for_room(edge))
+                                return 0;
+                        continue;
+                }
+                if (r)
+                        return r;
+                queue_remove(edge, out);
+                if (out->sent < out->size)
+                        queue_add(edge, out);
+                else if (out->on_sent)
+                        out->on_sent(out, 0);
+        }
+        edge_wait_no_more(edge);
+        return 0;
+}
+
+int edge_send(struct edge *edge, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out) {
+        struct edge_outgoing now = { 0 };
+        int r;
+
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        if (edge->hung_up || !edge->peer)
+                return EDGE_E_CLOSED;
+        if (size > edge->limits.max_message)
+                return EDGE_E_TOO_LARGE;
+        now.frame = *frame;
+        now.payload = payload;
+        now.size = size;
+        /* Without `out` it is all or nothing: one record, or none. */
+        if (!out && (edge->queue || size > edge->record_max))
+                return EDGE_E_FULL;
+        while (!edge->queue) {
+                r = outgoing_step(edge, &now);
+                if (!r && now.sent == now.size)
+                        return 0;
+                if (!r)
+                        continue;
+                if (r != EDGE_E_FULL || !out)
+                        return r;
+                r = edge_flush(edge);
+                if (r)
+                        return r;
+                if (!edge_wait_for_room(edge))
+                        break;
+        }
+        *out = (struct edge_outgoing){ .on_sent = out->on_sent, .userdata = out->userdata, .frame = now.frame, .payload = payload, .size = size, .sent = now.sent };
+        queue_add(edge, out);
+        return EDGE_E_FULL;
+}
+
+static void on_cancel_sent(struct edge_outgoing *out, int result) {
+        free(out);
+}
+
+void edge_cancel(struct edge_outgoing *out) {
+        struct edge *edge = out->edge;
+        struct edge_outgoing *cancel;
+
+        if (!edge)
+                return;
+        queue_remove(edge, out);
+        if (!out->sent)
+                return;
+        /* A part of it is there: the peer must not wait for the rest. */
+        cancel = calloc(1, sizeof(*cancel));
+        if (!cancel) {
+                edge_poison(edge, "out of memory in the middle of a message");
+                return;
+        }
+        cancel->on_sent = on_cancel_sent;
+        cancel->frame = (struct frame){ .kind = FRAME_CANCEL, .correlation = out->frame.correlation };
+        queue_add(edge, cancel);
+        queue_pump(edge);
+}
+
+uint64_t edge_sent_position(const struct edge *edge) {
+        return edge->tail;
+}
+
+uint64_t edge_peer_accepted(const struct edge *edge) {
+        return edge->peer ? shared_load64(&edge->peer->accepted) : 0;
+}
+
+/* Receiving ---------------------------------------------------------------------------------------------------------- */
+
+static int edge_return_credit(struct edge *edge) {
+        uint32_t waiting;
+
+        if (edge->returned == edge->head)
+                return 0;
+        shared_store64(&edge->own->head, edge->head);
+        edge->returned = edge->head;
+        shared_fence();
+        waiting = shared_load32(&edge->peer->waiting);
+        if (!(waiting & 1) || waiting == edge->waiting_rung)
+                return 0;
+        edge->waiting_rung = waiting;
+        return edge_ring_bell(edge);
+}
+
+/* How many bytes can be read; 0 none, or EDGE_E_POISONED through *ret_result. */
+static uint64_t ring_available(struct edge *edge, int *ret_result) {
+        *ret_result = 0;
+        if (edge->peer_tail == edge->head) {
+                uint64_t tail = shared_load64(&edge->peer->tail);
+
+                if (tail < edge->peer_tail || tail - edge->head > edge->peer_size || tail % RECORD_ALIGN) {
+                        *ret_result = edge_poison(edge, "its tail is out of range");
+                        return 0;
+                }
+                edge->peer_tail = tail;
+        }
+        return edge->peer_tail - edge->head;
+}
+
+/* The next record: header and payload copied out, position advanced. 0, EDGE_E_EMPTY, EDGE_E_POISONED. */
+static int ring_take(struct edge *edge, struct frame *frame, uint32_t *ret_size) {
+        for (;;) {
+                uint64_t available, to_end, offset = edge->head & (edge->peer_size - 1);
+                int r;
+
+                available = ring_available(edge, &r);
+                if (r)
+                        return r;
+                if (!available)
+                        return EDGE_E_EMPTY;
+                to_end = MIN(edge->peer_size - offset, available);
+                memset(frame, 0, sizeof(*frame));
+                shared_copy_out(frame, edge->peer_data + offset, MIN(to_end, (uint64_t)FRAME_SIZE));
+                if (frame->kind == FRAME_PAD) {
+                        if (frame->length != edge->peer_size - offset || frame->length > available)
+                                return edge_poison(edge, "a pad record does not reach the end of its ring");
+                        edge->head += frame->length;
+                        continue;
+                }
+                if (to_end < FRAME_SIZE || frame_check(frame, to_end) < 0 || ALIGNED((uint64_t)frame->length) > to_end)
+                        return edge_poison(edge, "a record's header is malformed");
+                if (frame->length > edge->peer_size / 4)
+                        return edge_poison(edge, "a record is longer than a quarter of its ring");
+                *ret_size = frame->length - FRAME_SIZE;
+                shared_copy_out(edge->scratch, edge->peer_data + offset + FRAME_SIZE, *ret_size);
+                edge->head += ALIGNED((uint64_t)frame->length);
+                return 0;
+        }
+}
+
+static struct partial **partial_find(struct edge *edge, uint64_t correlation) {
+        struct partial **link = &edge->partials;
+
+        while (*link && (*link)->frame.correlation != correlation)
+                link = &(*link)->next;
+        return link;
+}
+
+static int partial_append(struct edge *edge, struct partial *p, uint32_t size) {
+        if (size > edge->limits.max_message - p->size)
+                return edge_poison(edge, "a message is longer than max-message");
+        if (edge->partial_bytes + size > edge->limits.max_partial)
+                return edge_poison(edge, "too many bytes in unfinished messages");
+        if (p->size + size > p->room) {
+                uint64_t room = MIN(MAX((uint64_t)p->room * 2, (uint64_t)p->size + size), (uint64_t)edge->limits.max_message);
+                uint8_t *grown = realloc(p->data, room);
+
+                if (!grown)
+                        return -ENOMEM;
+                p->data = grown;
+                p->room = (uint32_t)room;
+        }
+        memcpy(p->data + p->size, edge->scratch, size);
+        p->size += size;
+        edge->partial_bytes += size;
+        return 0;
+}
+
+static int partial_begin(struct edge *edge, const struct frame *frame, uint32_t size) {
+        struct partial *p;
+        int r;
+
+        if (*partial_find(edge, frame->correlation) || edge->n_partials == PARTIALS_MAX)
+                return edge_poison(edge, "a message begins twice, or too many are unfinished");
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return -ENOMEM;
+        p->frame = *frame;
+        p->next = edge->partials;
+        edge->partials = p;
+        edge->n_partials++;
+        r = partial_append(edge, p, size);
+        return r ? r : EDGE_E_EMPTY;
+}
+
+static int partial_continue(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
+        struct partial **link = partial_find(edge, frame->correlation);
+        int r;
+
+        if (!*link)
+                return edge_poison(edge, "a fragment belongs to no message");
+        r = partial_append(edge, *link, size);
+        if (r || frame->kind == FRAME_DATA)
+                return r ? r : EDGE_E_EMPTY;
+        free(edge->delivered);
+        edge->delivered = TAKE_PTR((*link)->data);
+        *ret = (struct edge_message){ .frame = (*link)->frame, .payload = edge->delivered, .size = (*link)->size };
+        ret->frame.flags &= (uint8_t)~FRAME_MORE;
+        partial_free(edge, link);
+        return 0;
+}
+
+/* What a record means. 0: a message is whole; EDGE_E_EMPTY: go on. */
+static int take_record(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
+        struct partial **link;
+
+        if (frame->kind == FRAME_DATA || frame->kind == FRAME_END)
+                return partial_continue(edge, frame, size, ret);
+        if (frame->flags & FRAME_MORE)
+                return partial_begin(edge, frame, size);
+        if (frame->kind == FRAME_CANCEL) {
+                link = partial_find(edge, frame->correlation);
+                if (*link) {
+                        partial_free(edge, link);
+                        return EDGE_E_EMPTY;
+                }
+        }
+        *ret = (struct edge_message){ .frame = *frame, .payload = edge->scratch, .size = size };
+        return 0;
+}
+
+int edge_receive(struct edge *edge, struct edge_message *ret_message) {
+        struct edge_message message;
+        struct frame frame;
+        uint32_t size;
+        int r;
+
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        if (!edge->peer)
+                return EDGE_E_EMPTY;
+        edge->delivered = (free(edge->delivered), NULL);
+        for (;;) {
+                r = ring_take(edge, &frame, &size);
+                if (r == EDGE_E_EMPTY) {
+                        edge_return_credit(edge);
+                        return edge->hung_up ? EDGE_E_CLOSED : EDGE_E_EMPTY;
+                }
+                if (r)
+                        return r;
+                if (edge->head - edge->returned >= edge->peer_size / 4)
+                        edge_return_credit(edge);
+                r = take_record(edge, &frame, size, &message);
+                if (r == EDGE_E_EMPTY)
+                        continue;
+                if (r)
+                        return r;
+                message.position = edge->head;
+                *ret_message = message;
+                return 0;
+        }
+}
+
+uint8_t *edge_message_take(struct edge *edge, struct edge_message *message) {
+        uint8_t *copy;
+
+        if (message->payload == edge->delivered && edge->delivered)
+                return TAKE_PTR(edge->delivered);
+        copy = malloc(message->size ? message->size : 1);
+        if (copy && message->size)
+                memcpy(copy, message->payload, message->size);
+        return copy;
+}
+
+void edge_accept(struct edge *edge, const struct edge_message *message) {
+        shared_store64(&edge->own->accepted, message->position);
+}
+
+int edge_on_bell(struct edge *edge) {
+        char bells[PIPE_BUF];
+        ssize_t n;
+
+        do {
+                n = read(edge->wait_fd, bells, sizeof(bells));
+        } while (n == (ssize_t)sizeof(bells));
+        if (n == 0)
+                edge->hung_up = true;
+        if (edge->armed & 1) {
+                edge->armed++;
+                shared_store32(&edge->own->armed, edge->armed);
+        }
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        return edge->queue && !edge->hung_up ? queue_pump(edge) : 0;
+}
+
+bool edge_is_idle(const struct edge *edge) {
+        return !edge->queue && !edge->partials;
+}
+
+const char *edge_poison_reason(const struct edge *edge) {
+        return edge->poison;
+}

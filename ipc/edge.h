@@ -31,7 +31,7 @@ struct edge_message {
         struct frame frame; /* of the first fragment */
         const uint8_t *payload;
         uint32_t size;
-        uint64_t position; /* ring position behind its first fragment: see edge_accept() */
+        uint64_t position; /* ring position behind its last record: see edge_accept() */
 };
 
 /* A message that did not fit at once. Owned by the caller, who keeps it and `payload` valid until

@@ -1,1 +1,213 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pages: levels and counters are plain atomic words; the log is a ring of bytes
+ * that its writer never stops to overwrite. A reader keeps a private cursor and
+ * finds out by the tail, before and after it has copied a record, whether it was
+ * overtaken; what it then has in its hands it throws away and counts as lost.
+ */
+#include "ipc/page.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "ipc/memfd.h"
+#include "ipc/shared.h"
+
+#define LINE_MAX_SIZE 1024u
+#define LOG_ALIGNED(n) (((n) + 7) & ~UINT64_C(7))
+
+/* Writer ------------------------------------------------------------------------------------------------------------- */
+
+int page_new_fd(void) {
+        return memfd_new("socle-page", PAGE_SIZE_TOTAL);
+}
+
+int page_open_writer(int fd, uint64_t instance, struct page_memory **ret_page) {
+        struct page_memory *page;
+        void *map;
+        int r;
+
+        r = memfd_map_rw(fd, PAGE_SIZE_TOTAL, &map);
+        if (r < 0)
+                return r;
+        page = map;
+        page->magic = PAGE_MAGIC;
+        page->version = PAGE_VERSION;
+        shared_store64(&page->instance, instance);
+        shared_store64(&page->generation, UINT64_MAX);
+        r = memfd_seal(fd, MEMFD_SEALS_BUS);
+        if (r < 0) {
+                munmap(map, PAGE_SIZE_TOTAL);
+                return r;
+        }
+        *ret_page = page;
+        return 0;
+}
+
+void page_set_level(struct page_memory *page, enum page_level level) {
+        shared_store64(&page->level_ns[level], clock_now_ns());
+        shared_store32(&page->level, level);
+}
+
+void page_fail(struct page_memory *page, int error_code, const char *text) {
+        size_t n = strnlen(text, sizeof(page->error_text) - 1);
+
+        memcpy(page->error_text, text, n);
+        page->error_text[n] = '\0';
+        shared_store32(&page->error_code, (uint32_t)error_code);
+        page_set_level(page, PAGE_FAILED);
+}
+
+static void log_put(struct page_memory *page, uint64_t at, const void *data, uint64_t size) {
+        uint8_t *ring = (uint8_t *)page + PAGE_LOG_OFFSET;
+        uint64_t offset = at % PAGE_LOG_SIZE, first = MIN(size, PAGE_LOG_SIZE - offset);
+
+        memcpy(ring + offset, data, first);
+        memcpy(ring, (const uint8_t *)data + first, size - first);
+}
+
+void page_log(struct page_memory *page, uint32_t level, const char *text, uint32_t size) {
+        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        struct page_log_record record = { .level = level };
+        uint8_t zeroes[8] = { 0 };
+        struct timespec now;
+        uint64_t tail;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        record.size = MIN(size, LINE_MAX_SIZE);
+        record.time_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+        /* A line that a thread was killed in holds the lock for ever only in a process that dies with it. */
+        pthread_mutex_lock(&lock);
+        tail = shared_load64(&page->log_tail);
+        log_put(page, tail, &record, sizeof(record));
+        log_put(page, tail + sizeof(record), text, record.size);
+        log_put(page, tail + sizeof(record) + record.size, zeroes, LOG_ALIGNED(record.size) - record.size);
+        shared_store64(&page->log_tail, tail + sizeof(record) + LOG_ALIGNED(record.size));
+        pthread_mutex_unlock(&lock);
+}
+
+/* Reader ------------------------------------------------------------------------------------------------------------- */
+
+struct page_reader {
+        const struct page_memory *page;
+        uint64_t cursor;
+};
+
+int page_reader_new(struct page_reader **ret_reader, int fd) {
+        _cleanup_close_ int own = fd;
+        struct page_reader *reader;
+        const void *map;
+        uint64_t size;
+        int r;
+
+        if (memfd_check(own, MEMFD_SEALS_BUS, PAGE_SIZE_TOTAL, PAGE_SIZE_TOTAL, &size) < 0)
+                return -EPROTO;
+        r = memfd_map_ro(own, size, &map);
+        if (r < 0)
+                return r;
+        reader = calloc(1, sizeof(*reader));
+        if (!reader || ((const struct page_memory *)map)->magic != PAGE_MAGIC || ((const struct page_memory *)map)->version != PAGE_VERSION) {
+                r = reader ? -EPROTO : -ENOMEM;
+                munmap((void *)(uintptr_t)map, size);
+                free(reader);
+                return r;
+        }
+        reader->page = map;
+        *ret_reader = reader;
+        return 0;
+}
+
+struct page_reader *page_reader_free(struct page_reader *reader) {
+        if (!reader)
+                return NULL;
+        munmap((void *)(uintptr_t)reader->page, PAGE_SIZE_TOTAL);
+        free(reader);
+        return NULL;
+}
+
+static void text_clean(char *text, size_t size) {
+        for (size_t i = 0; i < size; i++) {
+                unsigned char c = (unsigned char)text[i];
+
+                if ((c < 0x20 && c != '\t') || c == 0x7f)
+                        text[i] = '?';
+        }
+}
+
+void page_read(const struct page_reader *reader, struct page_vitals *ret_vitals) {
+        const struct page_memory *p = reader->page;
+        struct page_vitals v = { 0 };
+        uint32_t level = shared_load32(&p->level);
+
+        v.level = level < PAGE_N_LEVELS ? (enum page_level)level : PAGE_FAILED;
+        for (unsigned i = 0; i < N_ELEMENTS(v.level_ns); i++)
+                v.level_ns[i] = shared_load64(&p->level_ns[i]);
+        v.generation = shared_load64(&p->generation);
+        v.turns = shared_load64(&p->turns);
+        v.running_ns = shared_load64(&p->running_ns);
+        v.in_flight = shared_load64(&p->in_flight);
+        v.requests = shared_load64(&p->requests);
+        v.errors = shared_load64(&p->errors);
+        v.bytes_in = shared_load64(&p->bytes_in);
+        v.bytes_out = shared_load64(&p->bytes_out);
+        v.log_lost = shared_load64(&p->log_lost);
+        if (v.level == PAGE_FAILED) {
+                v.error_code = (int)shared_load32(&p->error_code);
+                shared_copy_out(v.error_text, (const uint8_t *)p->error_text, sizeof(v.error_text) - 1);
+                text_clean(v.error_text, strlen(v.error_text));
+        }
+        *ret_vitals = v;
+}
+
+static void log_get(const struct page_memory *page, uint64_t at, void *data, uint64_t size) {
+        const uint8_t *ring = (const uint8_t *)page + PAGE_LOG_OFFSET;
+        uint64_t offset = at % PAGE_LOG_SIZE, first = MIN(size, PAGE_LOG_SIZE - offset);
+
+        shared_copy_out(data, ring + offset, first);
+        shared_copy_out((uint8_t *)data + first, ring, size - first);
+}
+
+/* The ring has gone round: nothing says where a record begins, so the reader goes to the newest end. */
+static int reader_skip(struct page_reader *reader, uint64_t tail, uint64_t *ret_lost) {
+        reader->cursor = tail;
+        *ret_lost = 1;
+        return 0;
+}
+
+int page_next_line(struct page_reader *reader, struct page_log_line *ret_line, uint64_t *ret_lost) {
+        struct page_log_record record;
+        struct page_log_line line;
+        uint64_t tail, end;
+
+        *ret_lost = 0;
+        tail = shared_load64(&reader->page->log_tail);
+        if (tail == reader->cursor)
+                return 0;
+        if (tail < reader->cursor || tail - reader->cursor > PAGE_LOG_SIZE || tail % 8)
+                return reader_skip(reader, tail & ~UINT64_C(7), ret_lost);
+        log_get(reader->page, reader->cursor, &record, sizeof(record));
+        end = reader->cursor + sizeof(record) + LOG_ALIGNED((uint64_t)record.size);
+        if (record.size > LINE_MAX_SIZE || end > tail)
+                return reader_skip(reader, tail, ret_lost);
+        log_get(reader->page, reader->cursor + sizeof(record), line.text, record.size);
+        shared_fence();
+        /* Overtaken while copying? What was copied is then a mixture. */
+        tail = shared_load64(&reader->page->log_tail);
+        if (tail < reader->cursor || tail - reader->cursor > PAGE_LOG_SIZE)
+                return reader_skip(reader, tail & ~UINT64_C(7), ret_lost);
+        line.size = record.size;
+        line.level = MIN(record.level, 7u);
+        line.time_ns = record.time_ns;
+        line.text[line.size] = '\0';
+        text_clean(line.text, line.size);
+        reader->cursor = end;
+        *ret_line = line;
+        return 1;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The only ways to touch memory that another process writes. Each word is
+ * loaded once and then checked in private; bytes are copied out once before
+ * they are looked at. A fuzz build may replace them by versions that assert
+ * that no byte is fetched twice.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A peer's memory is mapped read-only: the cast takes away const for the sake of C11's atomics, nothing is stored. */
+static inline uint64_t shared_load64(const _Atomic uint64_t *word) {
+        return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)word, memory_order_acquire);
+}
+
+static inline uint32_t shared_load32(const _Atomic uint32_t *word) {
+        return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)word, memory_order_acquire);
+}
+
+static inline void shared_store64(_Atomic uint64_t *word, uint64_t value) {
+        atomic_store_explicit(word, value, memory_order_release);
+}
+
+static inline void shared_store32(_Atomic uint32_t *word, uint32_t value) {
+        atomic_store_explicit(word, value, memory_order_release);
+}
+
+static inline void shared_copy_out(void *to, const uint8_t *from, uint64_t size) {
+        memcpy(to, from, size);
+}
+
+/* Orders a store of ours before a load of the peer's word: both sides of a sleep protocol need it. */
+static inline void shared_fence(void) {
+        atomic_thread_fence(memory_order_seq_cst);
+}
