@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/common/role.h"
 
@@ -146,6 +147,7 @@ static int send_order(struct fixture *f, const struct fixture_order *order, stru
         work = open(w->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (settings < 0 || package < 0 || work < 0)
                 return -EBADF;
+        w->sent_ns = clock_now_ns();
         return control_send(f->link, CONTROL_KIND_FORK_WORKER, 7, &body, sizeof(body),
                             (const int[]){ worker_link, settings, package, work, log, order->cgroup }, order->cgroup > 0 ? 6 : 5);
 }

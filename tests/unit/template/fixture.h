@@ -34,6 +34,7 @@ struct fixture_worker {
         struct page_reader *page;
         struct control_forked forked;
         char work[64];
+        uint64_t sent_ns; /* just before FORK_WORKER was sent */
 };
 struct fixture_order {
         const char *package; /* folder */
