@@ -139,7 +139,7 @@ static void check_confined(const struct fixture *f, const struct view *v) {
         assert_seen(v, "leak", "no");
         assert_seen(v, "greeting", "hello");
         assert_seen(v, "name", "probe");
-        assert_seen(v, "malloc_64m", "refused");
+        assert_seen(v, "map_64m", "refused");
         assert_seen(v, "write_work", "ok");
         assert_seen(v, "read_home", "ok");
         assert_seen(v, "read_package", "ok");
