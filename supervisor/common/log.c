@@ -45,7 +45,7 @@ void log_line(enum log_level level, const char *format, ...) {
                 used += n < (int)sizeof(line) - used - 1 ? n : (int)sizeof(line) - used - 2;
         line[used++] = '\n';
         /* One write: lines of several processes on one descriptor do not mix. */
-        if (write(STDERR_FILENO, line, (size_t)used) < 0)
-                ; /* nobody is left to tell */
+        if (write(STDERR_FILENO, line, (size_t)used) < 0) { /* nobody is left to tell */
+        }
         errno = saved;
 }
