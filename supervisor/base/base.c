@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A life of the base: folders, lock, configuration, sockets, groups, roles;
+ * then the loop; then the end in stages, each with a deadline:
+ *
+ *   RUN    until a signal
+ *   DRAIN  the manager lets the modules finish, at most 35 s
+ *   KILL   instances are killed and torn down, roles lose their links, and
+ *          after 2 s their lives
+ *   END    nothing is left; groups and the admin socket are removed
+ */
+#include "supervisor/base/base.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/base/boot.h"
+#include "supervisor/base/listeners.h"
+#include "supervisor/base/lock.h"
+#include "supervisor/base/sd-daemon.h"
+#include "supervisor/base/teardown.h"
+#include "supervisor/base/watchdog.h"
+#include "supervisor/base/workfolder.h"
+#include "supervisor/common/log.h"
+
+#define DRAIN_NS (35 * NS_PER_S)
+#define ROLES_END_NS (2 * NS_PER_S)
+#define KILL_NS (40 * NS_PER_S)
+/* Before it no base of this kind can have run: keeps the numbers made from it small. */
+#define EPOCH_MS UINT64_C(1700000000000)
+#define EPOCH_SHIFT 4
+#define IDS_SHIFT 16
+
+static const char *shown_root(const struct base *base) {
+        return base->options->root ? base->options->root : "/etc/socle";
+}
+
+static void enter(struct base *base, enum stage stage, uint64_t limit_ns) {
+        base->stage = stage;
+        base->stage_until_ns = clock_now_ns() + limit_ns;
+}
+
+static void begin_kill(struct base *base) {
+        enter(base, STAGE_KILL, ROLES_END_NS);
+        instances_kill_all(base);
+        roles_stop(base, false);
+}
+
+static void begin_drain(struct base *base) {
+        sd_notify_send("STOPPING=1\nSTATUS=Draining modules");
+        if (!base->roles[ROLE_MANAGER].pid) {
+                begin_kill(base);
+                return;
+        }
+        log_notice("stopping: modules are drained; a second signal stops at once");
+        enter(base, STAGE_DRAIN, DRAIN_NS);
+        LINK_SEND(base, &base->roles[ROLE_MANAGER].link, SHUTDOWN, 0, NULL, 0, .reserved = 0);
+}
+
+void base_fail(struct base *base, int exit_code) {
+        if (base->stage >= STAGE_KILL)
+                return;
+        base->exit_code = exit_code;
+        begin_kill(base);
+}
+
+void base_on_shutdown_done(struct base *base) {
+        if (base->stage == STAGE_DRAIN)
+                begin_kill(base);
+}
+
+void base_on_manager_ready(struct base *base) {
+        if (base->told_ready || base->stage != STAGE_RUN)
+                return;
+        base->told_ready = true;
+        sd_notify_send("READY=1\nSTATUS=Serving");
+        log_info("ready: %s, pid %d", shown_root(base), getpid());
+}
+
+static void on_signal(struct base *base, struct watch *watch, uint32_t events) {
+        struct role *manager = &base->roles[ROLE_MANAGER];
+        struct signalfd_siginfo info;
+
+        if (read(watch->fd, &info, sizeof(info)) != sizeof(info))
+                return;
+        switch (info.ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+                if (base->stage == STAGE_RUN)
+                        begin_drain(base);
+                else if (base->stage == STAGE_DRAIN)
+                        begin_kill(base);
+                break;
+        case SIGHUP:
+                LINK_SEND(base, &manager->link, RELOAD, 0, NULL, 0, .reserved = 0);
+                break;
+        case SIGUSR1:
+                LINK_SEND(base, &manager->link, REOPEN_LOGS, 0, NULL, 0, .reserved = 0);
+                break;
+        }
+}
+
+static int signals_start(struct base *base) {
+        sigset_t set;
+        int fd, r;
+
+        /* A read lease (files.c) may be broken in the moment that we hold it. */
+        signal(SIGIO, SIG_IGN);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGUSR1);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        r = watch_start(base, &base->signals, fd, EPOLLIN, on_signal, NULL);
+        if (r)
+                fd_close(fd);
+        return r;
+}
+
+/* Made here and kept over the manager's death: no event of the gap is lost. */
+static int inotify_start(struct base *base) {
+        char path[32];
+        int r;
+
+        base->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", base->folders.fds[FOLDER_DROP]);
+        r = base->inotify_fd < 0 ? -errno : 0;
+        if (!r && inotify_add_watch(base->inotify_fd, path,
+                                    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_CREATE | IN_ONLYDIR) < 0)
+                r = -errno;
+        if (r)
+                log_error("cannot watch the drop directory: %s", strerrordesc_np(-r));
+        return r;
+}
+
+/* Each step: 0, -errno, or an exit status when it has said why. */
+static int step_root(struct base *base) {
+        pid_t holder = 0;
+        int r;
+
+        r = folders_open(&base->folders, base->options->root);
+        if (r)
+                return EXIT_FAILURE;
+        r = lock_take(base->folders.fds[FOLDER_RUN], &base->lock_fd, &holder);
+        if (r == LOCK_E_HELD) {
+                log_error("%s is served by socled with pid %d", shown_root(base), holder);
+                return BASE_EXIT_CONFIG;
+        }
+        return r;
+}
+
+static int step_config(struct base *base) {
+        int r = boot_read(&base->folders, base->root, base->start_ns, &base->config);
+
+        if (r == BOOT_E_CONFIG)
+                return BASE_EXIT_CONFIG;
+        return r;
+}
+
+static int step_listeners(struct base *base) {
+        if (listeners_open(&base->config, base->listeners))
+                return BASE_EXIT_CONFIG;
+        base->admin_fd = listeners_admin(base->folders.fds[FOLDER_RUN]);
+        return base->admin_fd < 0 ? EXIT_FAILURE : 0;
+}
+
+static int step_uids(struct base *base) {
+        uid_t first = (uid_t)base->config.uid_base;
+        int r;
+
+        r = uids_init(&base->uids, base->root, first, base->folders.fds[FOLDER_UIDS]);
+        if (!r && base->root)
+                r = folders_own(&base->folders, uids_role(true, first, UIDS_MANAGER), uids_role(true, first, UIDS_INSTALLER));
+        return r;
+}
+
+static int step_groups(struct base *base) {
+        int r;
+
+        r = cgroup_open(&base->cgroup, base->folders.fds[FOLDER_STATE]);
+        if (!r && base->root)
+                r = cgroup_own(&base->cgroup, uids_template(&base->uids));
+        base->enforced = base->cgroup.enforced | (base->root ? (uint32_t)ENFORCED_UIDS : 0);
+        work_remove_all(base->folders.fds[FOLDER_WORK], base->root);
+        return r;
+}
+
+static int step_roles(struct base *base) {
+        roles_init(base);
+        watchdog_init(base);
+        return inotify_start(base) ? EXIT_FAILURE : 0;
+}
+
+static const struct {
+        const char *what;
+        int (*run)(struct base *base);
+} steps[] = {
+        { "folders", step_root },  { "signals", signals_start }, { "configuration", step_config }, { "sockets", step_listeners },
+        { "user ids", step_uids }, { "cgroups", step_groups },   { "roles", step_roles },
+};
+
+static int start(struct base *base) {
+        for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
+                int r = steps[i].run(base);
+
+                if (r < 0)
+                        log_error("%s: %s", steps[i].what, strerrordesc_np(-r));
+                if (r)
+                        return r < 0 ? EXIT_FAILURE : r;
+        }
+        return 0;
+}
+
+static uint64_t stage_tick(struct base *base) {
+        uint64_t now = clock_now_ns();
+
+        if (base->stage == STAGE_DRAIN && (now >= base->stage_until_ns || !base->roles[ROLE_MANAGER].pid))
+                begin_kill(base);
+        if (base->stage != STAGE_KILL)
+                return base->stage == STAGE_RUN ? UINT64_MAX : base->stage_until_ns;
+        if (!roles_any_alive(base) && !instances_any_alive(base)) {
+                base->stage = STAGE_END;
+                return now;
+        }
+        if (now >= base->stage_until_ns) {
+                roles_stop(base, true);
+                instances_kill_all(base);
+                base->stage_until_ns = now + KILL_NS;
+        }
+        return base->stage_until_ns;
+}
+
+static void loop(struct base *base) {
+        while (base->stage != STAGE_END) {
+                uint64_t next = stage_tick(base);
+                int r;
+
+                next = earliest(next, roles_tick(base));
+                next = earliest(next, teardown_tick(base));
+                if (base->stage < STAGE_KILL)
+                        next = earliest(next, watchdog_tick(base));
+                r = base->stage == STAGE_END ? 0 : loop_turn(base, next);
+                if (r) {
+                        log_error("epoll: %s", strerrordesc_np(-r));
+                        base->exit_code = EXIT_FAILURE;
+                        return;
+                }
+        }
+}
+
+static void base_init(struct base *base, const struct options *options) {
+        struct timespec t;
+
+        *base = (struct base){ .options = options,
+                               .root = geteuid() == 0,
+                               .epoll_fd = -1,
+                               .lock_fd = -1,
+                               .admin_fd = -1,
+                               .inotify_fd = -1,
+                               .installer_link = -1,
+                               .signals = WATCH_INIT,
+                               .start_ns = clock_now_ns() };
+        clock_gettime(CLOCK_REALTIME, &t);
+        base->epoch = ((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS - EPOCH_MS) >> EPOCH_SHIFT;
+        base->next_id = base->epoch << IDS_SHIFT | 1;
+        TAILQ_INIT(&base->instances);
+        folders_init(&base->folders);
+        cgroup_init(&base->cgroup);
+        for (uint32_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
+                base->listeners[i] = -1;
+}
+
+static void board_deinit(struct board *board) {
+        for (uint32_t i = 0; i < board->n; i++)
+                fd_close(board->segments[i].fd);
+}
+
+static void base_deinit(struct base *base) {
+        if (base->admin_fd >= 0)
+                unlinkat(base->folders.fds[FOLDER_RUN], "admin.sock", 0);
+        while (!TAILQ_EMPTY(&base->instances))
+                instance_free(base, TAILQ_FIRST(&base->instances));
+        cgroup_close(&base->cgroup);
+        for (uint32_t i = 0; i < base->n_roles; i++) {
+                link_stop(base, &base->roles[i].link);
+                watch_stop(base, &base->roles[i].pidfd);
+                fd_close(base->roles[i].manager_end);
+                fd_close(base->roles[i].cgroup);
+        }
+        for (uint32_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
+                fd_close(base->listeners[i]);
+        board_deinit(&base->board);
+        board_deinit(&base->board_coming);
+        watch_stop(base, &base->signals);
+        fd_close(base->installer_link);
+        fd_close(base->inotify_fd);
+        fd_close(base->admin_fd);
+        folders_deinit(&base->folders);
+        fd_close(base->lock_fd);
+        fd_close(base->epoll_fd);
+}
+
+int base_run(const struct options *options) {
+        static struct base base;
+        int r;
+
+        base_init(&base, options);
+        base.epoll_fd = loop_new();
+        r = base.epoll_fd < 0 ? EXIT_FAILURE : start(&base);
+        if (!r) {
+                loop(&base);
+                r = base.exit_code;
+        }
+        base_deinit(&base);
+        return r;
+}

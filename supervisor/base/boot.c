@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The one-shot child that reads socled.conf. It runs before anything else
+ * exists, with an id of the default range, because the range itself is what it
+ * has to find out.
+ */
+#include "supervisor/base/boot.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/base/files.h"
+#include "supervisor/base/roles.h"
+#include "supervisor/base/uids.h"
+#include "supervisor/common/log.h"
+
+#define BOOT_TIMEOUT_MS 10000
+
+const char *boot_check(const struct control_boot_config *config) {
+        if (!control_text_ok(config->name, sizeof(config->name)) || !control_text_ok(config->preload, sizeof(config->preload)) ||
+            !control_text_ok(config->plugins, sizeof(config->plugins)))
+                return "a text without an end";
+        if (config->uid_base < 1000 || config->uid_base > UINT32_MAX - 65536 - 1)
+                return "[base] uid-base outside 1000 ... 4294901759";
+        if (config->n_listeners > CONTROL_LISTENERS_MAX)
+                return "too many addresses in [gateway] listen";
+        if (config->n_gateways > GATEWAYS_MAX)
+                return "too many [gateway] processes";
+        for (uint32_t i = 0; i < config->n_listeners; i++)
+                if (!control_text_ok(config->listeners[i].text, sizeof(config->listeners[i].text)) ||
+                    config->listeners[i].address_size > sizeof(config->listeners[i].address))
+                        return "an address that is none in [gateway] listen";
+        return NULL;
+}
+
+static int give(int link, const struct folders *folders, uint64_t start_ns) {
+        int r;
+
+        r = CONTROL_SEND(link, HELLO, 0, NULL, 0, .epoch = 1, .start_ns = start_ns, .base_pid = getpid());
+        if (!r)
+                r = CONTROL_SEND(link, HANDOVER, 0, &folders->fds[FOLDER_ETC], 1, .what = HANDOVER_ETC);
+        if (!r)
+                r = CONTROL_SEND(link, HANDOVER, 0, &folders->fds[FOLDER_CONF_D], 1, .what = HANDOVER_CONF_D);
+        if (!r)
+                r = CONTROL_SEND(link, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
+        return r > 0 ? -EPIPE : r;
+}
+
+static int answer_file(int link, const struct folders *folders, const struct control_record *record) {
+        const struct control_file *file = &record->FILE_OPEN;
+        _cleanup_close_ int fd = -1;
+        int r = -EPERM;
+
+        if (file->folder == HANDOVER_ETC || file->folder == HANDOVER_CONF_D)
+                r = files_serve(folders, CONTROL_KIND_FILE_OPEN, file, &fd);
+        r = CONTROL_SEND(link, FILE_RESULT, record->header.request, &fd, fd >= 0, .error = r);
+        return r > 0 ? -EPIPE : r;
+}
+
+/* 1 = go on. */
+static int on_record(int link, const struct folders *folders, struct control_record *record, struct control_boot_config *ret_config) {
+        const char *why;
+
+        switch (record->header.kind) {
+        case CONTROL_KIND_FILE_OPEN:
+                answer_file(link, folders, record);
+                return 1;
+        case CONTROL_KIND_BOOT_FAILED:
+                log_error("%.*s", (int)sizeof(record->BOOT_FAILED.text), record->BOOT_FAILED.text);
+                return -EINVAL;
+        default:
+                why = boot_check(&record->BOOT_CONFIG);
+                if (why) {
+                        log_error("socled.conf: %s", why);
+                        return -EINVAL;
+                }
+                *ret_config = record->BOOT_CONFIG;
+                return 0;
+        }
+}
+
+static int converse(int link, const struct folders *folders, struct control_boot_config *ret_config) {
+        uint64_t until = clock_now_ns() + BOOT_TIMEOUT_MS * NS_PER_MS;
+        int r;
+
+        for (;;) {
+                struct control_record record;
+                uint64_t now = clock_now_ns();
+
+                r = now >= until ? -ETIMEDOUT
+                                 : control_receive_wait(link, CONTROL_BOOT, CONTROL_BASE, (int)((until - now) / NS_PER_MS) + 1, &record);
+                if (r) {
+                        r = r == CONTROL_E_CLOSED ? -EPIPE : r > 0 ? -EPROTO : r;
+                        log_error("socle-manager --boot-config: %s", r == -EPIPE ? "ended without an answer" : strerrordesc_np(-r));
+                        return r;
+                }
+                r = on_record(link, folders, &record, ret_config);
+                control_record_deinit(&record);
+                if (r <= 0)
+                        return r < 0 ? BOOT_E_CONFIG : 0;
+        }
+}
+
+int boot_read(const struct folders *folders, bool root, uint64_t start_ns, struct control_boot_config *ret_config) {
+        uid_t uid = uids_role(root, UIDS_DEFAULT_BASE, UIDS_MANAGER);
+        _cleanup_close_ int ours = -1, theirs = -1;
+        char program[PATH_MAX];
+        int pair[2], r;
+        pid_t pid;
+
+        r = role_program("manager", program, sizeof(program));
+        if (!r)
+                r = fd_socketpair(pair);
+        if (r)
+                return r;
+        ours = pair[0];
+        theirs = pair[1];
+        pid = role_spawn(program, "--boot-config", theirs, root ? &uid : NULL, -1);
+        if (pid < 0)
+                return pid;
+        theirs = fd_close(theirs);
+        r = give(ours, folders, start_ns);
+        if (!r || r == -EPIPE)
+                r = converse(ours, folders, ret_config);
+        kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        return r;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Creating and opening the folders. Parents are those of the table and come
+ * first in it; only a root that does not exist yet is made with its parents'
+ * leave, never its parents.
+ */
+#include "supervisor/base/folders.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/common/log.h"
+
+enum owner { OWNER_ROOT, OWNER_MANAGER, OWNER_INSTALLER };
+
+static const struct {
+        const char *below, *machine;
+        mode_t mode;
+        enum owner owner;
+} table[FOLDER_N] = {
+#define X(name, below, machine, mode, owner) [FOLDER_##name] = { below, machine, mode, OWNER_##owner },
+        FOLDERS(X)
+#undef X
+};
+
+void folders_init(struct folders *folders) {
+        for (int i = 0; i < FOLDER_N; i++)
+                folders->fds[i] = -1;
+}
+
+void folders_deinit(struct folders *folders) {
+        for (int i = 0; i < FOLDER_N; i++)
+                folders->fds[i] = fd_close(folders->fds[i]);
+}
+
+static int folder_open(const char *path, mode_t mode, int *ret_fd) {
+        _cleanup_close_ int fd = -1;
+        bool made = mkdir(path, mode) == 0;
+
+        if (!made && errno != EEXIST)
+                return -errno;
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        /* Whatever the umask was. */
+        if (made && fchmod(fd, mode) < 0)
+                return -errno;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* On the machine /var/lib/socle holds modules/ as well and stands behind it in the table. */
+static int root_make(const char *root) {
+        if (mkdir(root ? root : "/var/lib/socle", 0755) < 0 && errno != EEXIST)
+                return -errno;
+        return 0;
+}
+
+int folders_open(struct folders *folders, const char *root) {
+        char path[PATH_MAX];
+        int r;
+
+        r = root_make(root);
+        if (r) {
+                log_error("%s: %s", root ? root : "/var/lib/socle", strerrordesc_np(-r));
+                return r;
+        }
+        for (int i = 0; i < FOLDER_N; i++) {
+                int n = root ? snprintf(path, sizeof(path), "%s/%s", root, table[i].below)
+                             : snprintf(path, sizeof(path), "%s", table[i].machine);
+
+                r = n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG : folder_open(path, table[i].mode, &folders->fds[i]);
+                if (r) {
+                        log_error("%s: %s", path, strerrordesc_np(-r));
+                        return r;
+                }
+        }
+        return 0;
+}
+
+int folders_own(const struct folders *folders, uid_t manager, uid_t installer) {
+        for (int i = 0; i < FOLDER_N; i++) {
+                uid_t owner = table[i].owner == OWNER_MANAGER ? manager : installer;
+
+                if (table[i].owner == OWNER_ROOT)
+                        continue;
+                if (fchown(folders->fds[i], owner, owner) < 0)
+                        return -errno;
+        }
+        return 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The birth of roles. Pairs between two roles are made here: the installer's is
+ * new after either died; of a gateway's the base keeps a duplicate of the
+ * manager's end, so that the bus outlives the manager.
+ */
+#include "supervisor/base/handover.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ipc/fd.h"
+#include "supervisor/base/base.h"
+
+static int hello(struct base *base, struct role *role, uint64_t epoch) {
+        return LINK_SEND(base, &role->link, HELLO, 0, NULL, 0, .epoch = epoch, .start_ns = base->start_ns, .base_pid = getpid(),
+                         .root = base->root, .enforced = base->enforced, .self_index = role->index, .instance = role->bus_id,
+                         .first_start = role->n_restarts == 0);
+}
+
+static int give(struct base *base, struct role *role, enum handover what, uint32_t index, uint64_t id, int fd) {
+        return LINK_SEND(base, &role->link, HANDOVER, 0, &fd, 1, .what = what, .index = index, .id = id);
+}
+
+static int done(struct base *base, struct role *role) {
+        return LINK_SEND(base, &role->link, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
+}
+
+static int give_folders(struct base *base, struct role *role) {
+        static const struct {
+                enum handover what;
+                enum folder folder;
+        } table[] = {
+                { HANDOVER_ETC, FOLDER_ETC },
+                { HANDOVER_CONF_D, FOLDER_CONF_D },
+                { HANDOVER_MODULE_CONF, FOLDER_MODULE_CONF },
+                { HANDOVER_BOARD_D, FOLDER_BOARD_D },
+                { HANDOVER_TRUSTED_D, FOLDER_TRUSTED_D },
+                { HANDOVER_DROP, FOLDER_DROP },
+                { HANDOVER_STATE, FOLDER_MANAGER },
+                { HANDOVER_PACKAGES, FOLDER_PACKAGES },
+                { HANDOVER_LOG, FOLDER_LOG },
+        };
+        int r = 0;
+
+        for (size_t i = 0; !r && i < N_ELEMENTS(table); i++)
+                r = give(base, role, table[i].what, 0, 0, base->folders.fds[table[i].folder]);
+        return r;
+}
+
+/* The manager's end of the pair with the installer. When the installer lives already it is given its own. */
+static int installer_link(struct base *base, struct role *manager) {
+        struct role *installer = &base->roles[ROLE_INSTALLER];
+        int pair[2], r;
+
+        if (base->installer_link < 0) {
+                if (!installer->pid)
+                        return 0;
+                r = fd_socketpair(pair);
+                if (r)
+                        return r;
+                base->installer_link = pair[0];
+                r = give(base, installer, HANDOVER_INSTALLER_LINK, 0, 0, pair[1]);
+                fd_close(pair[1]);
+                if (r)
+                        return r;
+        }
+        r = give(base, manager, HANDOVER_INSTALLER_LINK, 0, 0, base->installer_link);
+        base->installer_link = fd_close(base->installer_link);
+        return r;
+}
+
+int handover_installer(struct base *base, struct role *role) {
+        struct role *manager = &base->roles[ROLE_MANAGER];
+        int pair[2], r;
+
+        r = fd_socketpair(pair);
+        if (r)
+                return r;
+        fd_close(base->installer_link);
+        base->installer_link = pair[0];
+        r = hello(base, role, role->n_restarts + 1);
+        if (!r)
+                r = give(base, role, HANDOVER_PACKAGES, 0, 0, base->folders.fds[FOLDER_PACKAGES]);
+        if (!r)
+                r = give(base, role, HANDOVER_INSTALLER_LINK, 0, 0, pair[1]);
+        fd_close(pair[1]);
+        if (!r)
+                r = done(base, role);
+        if (!r && manager->pid)
+                r = installer_link(base, manager);
+        return r;
+}
+
+int handover_gateway(struct base *base, struct role *role) {
+        struct role *manager = &base->roles[ROLE_MANAGER];
+        int pair[2], r;
+
+        r = fd_socketpair(pair);
+        if (r)
+                return r;
+        fd_close(role->manager_end);
+        role->manager_end = pair[0];
+        role->bus_id = base->next_id++;
+        r = hello(base, role, role->n_restarts + 1);
+        if (!r)
+                r = give(base, role, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, pair[1]);
+        fd_close(pair[1]);
+        for (uint32_t i = 0; !r && i < base->config.n_listeners; i++)
+                r = give(base, role, HANDOVER_LISTENER, i, 0, base->listeners[i]);
+        if (!r)
+                r = done(base, role);
+        if (!r && manager->pid)
+                r = give(base, manager, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, role->manager_end);
+        return r;
+}
+
+int handover_manager(struct base *base, struct role *role) {
+        int r;
+
+        /* Rises with each manager, and from base to base: the clock ticks faster than managers can be born. */
+        r = hello(base, role, base->epoch + role->n_restarts);
+        if (!r)
+                r = give_folders(base, role);
+        if (!r)
+                r = give(base, role, HANDOVER_DROP_INOTIFY, 0, 0, base->inotify_fd);
+        if (!r)
+                r = give(base, role, HANDOVER_ADMIN, 0, 0, base->admin_fd);
+        if (!r)
+                r = installer_link(base, role);
+        for (uint32_t i = ROLE_GATEWAY; !r && i < base->n_roles; i++)
+                if (base->roles[i].pid)
+                        r = give(base, role, HANDOVER_GATEWAY_LINK, base->roles[i].index, base->roles[i].bus_id,
+                                 base->roles[i].manager_end);
+        if (!r)
+                r = done(base, role);
+        if (r)
+                return r;
+        for (uint32_t i = 0; i < base->n_roles; i++)
+                role_tell(base, &base->roles[i]);
+        instances_tell_all(base);
+        return 0;
+}
+
+int handover_template(struct base *base, struct role *role) {
+        struct control_template_setup setup = { .generation = 1, .root = base->root, .strict = base->config.strict };
+        int r;
+
+        memcpy(setup.preload, base->config.preload, sizeof(setup.preload));
+        memcpy(setup.plugins, base->config.plugins, sizeof(setup.plugins));
+        r = hello(base, role, role->n_restarts + 1);
+        if (!r)
+                r = link_send(base, &role->link, CONTROL_KIND_TEMPLATE_SETUP, 0, &setup, sizeof(setup), NULL, 0);
+        return r;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a role is given at its birth, and what it is told of the others.
+ */
+#pragma once
+
+struct base;
+struct role;
+
+/* HELLO and what belongs to the role; sets up the links between roles. 0 or -errno. */
+int handover_manager(struct base *base, struct role *role);
+int handover_installer(struct base *base, struct role *role);
+int handover_gateway(struct base *base, struct role *role);
+int handover_template(struct base *base, struct role *role);

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Forking, keeping and ending workers.
+ *
+ * A FORK becomes a row first: number, uid, work folder, cgroup. Then the
+ * template is asked, with fresh ends of link and log pipe. It answers with a
+ * pidfd, which is not believed: it must be of a child of ours that is in no
+ * table yet. Everything that the manager holds of a worker is held here as
+ * well; a new manager gets duplicates, and a request that it repeats is
+ * answered from the table.
+ *
+ * When the template dies with a fork under way, a worker may have been born of
+ * which we were never told. Every child of ours that no table knows is such a
+ * one; it is killed, and the fork is asked again of the next template, once.
+ */
+#include "supervisor/base/instances.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/base/base.h"
+#include "supervisor/base/teardown.h"
+#include "supervisor/base/workfolder.h"
+#include "supervisor/common/log.h"
+
+#define TRIES_MAX 2
+
+static struct link *manager_link(struct base *base) {
+        return &base->roles[ROLE_MANAGER].link;
+}
+
+struct instance *instance_find(struct base *base, uint64_t id) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &base->instances, entry)
+        if (i->id == id)
+                return i;
+        return NULL;
+}
+
+static struct instance *find_request(struct base *base, uint64_t request, uint32_t *ret_n) {
+        struct instance *i, *found = NULL;
+
+        *ret_n = 0;
+        TAILQ_FOREACH(i, &base->instances, entry) {
+                ++*ret_n;
+                if (i->request == request)
+                        found = i;
+        }
+        return found;
+}
+
+static bool is_alive(const struct instance *i) {
+        return i->state != INSTANCE_EXITED;
+}
+
+void instance_free(struct base *base, struct instance *i) {
+        TAILQ_REMOVE(&base->instances, i, entry);
+        watch_stop(base, &i->pidfd);
+        watch_stop(base, &i->events);
+        watch_stop(base, &i->cleaner);
+        work_count_free(i->n_files);
+        fd_close(i->settings);
+        fd_close(i->package);
+        fd_close(i->link);
+        fd_close(i->page);
+        fd_close(i->log);
+        fd_close(i->leaf);
+        free(i);
+}
+
+static void tell(struct base *base, const struct instance *i, uint64_t request, uint32_t adopted) {
+        struct control_instance body = {
+                .instance = i->id,
+                .pid = i->pid,
+                .uid = i->uid,
+                .asked_ns = i->asked_ns,
+                .forked_ns = i->forked_ns,
+                .adopted = adopted,
+                .has_cgroup = i->leaf >= 0,
+        };
+
+        memcpy(body.tag, i->tag, sizeof(body.tag));
+        link_send(base, manager_link(base), CONTROL_KIND_INSTANCE, request, &body, sizeof(body), (const int[]){ i->link, i->page, i->log },
+                  3);
+}
+
+/* Undoes what was made for a worker that was never born. */
+static void fork_failed(struct base *base, struct instance *i, int error, enum fork_step step) {
+        LINK_SEND(base, manager_link(base), FORK_FAILED, i->request, NULL, 0, .instance = i->id, .error = error, .step = step);
+        log_error("cannot fork a worker for %s: %s", i->name, strerrordesc_np(-error));
+        if (i->leaf >= 0) {
+                i->leaf = fd_close(i->leaf);
+                cgroup_leaf_remove(&base->cgroup, i->leaf_name);
+        }
+        work_remove(base->folders.fds[FOLDER_WORK], i->label);
+        instance_free(base, i);
+}
+
+static int ask_template(struct base *base, struct instance *i) {
+        _cleanup_close_ int worker_link = -1, worker_log = -1, work = -1;
+        struct control_fork_worker body = {
+                .instance = i->id,
+                .uid = i->ns_uid,
+                .gid = i->ns_uid,
+                .limits = i->limits,
+                .has_cgroup = i->leaf >= 0,
+                .memory_by_rlimit = !(base->enforced & ENFORCED_CGROUP_MEMORY),
+        };
+        int pair[2], r;
+
+        memcpy(body.name, i->name, sizeof(body.name));
+        work = openat(base->folders.fds[FOLDER_WORK], i->label, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (work < 0)
+                return -errno;
+        r = fd_socketpair(pair);
+        if (r)
+                return r;
+        fd_close(i->link);
+        i->link = pair[0];
+        worker_link = pair[1];
+        r = fd_pipe(pair);
+        if (r)
+                return r;
+        fd_close(i->log);
+        i->log = pair[0];
+        worker_log = pair[1];
+        i->state = INSTANCE_FORKING;
+        i->n_tries++;
+        return link_send(base, &base->roles[ROLE_TEMPLATE].link, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body),
+                         (const int[]){ worker_link, i->settings, i->package, work, worker_log, i->leaf }, i->leaf >= 0 ? 6 : 5);
+}
+
+static void ask_or_fail(struct base *base, struct instance *i) {
+        int r;
+
+        if (!base->roles[ROLE_TEMPLATE].ready)
+                return;
+        r = ask_template(base, i);
+        if (r)
+                fork_failed(base, i, r, FORK_STEP_TEMPLATE);
+}
+
+static int prepare(struct base *base, struct instance *i, enum fork_step *ret_step) {
+        uid_t owner = base->root ? uids_template(&base->uids) : geteuid();
+        int r;
+
+        *ret_step = FORK_STEP_UID;
+        r = uids_of_module(&base->uids, i->name, &i->ns_uid);
+        if (r)
+                return r;
+        i->uid = uids_host(&base->uids, i->ns_uid);
+        *ret_step = FORK_STEP_WORK;
+        r = work_new(base->folders.fds[FOLDER_WORK], i->label, i->uid);
+        if (r < 0)
+                return r;
+        fd_close(r);
+        if (base->cgroup.workers_fd < 0)
+                return 0;
+        *ret_step = FORK_STEP_CGROUP;
+        i->leaf = cgroup_leaf_new(&base->cgroup, i->leaf_name, owner);
+        return i->leaf < 0 ? i->leaf : cgroup_leaf_limit(&base->cgroup, i->leaf, &i->limits);
+}
+
+static void refuse(struct base *base, uint64_t request, int error) {
+        LINK_SEND(base, manager_link(base), FORK_FAILED, request, NULL, 0, .error = error, .step = FORK_STEP_TABLE);
+}
+
+/* A repeated request is the same request. */
+static void answer_again(struct base *base, const struct instance *i) {
+        if (i->state == INSTANCE_RUNNING)
+                tell(base, i, i->request, 0);
+        else if (i->state == INSTANCE_EXITED)
+                teardown_tell(base, i, 0);
+}
+
+void instance_on_fork(struct base *base, struct control_record *record) {
+        const struct control_fork *asked = &record->FORK;
+        enum fork_step step;
+        struct instance *i;
+        uint32_t n;
+        int r;
+
+        i = find_request(base, record->header.request, &n);
+        if (i) {
+                answer_again(base, i);
+                return;
+        }
+        if (!control_text_ok(asked->name, sizeof(asked->name)) || !uids_name_ok(asked->name)) {
+                refuse(base, record->header.request, -EINVAL);
+                return;
+        }
+        i = n < INSTANCES_MAX && base->stage == STAGE_RUN ? calloc(1, sizeof(*i)) : NULL;
+        if (!i) {
+                refuse(base, record->header.request, base->stage == STAGE_RUN ? -ENOSPC : -ESHUTDOWN);
+                return;
+        }
+        *i = (struct instance){
+                .id = base->next_id++,
+                .request = record->header.request,
+                .limits = asked->limits,
+                .asked_ns = clock_now_ns(),
+                .settings = TAKE_FD(record->fds[0]),
+                .package = TAKE_FD(record->fds[1]),
+                .link = -1,
+                .page = -1,
+                .log = -1,
+                .leaf = -1,
+                .pidfd = WATCH_INIT,
+                .events = WATCH_INIT,
+                .cleaner = WATCH_INIT,
+                .until_ns = UINT64_MAX,
+        };
+        strcpy(i->name, asked->name);
+        memcpy(i->tag, asked->tag, sizeof(i->tag));
+        snprintf(i->label, sizeof(i->label), "%llu", (unsigned long long)i->id);
+        snprintf(i->leaf_name, sizeof(i->leaf_name), "i-%llu", (unsigned long long)i->id);
+        TAILQ_INSERT_TAIL(&base->instances, i, entry);
+        r = prepare(base, i, &step);
+        if (r)
+                fork_failed(base, i, r, step);
+        else
+                ask_or_fail(base, i);
+}
+
+static bool pid_is_known(const struct base *base, pid_t pid) {
+        const struct instance *i;
+
+        for (uint32_t n = 0; n < base->n_roles; n++)
+                if (base->roles[n].pid == pid)
+                        return true;
+        TAILQ_FOREACH(i, &base->instances, entry)
+        if ((i->pid == pid && i->pidfd.fd >= 0) || (i->cleaner_pid == pid && i->cleaner.fd >= 0))
+                return true;
+        return false;
+}
+
+static pid_t pid_of(int pidfd) {
+        _cleanup_close_ int fd = -1;
+        char path[48], text[512] = "";
+        const char *line;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+                return -1;
+        line = strstr(text, "\nPid:");
+        return line ? (pid_t)strtol(line + 5, NULL, 10) : -1;
+}
+
+static bool is_new_child(const struct base *base, int pidfd, pid_t pid) {
+        siginfo_t info = { 0 };
+
+        return pid > 0 && pid_of(pidfd) == pid && !pid_is_known(base, pid) &&
+               waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
+void instance_on_forked(struct base *base, struct control_record *record) {
+        const struct control_forked *forked = &record->FORKED;
+        struct instance *i = instance_find(base, forked->instance);
+
+        if (!i || i->state != INSTANCE_FORKING || !is_new_child(base, record->fds[0], forked->pid) ||
+            watch_start(base, &i->pidfd, record->fds[0], EPOLLIN, teardown_on_death, i)) {
+                role_kill(base, &base->roles[ROLE_TEMPLATE], "told of a worker that is none");
+                return;
+        }
+        record->fds[0] = -1;
+        i->page = TAKE_FD(record->fds[1]);
+        i->pid = forked->pid;
+        i->forked_ns = forked->clone_end_ns;
+        i->state = INSTANCE_RUNNING;
+        i->settings = fd_close(i->settings);
+        i->package = fd_close(i->package);
+        tell(base, i, i->request, 0);
+        if (base->stage >= STAGE_KILL)
+                instance_kill(base, i);
+}
+
+void instance_on_refused(struct base *base, const struct control_fork_failed *refused) {
+        struct instance *i = instance_find(base, refused->instance);
+
+        if (i && i->state == INSTANCE_FORKING)
+                fork_failed(base, i, refused->error < 0 ? refused->error : -EPROTO, FORK_STEP_CLONE);
+}
+
+void instances_on_template_ready(struct base *base) {
+        struct instance *i, *next;
+
+        for (i = TAILQ_FIRST(&base->instances); i; i = next) {
+                next = TAILQ_NEXT(i, entry);
+                if (i->state == INSTANCE_WAITING)
+                        ask_or_fail(base, i);
+        }
+}
+
+static void kill_strays(struct base *base) {
+        _cleanup_close_ int fd = -1;
+        char path[64], text[65536];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%d/children", gettid());
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return;
+        text[n] = '\0';
+        for (char *p = text, *end; *p; p = end) {
+                pid_t pid = (pid_t)strtol(p, &end, 10);
+
+                if (end == p)
+                        return;
+                if (pid <= 0 || pid_is_known(base, pid))
+                        continue;
+                kill(pid, SIGKILL);
+                while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+                        ;
+        }
+}
+
+void instances_on_template_death(struct base *base) {
+        struct instance *i, *next;
+
+        kill_strays(base);
+        for (i = TAILQ_FIRST(&base->instances); i; i = next) {
+                next = TAILQ_NEXT(i, entry);
+                if (i->state != INSTANCE_FORKING)
+                        continue;
+                if (i->leaf >= 0)
+                        cgroup_leaf_kill(i->leaf);
+                if (i->n_tries < TRIES_MAX && base->stage == STAGE_RUN)
+                        i->state = INSTANCE_WAITING;
+                else
+                        fork_failed(base, i, -EPIPE, FORK_STEP_TEMPLATE);
+        }
+}
+
+void instance_kill(struct base *base, struct instance *i) {
+        if (i->state != INSTANCE_RUNNING)
+                return;
+        if (!i->exited.killed) {
+                i->exited.killed = 1;
+                i->exited.asked_ns = clock_now_ns();
+        }
+        /* The worker alone: what else lives in its group is counted and killed when it is reaped. */
+        pidfd_send_signal(i->pidfd.fd, SIGKILL, NULL, 0);
+}
+
+void instance_on_kill(struct base *base, uint64_t id) {
+        struct instance *i = instance_find(base, id);
+
+        if (i)
+                instance_kill(base, i);
+}
+
+void instance_on_ack(struct base *base, uint64_t id) {
+        struct instance *i = instance_find(base, id);
+
+        if (i && i->state == INSTANCE_EXITED)
+                instance_free(base, i);
+}
+
+void instances_tell_all(struct base *base) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &base->instances, entry) {
+                if (i->state == INSTANCE_RUNNING)
+                        tell(base, i, 0, 1);
+                else if (i->state == INSTANCE_EXITED)
+                        teardown_tell(base, i, 1);
+        }
+}
+
+void instances_kill_all(struct base *base) {
+        struct instance *i, *next;
+
+        for (i = TAILQ_FIRST(&base->instances); i; i = next) {
+                next = TAILQ_NEXT(i, entry);
+                if (i->state == INSTANCE_WAITING)
+                        fork_failed(base, i, -ESHUTDOWN, FORK_STEP_TEMPLATE);
+                else
+                        instance_kill(base, i);
+        }
+}
+
+bool instances_any_alive(const struct base *base) {
+        const struct instance *i;
+
+        TAILQ_FOREACH(i, &base->instances, entry)
+        if (is_alive(i))
+                return true;
+        return false;
+}

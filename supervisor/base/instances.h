@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of instances, which is the fd store: everything that a worker
+ * needs to live on when the manager dies, and its exit record until the manager
+ * has seen it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "ipc/control.h"
+#include "supervisor/base/loop.h"
+
+struct base;
+
+#define INSTANCES_MAX 4096
+
+enum instance_state {
+        INSTANCE_WAITING, /* for a template */
+        INSTANCE_FORKING, /* asked of it */
+        INSTANCE_RUNNING,
+        INSTANCE_EMPTYING, /* reaped; its group still has processes */
+        INSTANCE_CLEANING, /* a child removes its files */
+        INSTANCE_EXITED,   /* told; kept until acknowledged */
+};
+
+struct instance {
+        TAILQ_ENTRY(instance) entry;
+        uint64_t id, request;
+        enum instance_state state;
+        char name[CONTROL_NAME_SIZE];
+        char label[32]; /* its number: the work folder's name */
+        char leaf_name[32];
+        uint8_t tag[CONTROL_TAG_SIZE];
+        struct control_limits limits;
+        uint32_t ns_uid;
+        uid_t uid;
+        pid_t pid;
+        uint64_t asked_ns, forked_ns;
+        uint32_t n_tries;
+        int settings, package;      /* until it is forked */
+        int link, page, log;        /* the manager's ends, kept over his death */
+        int leaf;                   /* cgroup; -1: none */
+        struct watch pidfd, events; /* events: of the group, while it empties */
+        struct watch cleaner;
+        pid_t cleaner_pid;
+        volatile uint32_t *n_files;
+        uint64_t until_ns; /* of the step of the teardown */
+        struct control_exited exited;
+};
+TAILQ_HEAD(instance_list, instance);
+
+/* From the manager. */
+void instance_on_fork(struct base *base, struct control_record *record);
+void instance_on_kill(struct base *base, uint64_t id);
+void instance_on_ack(struct base *base, uint64_t id);
+void instances_tell_all(struct base *base);
+
+/* From the template. */
+void instance_on_forked(struct base *base, struct control_record *record);
+void instance_on_refused(struct base *base, const struct control_fork_failed *refused);
+void instances_on_template_ready(struct base *base);
+void instances_on_template_death(struct base *base);
+
+/* All of them, for good. */
+void instances_kill_all(struct base *base);
+bool instances_any_alive(const struct base *base);
+struct instance *instance_find(struct base *base, uint64_t id);
+void instance_free(struct base *base, struct instance *instance);
+void instance_kill(struct base *base, struct instance *instance);

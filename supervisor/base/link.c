@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Links: bounded work per wake, order kept, descriptors of waiting records
+ * duplicated so that the sender may close his.
+ */
+#include "supervisor/base/link.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/fd.h"
+
+#define RECORDS_PER_WAKE 16
+#define RECORDS_LAST_WORDS 4096
+
+struct unsent {
+        TAILQ_ENTRY(unsent) entry;
+        enum control_kind kind;
+        uint64_t request;
+        uint32_t size, n_fds;
+        int fds[CONTROL_FDS_MAX];
+        uint8_t body[];
+};
+
+static void unsent_free(struct unsent *u) {
+        for (uint32_t i = 0; i < u->n_fds; i++)
+                fd_close(u->fds[i]);
+        free(u);
+}
+
+void link_init(struct link *link) {
+        *link = (struct link){ .watch = WATCH_INIT };
+        TAILQ_INIT(&link->unsent);
+}
+
+void link_stop(struct base *base, struct link *link) {
+        struct unsent *u;
+
+        watch_stop(base, &link->watch);
+        while ((u = TAILQ_FIRST(&link->unsent))) {
+                TAILQ_REMOVE(&link->unsent, u, entry);
+                unsent_free(u);
+        }
+}
+
+/* Returns false when the link is at its end or stopped by what the record led to. */
+static bool receive_one(struct base *base, struct link *link, bool *ret_more) {
+        struct control_record record;
+        int r;
+
+        *ret_more = false;
+        r = control_receive(link->watch.fd, link->party, CONTROL_BASE, &record);
+        if (r == CONTROL_E_AGAIN)
+                return true;
+        if (r) {
+                link->on_end(base, link->userdata,
+                             r == CONTROL_E_CLOSED ? NULL
+                             : r == CONTROL_E_BAD  ? "sent a record that it may not send"
+                                                   : strerrordesc_np(-r));
+                return false;
+        }
+        link->on_record(base, link->userdata, &record);
+        control_record_deinit(&record);
+        *ret_more = true;
+        return link->watch.fd >= 0;
+}
+
+static void flush(struct base *base, struct link *link) {
+        struct unsent *u;
+
+        while ((u = TAILQ_FIRST(&link->unsent))) {
+                if (control_send(link->watch.fd, u->kind, u->request, u->body, u->size, u->fds, u->n_fds) == CONTROL_E_AGAIN)
+                        return;
+                TAILQ_REMOVE(&link->unsent, u, entry);
+                unsent_free(u);
+        }
+        watch_change(base, &link->watch, EPOLLIN);
+}
+
+static void on_event(struct base *base, struct watch *watch, uint32_t events) {
+        struct link *link = watch->userdata;
+        bool more = true;
+
+        if (!TAILQ_EMPTY(&link->unsent)) {
+                if (events & (EPOLLHUP | EPOLLERR)) {
+                        link->on_end(base, link->userdata, NULL);
+                        return;
+                }
+                flush(base, link);
+        }
+        for (int i = 0; i < RECORDS_PER_WAKE && more && TAILQ_EMPTY(&link->unsent); i++)
+                if (!receive_one(base, link, &more))
+                        return;
+}
+
+void link_drain(struct base *base, struct link *link) {
+        bool more = true;
+
+        for (int i = 0; i < RECORDS_LAST_WORDS && more && link->watch.fd >= 0; i++)
+                if (!receive_one(base, link, &more))
+                        return;
+}
+
+int link_start(struct base *base, struct link *link, int fd, enum control_party party, link_fn on_record, link_end_fn on_end,
+               void *userdata) {
+        int r;
+
+        link_init(link);
+        r = watch_start(base, &link->watch, fd, EPOLLIN, on_event, link);
+        if (r)
+                return r;
+        link->party = party;
+        link->on_record = on_record;
+        link->on_end = on_end;
+        link->userdata = userdata;
+        return 0;
+}
+
+static int queue(struct base *base, struct link *link, enum control_kind kind, uint64_t request, const void *body, uint32_t size,
+                 const int *fds, uint32_t n_fds) {
+        struct unsent *u = calloc(1, sizeof(*u) + size);
+
+        if (!u)
+                return -ENOMEM;
+        u->kind = kind;
+        u->request = request;
+        u->size = size;
+        memcpy(u->body, body, size);
+        for (; u->n_fds < n_fds; u->n_fds++) {
+                int fd = fd_dup(fds[u->n_fds]);
+
+                if (fd < 0) {
+                        unsent_free(u);
+                        return fd;
+                }
+                u->fds[u->n_fds] = fd;
+        }
+        TAILQ_INSERT_TAIL(&link->unsent, u, entry);
+        return watch_change(base, &link->watch, EPOLLOUT);
+}
+
+int link_send(struct base *base, struct link *link, enum control_kind kind, uint64_t request, const void *body, uint32_t size,
+              const int *fds, uint32_t n_fds) {
+        int r;
+
+        if (link->watch.fd < 0)
+                return 0;
+        if (!TAILQ_EMPTY(&link->unsent))
+                return queue(base, link, kind, request, body, size, fds, n_fds);
+        r = control_send(link->watch.fd, kind, request, body, size, fds, n_fds);
+        if (r == CONTROL_E_AGAIN)
+                return queue(base, link, kind, request, body, size, fds, n_fds);
+        return r > 0 ? 0 : r;
+}

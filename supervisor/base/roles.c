@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Roles are born, die and are born again; what each is given at birth stands in
+ * handover.c. The order of the table is the order of their start: the manager
+ * finds the others' links made.
+ */
+#include "supervisor/base/roles.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/base/backoff.h"
+#include "supervisor/base/base.h"
+#include "supervisor/base/handover.h"
+#include "supervisor/base/manager-link.h"
+#include "supervisor/base/template-link.h"
+#include "supervisor/common/log.h"
+
+#define TEMPLATE_GENERATION 1
+
+static void pong_only(struct base *base, void *userdata, struct control_record *record) {
+        struct role *role = userdata;
+
+        role->pinged_ns = 0;
+}
+
+struct role_kind {
+        const char *program;
+        enum control_party party;
+        link_fn on_record;
+        int (*give)(struct base *base, struct role *role);
+        bool drops; /* is told its uid and drops to it; the template takes a namespace */
+};
+static const struct role_kind kinds[] = {
+        [ROLE_TEMPLATE] = { "template", CONTROL_TEMPLATE, template_on_record, handover_template, false },
+        [ROLE_INSTALLER] = { "installer", CONTROL_INSTALLER, pong_only, handover_installer, true },
+        [ROLE_MANAGER] = { "manager", CONTROL_MANAGER, manager_on_record, handover_manager, true },
+        [ROLE_GATEWAY] = { "gateway", CONTROL_GATEWAY, pong_only, handover_gateway, true },
+};
+
+static void role_init(struct base *base, uint32_t slot, uid_t uid) {
+        uint32_t kind = slot < ROLE_GATEWAY ? slot : ROLE_GATEWAY;
+        struct role *role = &base->roles[slot];
+
+        *role = (struct role){
+                .kind = &kinds[kind], .index = slot - kind, .uid = uid, .pidfd = WATCH_INIT, .manager_end = -1, .cgroup = -1
+        };
+        link_init(&role->link);
+        if (role->index)
+                snprintf(role->name, sizeof(role->name), "%s-%u", role->kind->program, role->index + 1);
+        else
+                snprintf(role->name, sizeof(role->name), "%s", role->kind->program);
+}
+
+void roles_init(struct base *base) {
+        uid_t first = (uid_t)base->config.uid_base;
+        uint32_t n = base->config.n_gateways ? base->config.n_gateways : 1;
+
+        role_init(base, ROLE_TEMPLATE, uids_template(&base->uids));
+        role_init(base, ROLE_INSTALLER, uids_role(base->root, first, UIDS_INSTALLER));
+        role_init(base, ROLE_MANAGER, uids_role(base->root, first, UIDS_MANAGER));
+        base->n_roles = ROLE_GATEWAY + n;
+        for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
+                role_init(base, i, uids_role(base->root, first, UIDS_GATEWAY));
+}
+
+void role_tell(struct base *base, const struct role *role) {
+        struct control_role body = {
+                .pid = role->pid,
+                .uid = role->uid,
+                .n_restarts = role->n_restarts,
+                .enforced = role->enforced,
+                .started_ns = role->started_ns,
+                .generation = role == &base->roles[ROLE_TEMPLATE] ? TEMPLATE_GENERATION : 0,
+        };
+
+        memcpy(body.name, role->name, sizeof(body.name));
+        link_send(base, &base->roles[ROLE_MANAGER].link, CONTROL_KIND_ROLE, 0, &body, sizeof(body), NULL, 0);
+}
+
+void role_kill(struct base *base, struct role *role, const char *why) {
+        if (!role->pid)
+                return;
+        if (why)
+                log_error("%s (pid %d) is killed: it %s", role->name, role->pid, why);
+        pidfd_send_signal(role->pidfd.fd, SIGKILL, NULL, 0);
+}
+
+static void on_link_end(struct base *base, void *userdata, const char *why) {
+        struct role *role = userdata;
+
+        /* Without its link it can do nothing more; dead or not, the pidfd tells the rest. */
+        link_stop(base, &role->link);
+        role_kill(base, role, why);
+}
+
+static void template_leaf_end(struct base *base, struct role *role) {
+        if (role->cgroup < 0)
+                return;
+        cgroup_leaf_kill(role->cgroup);
+        role->cgroup = fd_close(role->cgroup);
+        cgroup_leaf_remove(&base->cgroup, role->cgroup_name);
+}
+
+static void respawn_plan(struct base *base, struct role *role) {
+        uint64_t now = clock_now_ns();
+
+        if (base->stage != STAGE_RUN) {
+                role->respawn_ns = UINT64_MAX;
+                return;
+        }
+        role->n_restarts++;
+        role->respawn_ns = now + backoff_next(&role->n_quick, (now - role->started_ns) / NS_PER_MS) * NS_PER_MS;
+}
+
+static void on_death(struct base *base, struct watch *watch, uint32_t events) {
+        struct role *role = watch->userdata;
+        siginfo_t info = { 0 };
+
+        if (waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
+                return;
+        if (base->stage == STAGE_RUN)
+                log_warning("%s (pid %d) %s %d", role->name, role->pid,
+                            info.si_code == CLD_EXITED ? "exited with status" : "was killed by signal", info.si_status);
+        link_drain(base, &role->link);
+        link_stop(base, &role->link);
+        watch_stop(base, &role->pidfd);
+        role->pid = 0;
+        role->ready = false;
+        role->pinged_ns = 0;
+        respawn_plan(base, role);
+        if (role == &base->roles[ROLE_TEMPLATE]) {
+                instances_on_template_death(base);
+                template_leaf_end(base, role);
+        }
+        role_tell(base, role);
+}
+
+static int template_leaf(struct base *base, struct role *role) {
+        if (role != &base->roles[ROLE_TEMPLATE] || base->cgroup.workers_fd < 0)
+                return 0;
+        snprintf(role->cgroup_name, sizeof(role->cgroup_name), "template-%u", role->n_restarts + 1);
+        role->cgroup = cgroup_leaf_new(&base->cgroup, role->cgroup_name, base->root ? uids_template(&base->uids) : geteuid());
+        return role->cgroup < 0 ? role->cgroup : 0;
+}
+
+static int watch_birth(struct base *base, struct role *role, int *ours) {
+        int fd, r;
+
+        fd = pidfd_open(role->pid, 0);
+        if (fd < 0)
+                return -errno;
+        r = watch_start(base, &role->pidfd, fd, EPOLLIN, on_death, role);
+        if (r) {
+                fd_close(fd);
+                return r;
+        }
+        r = link_start(base, &role->link, *ours, role->kind->party, role->kind->on_record, on_link_end, role);
+        if (!r)
+                *ours = -1;
+        return r;
+}
+
+static int spawn(struct base *base, struct role *role) {
+        _cleanup_close_ int ours = -1, theirs = -1;
+        char program[PATH_MAX];
+        int pair[2], r;
+        pid_t pid;
+
+        r = role_program(role->kind->program, program, sizeof(program));
+        if (!r)
+                r = fd_socketpair(pair);
+        if (r)
+                return r;
+        ours = pair[0];
+        theirs = pair[1];
+        r = template_leaf(base, role);
+        if (r)
+                return r;
+        pid = role_spawn(program, NULL, theirs, base->root && role->kind->drops ? &role->uid : NULL, role->cgroup);
+        if (pid < 0)
+                return pid;
+        role->pid = pid;
+        role->started_ns = clock_now_ns();
+        r = watch_birth(base, role, &ours);
+        if (!r)
+                return role->kind->give(base, role);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        watch_stop(base, &role->pidfd);
+        role->pid = 0;
+        return r;
+}
+
+void role_start(struct base *base, struct role *role) {
+        int r;
+
+        role->respawn_ns = UINT64_MAX;
+        role->cpu_ns = 0;
+        r = spawn(base, role);
+        if (!r) {
+                role_tell(base, role);
+                return;
+        }
+        log_error("cannot start %s: %s", role->name, strerrordesc_np(-r));
+        if (role->pid) {
+                role_kill(base, role, NULL);
+                return;
+        }
+        template_leaf_end(base, role);
+        role->started_ns = clock_now_ns();
+        respawn_plan(base, role);
+}
+
+bool roles_any_alive(const struct base *base) {
+        for (uint32_t i = 0; i < base->n_roles; i++)
+                if (base->roles[i].pid)
+                        return true;
+        return false;
+}
+
+void roles_stop(struct base *base, bool hard) {
+        for (uint32_t i = 0; i < base->n_roles; i++) {
+                link_stop(base, &base->roles[i].link);
+                base->roles[i].respawn_ns = UINT64_MAX;
+                if (hard)
+                        role_kill(base, &base->roles[i], NULL);
+        }
+}
+
+uint64_t roles_tick(struct base *base) {
+        uint64_t next = UINT64_MAX, now = clock_now_ns();
+
+        for (uint32_t i = 0; i < base->n_roles; i++) {
+                struct role *role = &base->roles[i];
+
+                if (!role->pid && role->respawn_ns <= now)
+                        role_start(base, role);
+                if (!role->pid)
+                        next = earliest(next, role->respawn_ns);
+        }
+        return next;
+}

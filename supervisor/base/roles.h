@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of roles: the processes that the base execs and keeps alive. Each
+ * has one link, one pidfd, and a back-off for when it keeps dying.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ipc/control.h"
+#include "supervisor/base/link.h"
+#include "supervisor/base/loop.h"
+
+struct base;
+
+#define GATEWAYS_MAX 8
+enum role_index { ROLE_TEMPLATE, ROLE_INSTALLER, ROLE_MANAGER, ROLE_GATEWAY, ROLE_SLOTS = ROLE_GATEWAY + GATEWAYS_MAX };
+
+struct role {
+        char name[16];
+        const struct role_kind *kind;
+        uint32_t index; /* which of several */
+        uid_t uid;      /* it runs as; the template's: root of its namespace */
+        pid_t pid;      /* 0: not running */
+        struct watch pidfd;
+        struct link link;
+        uint64_t started_ns, respawn_ns; /* UINT64_MAX: not to be */
+        uint32_t n_restarts, n_quick;
+        bool ready;        /* has spoken as it should after its birth */
+        uint32_t enforced; /* template */
+        uint64_t bus_id;   /* gateway */
+        int manager_end;   /* gateway: the manager's end of its bus link, kept over the manager's death */
+        int cgroup;        /* template: its leaf */
+        char cgroup_name[32];
+        uint64_t pinged_ns; /* 0: no answer outstanding */
+        uint64_t cpu_ns;
+        bool cpu_stale; /* our own ping made it run: look anew first */
+};
+
+/* Fills the table from the boot configuration. */
+void roles_init(struct base *base);
+/* Starts one. What fails is told and tried again later. */
+void role_start(struct base *base, struct role *role);
+void role_kill(struct base *base, struct role *role, const char *why);
+bool roles_any_alive(const struct base *base);
+/* Closes the links, which ends them; SIGKILL when `hard`. */
+void roles_stop(struct base *base, bool hard);
+
+/* Starts those whose time has come. The next time that something is to be done. */
+uint64_t roles_tick(struct base *base);
+
+/* Tells the manager about it. */
+void role_tell(struct base *base, const struct role *role);
+
+/* Folder of the role programs: 0 or -errno; the program's path is then DIR/NAME/socle-NAME or DIR/socle-NAME. */
+int role_program(const char *name, char *ret_path, size_t size);
+/* fork + exec with the link on descriptor 3; `arg` may be NULL. The pid or -errno. `leaf` >= 0: the cgroup that it begins in. */
+pid_t role_spawn(const char *program, const char *arg, int link, const uid_t *uid, int leaf);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The manager is asked every 5 s. The other roles may sleep for days, and a
+ * ping would wake them for nothing: they are asked only when they ran since the
+ * last look, and a look after a ping first takes a new base line, because the
+ * answer itself made them run. Who says nothing for 10 s is killed; it costs no
+ * module.
+ */
+#include "supervisor/base/watchdog.h"
+
+#include <time.h>
+
+#include "ipc/clock.h"
+#include "supervisor/base/base.h"
+#include "supervisor/base/sd-daemon.h"
+
+#define LOOK_NS (5 * NS_PER_S)
+#define SILENCE_NS (10 * NS_PER_S)
+#define QUICK_DEATHS_MAX 10
+
+void watchdog_init(struct base *base) {
+        base->next_look_ns = base->start_ns + LOOK_NS;
+        base->feed_interval_ns = sd_watchdog_interval_ns();
+        base->next_feed_ns = base->feed_interval_ns ? base->start_ns : UINT64_MAX;
+}
+
+static uint64_t cpu_used_ns(const struct role *role) {
+        struct timespec t;
+        clockid_t clock;
+
+        if (clock_getcpuclockid(role->pid, &clock) || clock_gettime(clock, &t) < 0)
+                return 0;
+        return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static bool has_run(struct role *role) {
+        uint64_t used = cpu_used_ns(role);
+        bool ran = used != role->cpu_ns && !role->cpu_stale;
+
+        role->cpu_ns = used;
+        role->cpu_stale = ran;
+        return ran;
+}
+
+static void look(struct base *base, struct role *role, uint64_t now) {
+        bool is_manager = role == &base->roles[ROLE_MANAGER], is_template = role == &base->roles[ROLE_TEMPLATE];
+
+        /* A template loads libraries before it is ready, for as long as it takes. */
+        if (!role->pid || role->link.watch.fd < 0 || (is_template && !role->ready))
+                return;
+        if (role->pinged_ns) {
+                if (now - role->pinged_ns >= SILENCE_NS)
+                        role_kill(base, role, "has not answered for 10 s");
+                return;
+        }
+        if (!is_manager && !has_run(role))
+                return;
+        role->pinged_ns = now;
+        LINK_SEND(base, &role->link, PING, 0, NULL, 0, .reserved = 0);
+}
+
+static void feed(struct base *base) {
+        for (uint32_t i = 0; i < base->n_roles; i++)
+                if (base->roles[i].n_quick > QUICK_DEATHS_MAX)
+                        return;
+        sd_notify_send("WATCHDOG=1");
+}
+
+uint64_t watchdog_tick(struct base *base) {
+        uint64_t now = clock_now_ns();
+
+        if (now >= base->next_look_ns) {
+                for (uint32_t i = 0; i < base->n_roles; i++)
+                        look(base, &base->roles[i], now);
+                base->next_look_ns = now + LOOK_NS;
+        }
+        if (now >= base->next_feed_ns) {
+                feed(base);
+                base->next_feed_ns = now + base->feed_interval_ns;
+        }
+        return earliest(base->next_look_ns, base->next_feed_ns);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Emptying a folder that somebody hostile filled.
+ *
+ * The tree may be a million folders deep, may have links that point anywhere,
+ * may have folders without any permission. So nothing is followed (unlinkat,
+ * O_NOFOLLOW), and nothing recurses: a folder found inside a folder is first
+ * moved up to the top, under a name of ours, and emptied when its turn comes.
+ * There are never more than two folders open and no path is ever longer than
+ * one name. All of it runs in a child with the module's own uid and no
+ * capability, so the worst that a trick could reach is the module's own files.
+ */
+#include "supervisor/base/workfolder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/common/log.h"
+
+static void closedirp(DIR **dir) {
+        if (*dir)
+                closedir(*dir);
+}
+
+int work_new(int work_fd, const char *name, uid_t uid) {
+        _cleanup_close_ int fd = -1;
+
+        if (mkdirat(work_fd, name, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        if (fchmod(fd, 0700) < 0 || (uid != geteuid() && fchown(fd, uid, uid) < 0))
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int work_remove(int work_fd, const char *name) {
+        if (unlinkat(work_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+                return 0;
+        return errno == ENOTEMPTY || errno == EEXIST ? WORK_E_FULL : -errno;
+}
+
+static DIR *folder_list(int folder) {
+        int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+        if (!dir && fd >= 0)
+                fd_close(fd);
+        return dir;
+}
+
+static bool is_dots(const char *name) {
+        return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+/* Without these bits a folder could neither be listed nor be moved; what that fails for, fails below. */
+static void unlock(int folder, const char *name) {
+        int r _unused_ = fchmodat(folder, name, 0700, 0);
+}
+
+/* Empties top/name except for folders, which move to the top. */
+static int flatten(int top, const char *name, volatile uint32_t *count, uint64_t *n_moved) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_close_ int fd = -1;
+        struct dirent *d;
+
+        unlock(top, name);
+        fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        dir = fd < 0 ? NULL : folder_list(fd);
+        if (!dir)
+                return -errno;
+        while ((d = readdir(dir))) {
+                char moved[32];
+
+                if (is_dots(d->d_name))
+                        continue;
+                if (unlinkat(fd, d->d_name, 0) == 0) {
+                        ++*count;
+                        continue;
+                }
+                if (errno != EISDIR && errno != EPERM)
+                        return -errno;
+                unlock(fd, d->d_name);
+                do
+                        snprintf(moved, sizeof(moved), ".%llu", (unsigned long long)++*n_moved);
+                while (renameat2(fd, d->d_name, top, moved, RENAME_NOREPLACE) < 0 && errno == EEXIST);
+                if (faccessat(top, moved, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+/* One pass over the top; *ret_left tells whether another is needed. */
+static int pass(int top, volatile uint32_t *count, uint64_t *n_moved, bool *ret_left) {
+        _cleanup_(closedirp) DIR *dir = folder_list(top);
+        struct dirent *d;
+        int r;
+
+        if (!dir)
+                return -errno;
+        *ret_left = false;
+        while ((d = readdir(dir))) {
+                if (is_dots(d->d_name))
+                        continue;
+                *ret_left = true;
+                if (unlinkat(top, d->d_name, 0) == 0 || unlinkat(top, d->d_name, AT_REMOVEDIR) == 0) {
+                        ++*count;
+                        continue;
+                }
+                r = flatten(top, d->d_name, count, n_moved);
+                if (r)
+                        return r;
+                if (unlinkat(top, d->d_name, AT_REMOVEDIR) == 0)
+                        ++*count;
+        }
+        return 0;
+}
+
+int work_empty(int folder, volatile uint32_t *count) {
+        uint64_t n_moved = 0;
+        bool left = true;
+
+        fchmod(folder, 0700);
+        while (left) {
+                int r = pass(folder, count, &n_moved, &left);
+
+                if (r)
+                        return r;
+        }
+        return 0;
+}
+
+void work_count_free(volatile uint32_t *count) {
+        if (count)
+                munmap((void *)count, sizeof(*count));
+}
+
+static _Noreturn void clean_child(int folder, uid_t uid, pid_t base, volatile uint32_t *count) {
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        if (uid != geteuid() && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
+                _exit(EXIT_FAILURE);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != base)
+                _exit(EXIT_FAILURE);
+        _exit(work_empty(folder, count) ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+pid_t work_clean(int work_fd, const char *name, uid_t uid, volatile uint32_t **ret_count) {
+        _cleanup_close_ int folder = -1;
+        volatile uint32_t *count;
+        pid_t base = getpid(), pid;
+
+        folder = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (folder < 0)
+                return -errno;
+        count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (count == MAP_FAILED)
+                return -errno;
+        pid = fork();
+        if (pid == 0)
+                clean_child(folder, uid, base, count);
+        if (pid < 0) {
+                pid = -errno;
+                work_count_free(count);
+                return pid;
+        }
+        *ret_count = count;
+        return pid;
+}
+
+static int remove_now(int work_fd, const char *name, uid_t uid) {
+        volatile uint32_t *count = NULL;
+        pid_t pid;
+        int r;
+
+        r = work_remove(work_fd, name);
+        if (r != WORK_E_FULL)
+                return r;
+        pid = work_clean(work_fd, name, uid, &count);
+        if (pid < 0)
+                return pid;
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        work_count_free(count);
+        r = work_remove(work_fd, name);
+        return r > 0 ? -ENOTEMPTY : r;
+}
+
+void work_remove_all(int work_fd, bool root) {
+        _cleanup_(closedirp) DIR *dir = folder_list(work_fd);
+        struct dirent *d;
+
+        while (dir && (d = readdir(dir))) {
+                struct stat st;
+                int r;
+
+                if (is_dots(d->d_name) || fstatat(work_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+                        continue;
+                r = remove_now(work_fd, d->d_name, root ? st.st_uid : geteuid());
+                if (r)
+                        log_warning("work folder %s of a predecessor stays: %s", d->d_name, strerrordesc_np(-r));
+        }
+}
