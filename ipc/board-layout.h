@@ -14,7 +14,7 @@
 #define BOARD_KEY_MAX 128
 
 struct board_entry {
-        uint64_t hash; /* FNV-1a of the key; 0 with key_size 0 = empty */
+        uint64_t hash;       /* FNV-1a of the key; 0 with key_size 0 = empty */
         uint32_t key_offset; /* in the index segment */
         uint32_t key_size;
         uint32_t segment; /* number, 1... (0 is the index) */

@@ -18,18 +18,18 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-#define TAKE_PTR(ptr)                      \
-        ({                                 \
-                __typeof__(ptr) _p = (ptr); \
-                (ptr) = NULL;              \
-                _p;                        \
+#define TAKE_PTR(ptr)                                                                                                                      \
+        ({                                                                                                                                 \
+                __typeof__(ptr) _p = (ptr);                                                                                                \
+                (ptr) = NULL;                                                                                                              \
+                _p;                                                                                                                        \
         })
 
-#define TAKE_FD(fd)            \
-        ({                     \
-                int _f = (fd); \
-                (fd) = -1;     \
-                _f;            \
+#define TAKE_FD(fd)                                                                                                                        \
+        ({                                                                                                                                 \
+                int _f = (fd);                                                                                                             \
+                (fd) = -1;                                                                                                                 \
+                _f;                                                                                                                        \
         })
 
 /* Closes fd when it is one, and returns -1: `fd = fd_close(fd)`. errno is kept. */

@@ -14,8 +14,8 @@
 #include "ipc/fd.h"
 
 const char *const enforced_names[] = {
-        "uids",          "user-namespace", "network-namespace", "landlock",       "seccomp", "cgroup", "cgroup-memory", "cgroup-pids", "cgroup-cpu",
-        "no-new-privs", "rlimits",        NULL,
+        "uids",          "user-namespace", "network-namespace", "landlock",     "seccomp", "cgroup",
+        "cgroup-memory", "cgroup-pids",    "cgroup-cpu",        "no-new-privs", "rlimits", NULL,
 };
 
 #define BASE CONTROL_BASE
@@ -30,13 +30,13 @@ static const struct {
         const char *name;
         uint32_t size, from, to, min_fds, max_fds;
 } table[CONTROL_N_KINDS] = {
-#define X(name, member, senders, receivers, min, max) \
+#define X(name, member, senders, receivers, min, max)                                                                                      \
         [CONTROL_KIND_##name] = { #name, sizeof(struct control_##member), (uint32_t)(senders), (uint32_t)(receivers), min, max },
 #include "ipc/control.def"
 #undef X
 };
 
-#define X(name, member, senders, receivers, min, max) \
+#define X(name, member, senders, receivers, min, max)                                                                                      \
         static_assert((max) <= ((senders) == CONTROL_BASE ? CONTROL_FDS_MAX : 2), #name ": too many descriptors for its sender");
 #include "ipc/control.def"
 #undef X
@@ -152,12 +152,15 @@ int control_receive(int link, enum control_party from, enum control_party to, st
         /* Only the base may send more than two, so only from it is there room for more. */
         size_t room = from == CONTROL_BASE ? CONTROL_FDS_MAX : 2;
         struct control_record record = { 0 };
-        struct iovec iov[2] = { { &record.header, sizeof(record.header) }, { record.bytes, offsetof(struct control_record, fds) - offsetof(struct control_record, bytes) } };
+        struct iovec iov[2] = { { &record.header, sizeof(record.header) },
+                                { record.bytes, offsetof(struct control_record, fds) - offsetof(struct control_record, bytes) } };
         union {
                 char bytes[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
                 struct cmsghdr align;
         } control;
-        struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(sizeof(int) * room) };
+        struct msghdr message = {
+                .msg_iov = iov, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(sizeof(int) * room)
+        };
         ssize_t n;
         bool bad;
         int r;

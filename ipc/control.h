@@ -29,11 +29,11 @@ enum control_kind {
         CONTROL_N_KINDS
 };
 
-#define CONTROL_FDS_MAX 6     /* base -> template */
+#define CONTROL_FDS_MAX 6      /* base -> template */
 #define CONTROL_FDS_PEER_MAX 3 /* anybody else */
 #define CONTROL_TAG_SIZE 256
-#define CONTROL_NAME_SIZE 64   /* module name and NUL */
-#define CONTROL_FILE_SIZE 256  /* file name and NUL */
+#define CONTROL_NAME_SIZE 64  /* module name and NUL */
+#define CONTROL_FILE_SIZE 256 /* file name and NUL */
 #define CONTROL_LISTENERS_MAX 16
 #define CONTROL_ROLES_MAX 16
 
@@ -80,38 +80,38 @@ struct control_boot_config {
         char name[64];
         uint64_t uid_base;
         uint32_t n_listeners;
-        uint32_t ready_base;   /* [base] ready = base: READY does not wait for modules */
-        uint32_t strict;       /* [sandbox] enforce = strict */
-        uint32_t n_gateways;   /* gateway processes */
-        char preload[1024];    /* [template] preload, plugins: passed on to the template as they are */
+        uint32_t ready_base; /* [base] ready = base: READY does not wait for modules */
+        uint32_t strict;     /* [sandbox] enforce = strict */
+        uint32_t n_gateways; /* gateway processes */
+        char preload[1024];  /* [template] preload, plugins: passed on to the template as they are */
         char plugins[1024];
         struct control_listener listeners[CONTROL_LISTENERS_MAX];
 };
 
 struct control_hello {
-        uint64_t epoch; /* of the receiver: counts its restarts, starts at 1; higher than any before on this root */
+        uint64_t epoch;    /* of the receiver: counts its restarts, starts at 1; higher than any before on this root */
         uint64_t start_ns; /* when this base started, CLOCK_MONOTONIC */
         int32_t base_pid;
-        uint32_t root;     /* 1: started as root (uids of their own), 0: rootless */
-        uint32_t enforced; /* by the base: enum enforced */
-        uint32_t self_index; /* which of several gateways */
-        uint64_t instance; /* the gateway's id as a bus peer */
+        uint32_t root;        /* 1: started as root (uids of their own), 0: rootless */
+        uint32_t enforced;    /* by the base: enum enforced */
+        uint32_t self_index;  /* which of several gateways */
+        uint64_t instance;    /* the gateway's id as a bus peer */
         uint32_t first_start; /* 1 for the first manager and installer of this base process: clean old packages */
         uint32_t reserved;
 };
 
 enum handover {
-        HANDOVER_ETC = 1,    /* folders that people write to: to be listed; files in them are had by FILE_OPEN */
-        HANDOVER_CONF_D,     /* etc/socled.conf.d: drop-ins; may be missing: then it is not handed over */
-        HANDOVER_MODULE_CONF,/* etc/conf.d */
-        HANDOVER_BOARD_D,    /* etc/board.d */
-        HANDOVER_TRUSTED_D,  /* etc/trusted.d */
-        HANDOVER_DROP,       /* modules/: the drop directory */
-        HANDOVER_DROP_INOTIFY, /* an inotify descriptor that watches it */
-        HANDOVER_STATE,      /* the manager's own folder, his to write */
-        HANDOVER_PACKAGES,   /* state/packages: the installer's to write, the manager's to read */
-        HANDOVER_LOG,        /* log/, the manager's to write; missing when there is a journal */
-        HANDOVER_ADMIN,      /* listening admin socket */
+        HANDOVER_ETC = 1,        /* folders that people write to: to be listed; files in them are had by FILE_OPEN */
+        HANDOVER_CONF_D,         /* etc/socled.conf.d: drop-ins; may be missing: then it is not handed over */
+        HANDOVER_MODULE_CONF,    /* etc/conf.d */
+        HANDOVER_BOARD_D,        /* etc/board.d */
+        HANDOVER_TRUSTED_D,      /* etc/trusted.d */
+        HANDOVER_DROP,           /* modules/: the drop directory */
+        HANDOVER_DROP_INOTIFY,   /* an inotify descriptor that watches it */
+        HANDOVER_STATE,          /* the manager's own folder, his to write */
+        HANDOVER_PACKAGES,       /* state/packages: the installer's to write, the manager's to read */
+        HANDOVER_LOG,            /* log/, the manager's to write; missing when there is a journal */
+        HANDOVER_ADMIN,          /* listening admin socket */
         HANDOVER_INSTALLER_LINK, /* manager <-> installer; a new one after either was restarted */
         HANDOVER_GATEWAY_LINK,   /* manager side: a gateway's bus link, index says which; gateway side: to the manager */
         HANDOVER_LISTENER,       /* gateway: a listening socket */
@@ -144,14 +144,14 @@ enum fork_flags {
         FORK_PROCESSES = 1 << 2,
 };
 struct control_limits {
-        uint64_t memory; /* bytes; 0 = none */
+        uint64_t memory;      /* bytes; 0 = none */
         uint32_t cpu_percent; /* 0 = none */
         uint32_t pids;
         uint32_t files;
         uint32_t flags; /* enum fork_flags */
 };
 struct control_fork {
-        char name[CONTROL_NAME_SIZE]; /* of the module: gives the uid */
+        char name[CONTROL_NAME_SIZE];  /* of the module: gives the uid */
         uint8_t tag[CONTROL_TAG_SIZE]; /* the manager's own words about the instance */
         struct control_limits limits;
 };
@@ -165,7 +165,7 @@ struct control_fork_worker {
         uint64_t instance;
         uint32_t uid, gid; /* as seen by the template's user namespace */
         struct control_limits limits;
-        uint32_t has_cgroup; /* the sixth descriptor is there */
+        uint32_t has_cgroup;       /* the sixth descriptor is there */
         uint32_t memory_by_rlimit; /* no memory controller: limit the data segment instead */
         char name[CONTROL_NAME_SIZE];
 };
@@ -178,9 +178,9 @@ struct control_forked {
 struct control_instance {
         uint64_t instance;
         int32_t pid;
-        uint32_t uid; /* in the initial namespace */
+        uint32_t uid;                 /* in the initial namespace */
         uint64_t asked_ns, forked_ns; /* FORK seen by the base; cloned by the template */
-        uint32_t adopted; /* 1: not an answer but the table's content, for a new manager */
+        uint32_t adopted;             /* 1: not an answer but the table's content, for a new manager */
         uint32_t has_cgroup;
         uint8_t tag[CONTROL_TAG_SIZE];
 };
@@ -192,17 +192,17 @@ struct control_exited {
         uint64_t instance;
         uint8_t tag[CONTROL_TAG_SIZE];
         int32_t pid;
-        int32_t code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
-        int32_t status; /* exit status or signal */
-        uint32_t killed;         /* 1: by KILL or shutdown */
+        int32_t code;                 /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+        int32_t status;               /* exit status or signal */
+        uint32_t killed;              /* 1: by KILL or shutdown */
         uint64_t asked_ns, reaped_ns; /* KILL seen (0 = died by itself); everything below done */
-        uint32_t pid_gone;       /* reaped: no such process */
-        uint32_t cgroup_gone;    /* 1 removed, 0 not (error says why), 2 there was none */
-        uint32_t work_gone;      /* work folder removed */
-        uint32_t n_processes;    /* others that had to be killed in its cgroup */
-        uint32_t n_files;        /* removed with the work folder */
-        int32_t error;           /* -errno of the first step that failed, 0 */
-        uint64_t peak_memory;    /* ru_maxrss in bytes */
+        uint32_t pid_gone;            /* reaped: no such process */
+        uint32_t cgroup_gone;         /* 1 removed, 0 not (error says why), 2 there was none */
+        uint32_t work_gone;           /* work folder removed */
+        uint32_t n_processes;         /* others that had to be killed in its cgroup */
+        uint32_t n_files;             /* removed with the work folder */
+        int32_t error;                /* -errno of the first step that failed, 0 */
+        uint64_t peak_memory;         /* ru_maxrss in bytes */
         uint64_t user_us, system_us;
         uint32_t adopted, reserved;
 };
@@ -234,13 +234,13 @@ struct control_template_ready {
 };
 
 struct control_unpack {
-        char sha256[65]; /* lower-case hex: the name of the folder */
+        char sha256[65];              /* lower-case hex: the name of the folder */
         char file[CONTROL_FILE_SIZE]; /* for messages */
         uint8_t pad[7];
         uint64_t max_size, max_files;
 };
 struct control_unpacked {
-        int32_t error; /* 0, -errno, or enum package_error (conf/package.h) */
+        int32_t error;   /* 0, -errno, or enum package_error (conf/package.h) */
         uint32_t reused; /* the folder was there already */
         uint64_t begin_ns, end_ns;
         uint64_t n_files, size;
@@ -313,8 +313,8 @@ enum {
 /* Sends one record without blocking; descriptors stay the caller's. 0, CONTROL_E_AGAIN, CONTROL_E_CLOSED or -errno.
  * CONTROL_SEND(fd, EDGE_READY, request, fds, n, .edge = 1) is the short form. */
 int control_send(int link, enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds);
-#define CONTROL_SEND(link, NAME, request, fds, n_fds, ...) \
-        control_send((link), CONTROL_KIND_##NAME, (request), &(__typeof__(((struct control_record *)0)->NAME)){ __VA_ARGS__ }, \
+#define CONTROL_SEND(link, NAME, request, fds, n_fds, ...)                                                                                 \
+        control_send((link), CONTROL_KIND_##NAME, (request), &(__typeof__(((struct control_record *)0)->NAME)){ __VA_ARGS__ },             \
                      (uint32_t)sizeof(((struct control_record *)0)->NAME), (fds), (n_fds))
 
 /* Receives one record that `from` may send to `to`: size, kind, direction and number of descriptors are checked.

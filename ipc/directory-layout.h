@@ -28,7 +28,7 @@ struct directory_module {
         uint32_t request_timeout_ms;
         uint32_t in_flight_max; /* per instance */
         uint64_t body_max;
-        uint32_t up;     /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
+        uint32_t up; /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
         uint32_t reserved;
 };
 

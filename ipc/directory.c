@@ -152,13 +152,15 @@ static bool table_ok(const struct directory_table *t) {
         for (uint32_t i = 0; i < t->n_modules; i++) {
                 const struct directory_module *m = &t->modules[i];
 
-                if (!text_ok(m->name, sizeof(m->name)) || m->first_instance > t->n_instances || m->n_instances > t->n_instances - m->first_instance)
+                if (!text_ok(m->name, sizeof(m->name)) || m->first_instance > t->n_instances ||
+                    m->n_instances > t->n_instances - m->first_instance)
                         return false;
         }
         for (uint32_t i = 0; i < t->n_routes; i++) {
                 const struct directory_route *r = &t->routes[i];
 
-                if (!text_ok(r->host, sizeof(r->host)) || !text_ok(r->prefix, sizeof(r->prefix)) || r->prefix[0] != '/' || r->module >= t->n_modules)
+                if (!text_ok(r->host, sizeof(r->host)) || !text_ok(r->prefix, sizeof(r->prefix)) || r->prefix[0] != '/' ||
+                    r->module >= t->n_modules)
                         return false;
         }
         for (uint32_t i = 0; i < t->n_instances; i++) {

@@ -69,31 +69,31 @@ struct edge {
         /* own side */
         struct edge_side *own;
         uint8_t *own_data;
-        int memory_fd;         /* until edge_local_sent() */
-        int bell_read;         /* likewise: the peer's end of the bell that we ring */
+        int memory_fd; /* until edge_local_sent() */
+        int bell_read; /* likewise: the peer's end of the bell that we ring */
         int bell_write;
-        uint64_t tail;         /* private; own->tail is what is published */
+        uint64_t tail; /* private; own->tail is what is published */
         uint64_t published;
-        uint64_t peer_head;    /* cached */
-        uint32_t record_max;   /* payload of one record */
+        uint64_t peer_head;  /* cached */
+        uint32_t record_max; /* payload of one record */
         uint32_t rung, waiting;
         struct edge_outgoing *queue, **queue_end;
 
         /* the peer's side */
         const struct edge_side *peer;
         const uint8_t *peer_data;
-        uint64_t peer_size;    /* of its ring */
+        uint64_t peer_size; /* of its ring */
         uint64_t peer_map_size;
         int wait_fd;
-        uint64_t head;         /* consumed; own->head is what is returned */
+        uint64_t head; /* consumed; own->head is what is returned */
         uint64_t returned;
-        uint64_t peer_tail;    /* cached */
+        uint64_t peer_tail; /* cached */
         uint32_t armed, waiting_rung;
         struct partial *partials;
         uint32_t n_partials;
         uint64_t partial_bytes;
-        uint8_t *scratch;      /* payload of one record */
-        uint8_t *delivered;    /* reassembled payload, valid until the next receive */
+        uint8_t *scratch;   /* payload of one record */
+        uint8_t *delivered; /* reassembled payload, valid until the next receive */
 };
 
 static int edge_poison(struct edge *edge, const char *reason) {
@@ -447,7 +447,9 @@ int edge_send(struct edge *edge, const struct frame *frame, const void *payload,
                 if (!edge_wait_for_room(edge))
                         break;
         }
-        *out = (struct edge_outgoing){ .on_sent = out->on_sent, .userdata = out->userdata, .frame = now.frame, .payload = payload, .size = size, .sent = now.sent };
+        *out = (struct edge_outgoing){
+                .on_sent = out->on_sent, .userdata = out->userdata, .frame = now.frame, .payload = payload, .size = size, .sent = now.sent
+        };
         queue_add(edge, out);
         return EDGE_E_FULL;
 }

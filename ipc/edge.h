@@ -98,5 +98,5 @@ int edge_on_bell(struct edge *edge);
  * there is something to receive or to send (go round again). Only needed after a bell rang or at start. */
 bool edge_arm(struct edge *edge);
 
-bool edge_is_idle(const struct edge *edge); /* nothing queued, nothing under reassembly */
+bool edge_is_idle(const struct edge *edge);              /* nothing queued, nothing under reassembly */
 const char *edge_poison_reason(const struct edge *edge); /* static text or NULL */

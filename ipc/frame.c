@@ -17,7 +17,8 @@ int frame_check(const struct frame *frame, uint64_t available) {
 }
 
 const char *frame_kind_name(uint8_t kind) {
-        static const char *const names[FRAME_N_KINDS] = { "PAD", "REQUEST", "REPLY", "ERROR", "CAST", "DATA", "END", "CREDIT", "CANCEL", "PUBLISH", "GOAWAY" };
+        static const char *const names[FRAME_N_KINDS] = { "PAD", "REQUEST", "REPLY",  "ERROR",   "CAST",  "DATA",
+                                                          "END", "CREDIT",  "CANCEL", "PUBLISH", "GOAWAY" };
 
         return kind < FRAME_N_KINDS ? names[kind] : "unknown";
 }

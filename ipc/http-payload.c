@@ -201,14 +201,17 @@ static bool has_nul(struct http_text t) {
         return t.size && memchr(t.text, '\0', t.size);
 }
 
-int http_request_decode(const void *data, size_t size, struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX], struct http_request_payload *ret) {
+int http_request_decode(const void *data, size_t size, struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX],
+                        struct http_request_payload *ret) {
         struct http_request_payload q = { .fields = fields };
         struct value at;
 
-        if (open_array(data, size, 7, &at) < 0 || take_text(&at, &q.method) < 0 || take_text(&at, &q.path) < 0 || take_text(&at, &q.query) < 0 ||
-            take_fields(&at, fields, &q.n_fields) < 0 || take_body(&at, &q.body, &q.body_size) < 0 || take_text(&at, &q.remote) < 0)
+        if (open_array(data, size, 7, &at) < 0 || take_text(&at, &q.method) < 0 || take_text(&at, &q.path) < 0 ||
+            take_text(&at, &q.query) < 0 || take_fields(&at, fields, &q.n_fields) < 0 || take_body(&at, &q.body, &q.body_size) < 0 ||
+            take_text(&at, &q.remote) < 0)
                 return -EBADMSG;
-        if (!q.method.size || !q.path.size || q.path.text[0] != '/' || has_nul(q.method) || has_nul(q.path) || has_nul(q.query) || has_nul(q.remote))
+        if (!q.method.size || !q.path.size || q.path.text[0] != '/' || has_nul(q.method) || has_nul(q.path) || has_nul(q.query) ||
+            has_nul(q.remote))
                 return -EBADMSG;
         *ret = q;
         return 0;

@@ -46,5 +46,7 @@ int http_request_encode(const struct http_request_payload *request, uint8_t **re
 int http_reply_encode(const struct http_reply_payload *reply, uint8_t **ret_data, uint32_t *ret_size);
 /* Decodes views into data; fields[] is the caller's room. 0 or -EBADMSG. Header names and values are checked
  * against RFC 9110 5.1 and 5.5 (token; no CR, LF or NUL), status against its range. */
-int http_request_decode(const void *data, size_t size, struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX], struct http_request_payload *ret_request);
-int http_reply_decode(const void *data, size_t size, struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX], struct http_reply_payload *ret_reply);
+int http_request_decode(const void *data, size_t size, struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX],
+                        struct http_request_payload *ret_request);
+int http_reply_decode(const void *data, size_t size, struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX],
+                      struct http_reply_payload *ret_reply);

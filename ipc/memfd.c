@@ -14,7 +14,6 @@
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
 
-
 int memfd_new(const char *name, uint64_t size) {
         _cleanup_close_ int fd = -1;
 

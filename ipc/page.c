@@ -113,7 +113,8 @@ int page_reader_new(struct page_reader **ret_reader, int fd) {
         if (r < 0)
                 return r;
         reader = calloc(1, sizeof(*reader));
-        if (!reader || ((const struct page_memory *)map)->magic != PAGE_MAGIC || ((const struct page_memory *)map)->version != PAGE_VERSION) {
+        if (!reader || ((const struct page_memory *)map)->magic != PAGE_MAGIC ||
+            ((const struct page_memory *)map)->version != PAGE_VERSION) {
                 r = reader ? -EPROTO : -ENOMEM;
                 munmap((void *)(uintptr_t)map, size);
                 free(reader);

@@ -19,7 +19,18 @@ struct value {
         const uint8_t *end; /* of the checked bytes */
 };
 
-enum value_type { VALUE_NIL, VALUE_BOOL, VALUE_INT, VALUE_UINT /* > INT64_MAX only */, VALUE_FLOAT, VALUE_STR, VALUE_BIN, VALUE_ARRAY, VALUE_MAP, VALUE_EXT };
+enum value_type {
+        VALUE_NIL,
+        VALUE_BOOL,
+        VALUE_INT,
+        VALUE_UINT /* > INT64_MAX only */,
+        VALUE_FLOAT,
+        VALUE_STR,
+        VALUE_BIN,
+        VALUE_ARRAY,
+        VALUE_MAP,
+        VALUE_EXT
+};
 
 /* Exactly one well-formed item fills `size` bytes: 0, else -EBADMSG (*ret_offset, optional: where). */
 int value_check(const void *data, size_t size, struct value *ret_value, size_t *ret_offset);
@@ -30,7 +41,7 @@ const char *value_type_name(enum value_type type);
 int value_get_bool(const struct value *v, bool *ret);
 int value_get_int(const struct value *v, int64_t *ret);
 int value_get_uint(const struct value *v, uint64_t *ret);
-int value_get_double(const struct value *v, double *ret); /* takes integers too */
+int value_get_double(const struct value *v, double *ret);                          /* takes integers too */
 int value_get_str(const struct value *v, const char **ret_text, size_t *ret_size); /* not NUL-terminated */
 int value_get_bin(const struct value *v, const void **ret_data, size_t *ret_size); /* str or bin */
 int value_get_array(const struct value *v, uint32_t *ret_n, struct value *ret_first);

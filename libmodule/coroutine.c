@@ -1,1 +1,285 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Coroutines.
+ *
+ * A handler that waits must not stop the worker, and it should still read top to
+ * bottom. So each request gets a stack; waiting is a switch back to the loop's
+ * stack. The switch is ours because swapcontext(3) makes two system calls for the
+ * signal mask, which nobody here changes per request.
+ *
+ * A stack is reserved, not allocated: pages come when they are touched, and a
+ * guard of 64 KiB below it turns an overflow into SIGSEGV (64 KiB, for a frame may
+ * jump over a smaller one; the build's stack-clash protection touches every
+ * page on its way). A stack that ends goes to a pool. What a deep request has
+ * touched beyond the top 16 KiB is given back then, so that one burst does not
+ * cost memory for ever. To know without a system call whether anything was
+ * touched, the page below those 16 KiB is looked at: untouched, it reads as
+ * zeroes and costs nothing.
+ *
+ * errno is one variable of the thread: it is put aside at each switch. The
+ * sanitizers are told of each switch; otherwise they would take another stack
+ * for an overflow.
+ */
+#include "libmodule/coroutine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE 4096u
+#define GUARD_SIZE (64u << 10)
+#define KEPT_SIZE (16u << 10)
+#define POOL_MAX 64
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define WITH_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WITH_TSAN 1
+#endif
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef WITH_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+struct coroutine {
+        void *sp;
+        uint8_t *map; /* guard, then stack; this struct lies at the stack's top */
+        void (*fn)(void *);
+        void *arg, *userdata;
+        struct coroutine *next;
+        int saved_errno;
+        bool ended;
+        void *fiber;      /* TSan */
+        void *fake_stack; /* ASan */
+};
+
+extern void coroutine_switch(void **save, void *load);
+extern void coroutine_entry(void);
+
+static size_t stack_size = 256u << 10;
+static struct coroutine *current, *pool;
+static unsigned n_pool;
+static void *loop_sp;
+
+/* Telling the sanitizers --------------------------------------------------------------------------------------------- */
+
+#ifdef WITH_ASAN
+static const void *loop_bottom;
+static size_t loop_size;
+#endif
+
+static void before_switch(struct coroutine *to, void **fake_stack) {
+#ifdef WITH_ASAN
+        if (to)
+                __sanitizer_start_switch_fiber(fake_stack, to->map + GUARD_SIZE, stack_size);
+        else
+                __sanitizer_start_switch_fiber(fake_stack, loop_bottom, loop_size);
+#endif
+#ifdef WITH_TSAN
+        static void *loop_fiber;
+
+        if (!loop_fiber)
+                loop_fiber = __tsan_get_current_fiber();
+        if (to && !to->fiber)
+                to->fiber = __tsan_create_fiber(0);
+        __tsan_switch_to_fiber(to ? to->fiber : loop_fiber, 0);
+#endif
+}
+
+static void after_switch(void *fake_stack, bool in_coroutine) {
+#ifdef WITH_ASAN
+        const void *bottom;
+        size_t size;
+
+        __sanitizer_finish_switch_fiber(fake_stack, &bottom, &size);
+        if (in_coroutine) {
+                loop_bottom = bottom;
+                loop_size = size;
+        }
+#endif
+}
+
+/* Stacks ------------------------------------------------------------------------------------------------------------- */
+
+static void main_of(void *arg) {
+        struct coroutine *co = arg;
+        void *unused;
+
+        after_switch(NULL, true);
+        co->fn(co->arg);
+        co->ended = true;
+        before_switch(NULL, NULL);
+        coroutine_switch(&unused, loop_sp);
+        abort();
+}
+
+/* The frame that coroutine_switch() pops, with coroutine_entry as the place to return to. */
+static void *first_frame(struct coroutine *co) {
+        uintptr_t top = (uintptr_t)co & ~(uintptr_t)63;
+        uint64_t *at = (uint64_t *)top;
+
+#if defined(__x86_64__)
+        at -= 1;
+        *at = 0; /* where a return address would be: keeps the stack aligned as after a call */
+        *--at = (uint64_t)(uintptr_t)coroutine_entry;
+        *--at = 0;                               /* rbp */
+        *--at = 0;                               /* rbx */
+        *--at = (uint64_t)(uintptr_t)main_of;    /* r12 */
+        *--at = (uint64_t)(uintptr_t)co;         /* r13 */
+        *--at = 0;                               /* r14 */
+        *--at = 0;                               /* r15 */
+        *--at = UINT64_C(0x037f) << 32 | 0x1f80; /* x87 control word, mxcsr: the ABI's defaults */
+#else
+        at -= 22;
+        memset(at, 0, 176);
+        at[0] = (uint64_t)(uintptr_t)main_of;
+        at[1] = (uint64_t)(uintptr_t)co;
+        at[11] = (uint64_t)(uintptr_t)coroutine_entry;
+#endif
+        return at;
+}
+
+static struct coroutine *stack_new(void) {
+        size_t size = GUARD_SIZE + stack_size;
+        struct coroutine *co;
+        uint8_t *map;
+
+        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (map == MAP_FAILED)
+                return NULL;
+        if (mprotect(map, GUARD_SIZE, PROT_NONE) < 0) {
+                munmap(map, size);
+                return NULL;
+        }
+        co = (struct coroutine *)(map + size - ((sizeof(*co) + 63) & ~(size_t)63));
+        co->map = map;
+        return co;
+}
+
+static void stack_free(struct coroutine *co) {
+#ifdef WITH_TSAN
+        if (co->fiber)
+                __tsan_destroy_fiber(co->fiber);
+#endif
+        munmap(co->map, GUARD_SIZE + stack_size);
+}
+
+static void stack_trim(struct coroutine *co) {
+        uint8_t *end = co->map + GUARD_SIZE + stack_size - KEPT_SIZE;
+        const uint64_t *word = (const uint64_t *)(end - PAGE);
+
+        if (stack_size <= KEPT_SIZE + PAGE)
+                return;
+        for (size_t i = 0; i < PAGE / sizeof(*word); i++) {
+                if (word[i]) {
+                        madvise(co->map + GUARD_SIZE, (size_t)(end - (co->map + GUARD_SIZE)), MADV_DONTNEED);
+                        return;
+                }
+        }
+}
+
+static void stack_put(struct coroutine *co) {
+#ifdef WITH_ASAN
+        /* What frames poisoned must not greet the next user. */
+        __asan_unpoison_memory_region(co->map + GUARD_SIZE, stack_size - sizeof(*co));
+#endif
+        if (n_pool == POOL_MAX) {
+                stack_free(co);
+                return;
+        }
+        stack_trim(co);
+        co->next = pool;
+        pool = co;
+        n_pool++;
+}
+
+void coroutine_set_stack_size(size_t size) {
+        struct coroutine *co;
+
+        /* Those of the pool have the former size. */
+        while ((co = pool)) {
+                pool = co->next;
+                stack_free(co);
+        }
+        n_pool = 0;
+        stack_size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+        if (stack_size < 4 * PAGE)
+                stack_size = 4 * PAGE;
+}
+
+/* Switching ---------------------------------------------------------------------------------------------------------- */
+
+struct coroutine *coroutine_new(void (*fn)(void *), void *arg) {
+        struct coroutine *co = pool;
+
+        if (co) {
+                pool = co->next;
+                n_pool--;
+        } else {
+                co = stack_new();
+        }
+        if (!co)
+                return NULL;
+        co->fn = fn;
+        co->arg = arg;
+        co->userdata = NULL;
+        co->saved_errno = 0;
+        co->ended = false;
+        co->fake_stack = NULL;
+        co->sp = first_frame(co);
+        return co;
+}
+
+void coroutine_resume(struct coroutine *co) {
+        int saved = errno;
+        void *fake_stack = NULL;
+
+        assert(!current && !co->ended);
+        current = co;
+        errno = co->saved_errno;
+        before_switch(co, &fake_stack);
+        coroutine_switch(&loop_sp, co->sp);
+        after_switch(fake_stack, false);
+        co->saved_errno = errno;
+        errno = saved;
+        current = NULL;
+        if (co->ended)
+                stack_put(co);
+}
+
+void coroutine_suspend(void) {
+        struct coroutine *co = current;
+
+        assert(co);
+        before_switch(NULL, &co->fake_stack);
+        coroutine_switch(&co->sp, loop_sp);
+        after_switch(co->fake_stack, true);
+}
+
+struct coroutine *coroutine_self(void) {
+        return current;
+}
+
+void coroutine_set_userdata(struct coroutine *co, void *userdata) {
+        co->userdata = userdata;
+}
+
+void *coroutine_userdata(const struct coroutine *co) {
+        return co->userdata;
+}

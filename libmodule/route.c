@@ -1,1 +1,100 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A module's routes.
+ */
+#include "libmodule/route.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_path(const struct route *r, size_t size, bool below, const char *path) {
+        return r->size == size && r->below == below && !memcmp(r->path, path, size);
+}
+
+int route_add(struct route_table *table, const char *method, const char *path, socle_handler fn) {
+        size_t size = strlen(path);
+        bool below = size >= 2 && path[size - 1] == '*' && path[size - 2] == '/';
+        struct route *grown, new = { 0 };
+
+        if (path[0] != '/' || !method[0] || !fn || (!below && strchr(path, '*')))
+                return -EINVAL;
+        if (below)
+                size--;
+        for (size_t i = 0; i < table->n; i++) {
+                if (same_path(&table->routes[i], size, below, path) && !strcmp(table->routes[i].method, method))
+                        return -EEXIST;
+        }
+        grown = realloc(table->routes, (table->n + 1) * sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        table->routes = grown;
+        new = (struct route){ .method = strdup(method), .path = strndup(path, size), .size = size, .below = below, .fn = fn };
+        if (!new.method || !new.path) {
+                free(new.method);
+                free(new.path);
+                return -ENOMEM;
+        }
+        table->routes[table->n++] = new;
+        return 0;
+}
+
+static bool path_takes(const struct route *r, const char *path) {
+        return r->below ? !strncmp(path, r->path, r->size) : !strcmp(path, r->path);
+}
+
+static bool method_takes(const struct route *r, const char *method) {
+        return !strcmp(r->method, "*") || !strcmp(r->method, method) || (!strcmp(r->method, "GET") && !strcmp(method, "HEAD"));
+}
+
+static void allow_add(char *allow, size_t size, const char *method) {
+        size_t used = strlen(allow);
+
+        if (used + strlen(method) + 3 > size || strstr(allow, method))
+                return;
+        if (used)
+                strcat(allow, ", ");
+        strcat(allow, method);
+}
+
+int route_find(const struct route_table *table, const char *method, const char *path, socle_handler *ret_fn, char *ret_allow,
+               size_t allow_size) {
+        const struct route *best = NULL, *longest = NULL;
+
+        for (size_t i = 0; i < table->n; i++) {
+                const struct route *r = &table->routes[i];
+
+                if (!path_takes(r, path))
+                        continue;
+                if (!longest || r->size > longest->size || (r->size == longest->size && !r->below))
+                        longest = r;
+        }
+        ret_allow[0] = '\0';
+        if (!longest)
+                return SOCLE_E_NOT_FOUND;
+        for (size_t i = 0; i < table->n; i++) {
+                const struct route *r = &table->routes[i];
+
+                if (!same_path(r, longest->size, longest->below, longest->path))
+                        continue;
+                allow_add(ret_allow, allow_size, r->method);
+                if (!strcmp(r->method, "GET"))
+                        allow_add(ret_allow, allow_size, "HEAD");
+                /* the method's own handler before one for any */
+                if (method_takes(r, method) && (!best || !strcmp(best->method, "*")))
+                        best = r;
+        }
+        if (!best)
+                return SOCLE_E_NOT_ALLOWED;
+        *ret_fn = best->fn;
+        return 0;
+}
+
+void route_table_deinit(struct route_table *table) {
+        for (size_t i = 0; i < table->n; i++) {
+                free(table->routes[i].method);
+                free(table->routes[i].path);
+        }
+        free(table->routes);
+        *table = (struct route_table){ 0 };
+}

@@ -18,19 +18,19 @@
 #define SETTINGS_MAX (4u << 20)
 
 /* The numbers, listed once. */
-#define NUMBERS             \
-        X(in_flight)        \
-        X(stack)            \
-        X(body_max)         \
-        X(start_timeout_ms) \
-        X(stop_timeout_ms)  \
-        X(request_timeout_ms) \
-        X(ring_size)        \
+#define NUMBERS                                                                                                                            \
+        X(in_flight)                                                                                                                       \
+        X(stack)                                                                                                                           \
+        X(body_max)                                                                                                                        \
+        X(start_timeout_ms)                                                                                                                \
+        X(stop_timeout_ms)                                                                                                                 \
+        X(request_timeout_ms)                                                                                                              \
+        X(ring_size)                                                                                                                       \
         X(max_message)
-#define STRINGS  \
-        X(name)    \
-        X(version) \
-        X(entry)   \
+#define STRINGS                                                                                                                            \
+        X(name)                                                                                                                            \
+        X(version)                                                                                                                         \
+        X(entry)                                                                                                                           \
         X(prefix)
 
 /* Writing ------------------------------------------------------------------------------------------------------------ */
@@ -66,14 +66,14 @@ int worker_settings_encode(const struct worker_settings *s) {
 #define X(key) n++;
         STRINGS NUMBERS
 #undef X
-        msgpack_pack_map(&p, n);
-#define X(key)               \
-        pack_text(&p, #key); \
+                msgpack_pack_map(&p, n);
+#define X(key)                                                                                                                             \
+        pack_text(&p, #key);                                                                                                               \
         pack_text(&p, s->key);
         STRINGS
 #undef X
-#define X(key)               \
-        pack_text(&p, #key); \
+#define X(key)                                                                                                                             \
+        pack_text(&p, #key);                                                                                                               \
         msgpack_pack_uint64(&p, s->key);
         NUMBERS
 #undef X
@@ -181,13 +181,13 @@ static int settings_read(struct arena *a, const struct value *map, struct worker
         struct value v;
         bool host = false;
 
-#define X(key)                                    \
-        if (get_text(a, map, #key, &s->key) < 0) \
+#define X(key)                                                                                                                             \
+        if (get_text(a, map, #key, &s->key) < 0)                                                                                           \
                 return -EBADMSG;
         STRINGS
 #undef X
-#define X(key)                                   \
-        if (get_number(map, #key, &s->key) < 0) \
+#define X(key)                                                                                                                             \
+        if (get_number(map, #key, &s->key) < 0)                                                                                            \
                 return -EBADMSG;
         NUMBERS
 #undef X

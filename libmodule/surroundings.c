@@ -1,1 +1,61 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a module can learn of its surroundings: configuration, board, time; and
+ * its log.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "libmodule/worker-internal.h"
+
+#define LINE_MAX_SIZE 1024
+
+const char *socle_config(const char *name, const char *fallback) {
+        const struct worker_settings *s = the_worker.start.settings;
+
+        for (uint32_t i = 0; s && i < s->n_config; i++) {
+                if (!strcmp(s->config[i].name, name))
+                        return s->config[i].value;
+        }
+        return fallback;
+}
+
+void socle_log(enum socle_log_level level, const char *format, ...) {
+        int saved = errno, n;
+        char line[LINE_MAX_SIZE];
+        va_list args;
+
+        va_start(args, format);
+        n = vsnprintf(line, sizeof(line), format, args);
+        va_end(args);
+        if (n >= 0 && the_worker.start.page)
+                page_log(the_worker.start.page, level, line, (uint32_t)MIN(n, (int)sizeof(line) - 1));
+        errno = saved;
+}
+
+int socle_board_get(const char *key, struct socle_value *ret) {
+        struct value v;
+        int r;
+
+        if (!the_worker.start.board)
+                return -ENOENT;
+        r = board_get(the_worker.start.board, key, &v);
+        if (r >= 0)
+                memcpy(ret, &v, sizeof(v));
+        return r;
+}
+
+int64_t socle_deadline_left_ms(void) {
+        struct coroutine *co = coroutine_self();
+        const struct socle_request *req = co ? coroutine_userdata(co) : NULL;
+        uint64_t now;
+
+        if (!req || !req->frame.deadline)
+                return INT64_MAX;
+        now = clock_now_ns();
+        return now >= req->frame.deadline ? 0 : (int64_t)((req->frame.deadline - now) / NS_PER_MS);
+}

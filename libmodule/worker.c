@@ -1,1 +1,256 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The worker's life: load the module, run `start`, serve, drain, run `stop`, and
+ * wait for the kill. One epoll set holds the manager's link and the bells of all
+ * edges; without a sleeper it waits without a timeout, so an idle worker never
+ * wakes.
+ *
+ * What is told once (ready, draining, drained, stopped) is a record on the link
+ * and a level on the page: a manager that was not there reads it back.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/control.h"
+#include "ipc/fd.h"
+#include "ipc/shared.h"
+#include "libmodule/worker-internal.h"
+
+#define RECORDS_PER_TURN 16
+#define EVENTS_PER_TURN 64
+
+struct worker the_worker = { .epoll = -1 };
+
+struct arena *worker_arena(void) {
+        struct coroutine *co = coroutine_self();
+        struct socle_request *req = co ? coroutine_userdata(co) : NULL;
+
+        return req ? &req->arena : &the_worker.arena;
+}
+
+void worker_resume(struct coroutine *co) {
+        struct page_memory *page = the_worker.start.page;
+
+        shared_store64(&page->running_ns, clock_now_ns());
+        coroutine_resume(co);
+        shared_store64(&page->running_ns, 0);
+}
+
+void worker_set_level(enum page_level level) {
+        page_set_level(the_worker.start.page, level);
+        CONTROL_SEND(the_worker.start.link, LEVEL, 0, NULL, 0, .level = level);
+}
+
+static _Noreturn void worker_fail(enum page_failure failure, const char *text) {
+        page_fail(the_worker.start.page, failure, text);
+        fflush(NULL);
+        _exit(EXIT_FAILURE);
+}
+
+/* Starting ----------------------------------------------------------------------------------------------------------- */
+
+static void worker_load(void) {
+        const struct worker_start *s = &the_worker.start;
+        const struct socle_hooks *hooks;
+        char path[300], text[256];
+        void *object;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", s->package, s->settings->entry);
+        object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (!object) {
+                const char *why = dlerror();
+                const char *end = why ? strstr(why, s->settings->entry) : NULL;
+
+                /* The path through /proc means nothing to anybody: begin with the file's name. */
+                worker_fail(PAGE_FAILURE_LOAD, end ? end : why ? why : "dlopen failed");
+        }
+        hooks = dlsym(object, "socle_module_hooks");
+        if (!hooks) {
+                snprintf(text, sizeof(text), "%s has no SOCLE_MODULE", s->settings->entry);
+                worker_fail(PAGE_FAILURE_ABI, text);
+        }
+        if (hooks->abi >> 16 != SOCLE_SDK_MAJOR || (hooks->abi & 0xffff) > SOCLE_SDK_MINOR) {
+                snprintf(text, sizeof(text), "%s was built for SDK %u.%u, this base has %u.%u", s->settings->entry, hooks->abi >> 16,
+                         hooks->abi & 0xffff, SOCLE_SDK_MAJOR, SOCLE_SDK_MINOR);
+                worker_fail(PAGE_FAILURE_ABI, text);
+        }
+        if (hooks->size < sizeof(*hooks) || !hooks->start)
+                worker_fail(PAGE_FAILURE_ABI, "SOCLE_MODULE without .start");
+        the_worker.module.hooks = hooks;
+}
+
+static void start_main(void *unused) {
+        struct worker *w = &the_worker;
+        char text[256];
+        int r;
+
+        r = w->module.hooks->start(&w->module);
+        if (r == SOCLE_STARTING)
+                return;
+        if (r) {
+                snprintf(text, sizeof(text), "`start` returned %d%s%s%s", r, r < 0 ? " (" : "", r < 0 ? strerror(-r) : "",
+                         r < 0 ? ")" : "");
+                worker_fail(PAGE_FAILURE_START, text);
+        }
+        socle_ready(&w->module);
+}
+
+static void worker_call(void (*fn)(void *)) {
+        struct coroutine *co = coroutine_new(fn, NULL);
+
+        if (!co)
+                worker_fail(PAGE_FAILURE_START, "no stack for a coroutine");
+        worker_resume(co);
+}
+
+static void stop_main(void *unused) {
+        struct worker *w = &the_worker;
+
+        if (w->module.hooks->stop)
+                w->module.hooks->stop(&w->module);
+        fflush(NULL);
+        worker_set_level(PAGE_STOPPED);
+}
+
+/* The manager -------------------------------------------------------------------------------------------------------- */
+
+static void on_drain(void) {
+        struct worker *w = &the_worker;
+
+        if (w->draining)
+                return;
+        w->draining = true;
+        worker_set_level(PAGE_DRAINING);
+        serve_check_drained();
+}
+
+static void on_stop(void) {
+        struct worker *w = &the_worker;
+
+        if (w->stopping)
+                return;
+        w->draining = w->drained = w->stopping = true;
+        worker_call(stop_main);
+}
+
+static void on_record(struct control_record *record) {
+        switch (record->header.kind) {
+        case CONTROL_KIND_DIRECTORY:
+                the_worker.ring_size = record->DIRECTORY.ring_size;
+                the_worker.max_message = record->DIRECTORY.max_message;
+                break;
+        case CONTROL_KIND_EDGE_OFFER:
+                connection_offer(record->EDGE_OFFER.edge, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                break;
+        case CONTROL_KIND_EDGE_RELEASE:
+                connection_release(record->EDGE_RELEASE.edge);
+                break;
+        case CONTROL_KIND_DRAIN:
+                on_drain();
+                break;
+        case CONTROL_KIND_STOP:
+                on_stop();
+                break;
+        default:
+                break;
+        }
+}
+
+static void on_link(void) {
+        struct control_record record;
+
+        for (int n = 0; n < RECORDS_PER_TURN; n++) {
+                int r = control_receive(the_worker.start.link, CONTROL_MANAGER, CONTROL_WORKER, &record);
+
+                if (r == CONTROL_E_AGAIN)
+                        return;
+                /* The base keeps the other end over the manager's restarts: its end is the base's end. */
+                if (r)
+                        _exit(EXIT_SUCCESS);
+                on_record(&record);
+                control_record_deinit(&record);
+        }
+}
+
+/* The loop ----------------------------------------------------------------------------------------------------------- */
+
+static void watch(int fd, void *what, uint32_t events) {
+        struct epoll_event event = { .events = events, .data.ptr = what };
+
+        if (epoll_ctl(the_worker.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+                worker_fail(PAGE_FAILURE_SETTINGS, "epoll_ctl failed");
+}
+
+static void worker_turn(bool *more) {
+        static int link_mark, offload_mark;
+        struct epoll_event events[EVENTS_PER_TURN];
+        struct page_memory *page = the_worker.start.page;
+        static bool watching;
+        int n;
+
+        if (!watching) {
+                watch(the_worker.start.link, &link_mark, EPOLLIN);
+                watch(wait_offload_fd(), &offload_mark, EPOLLIN);
+                watching = true;
+        }
+        n = epoll_wait(the_worker.epoll, events, EVENTS_PER_TURN, *more ? 0 : wait_timeout_ms());
+        shared_store64(&page->turns, shared_load64(&page->turns) + 1);
+        /* Bells first: a record may end a connection that an event of this turn still names. */
+        for (int i = 0; i < n; i++) {
+                if (events[i].data.ptr != &link_mark && events[i].data.ptr != &offload_mark)
+                        connection_on_event(events[i].data.ptr);
+        }
+        for (int i = 0; i < n; i++) {
+                if (events[i].data.ptr == &link_mark)
+                        on_link();
+                else if (events[i].data.ptr == &offload_mark)
+                        wait_on_offloaded();
+        }
+        wait_turn();
+        *more = connections_turn();
+}
+
+static void warm_main(void *unused) {
+        free(malloc(1));
+}
+
+int worker_prepare(void) {
+        struct coroutine *co;
+
+        /* Workers inherit what is resolved and touched here: the loader's own structures, a coroutine's stack, stdio. */
+        if (!dlopen(NULL, RTLD_NOW))
+                return -ENOEXEC;
+        co = coroutine_new(warm_main, NULL);
+        if (!co)
+                return -ENOMEM;
+        coroutine_resume(co);
+        setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+        return 0;
+}
+
+_Noreturn void worker_run(const struct worker_start *start) {
+        struct worker *w = &the_worker;
+        bool more = true;
+
+        w->start = *start;
+        w->ring_size = (uint32_t)start->settings->ring_size;
+        w->max_message = (uint32_t)start->settings->max_message;
+        coroutine_set_stack_size(start->settings->stack);
+        w->epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (w->epoll < 0 || wait_init() < 0)
+                worker_fail(PAGE_FAILURE_SETTINGS, "no descriptors for its loop");
+        fd_set_nonblock(start->link, true);
+        worker_load();
+        page_set_level(start->page, PAGE_LOADED);
+        w->starting = true;
+        worker_call(start_main);
+        for (;;)
+                worker_turn(&more);
+}

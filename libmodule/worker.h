@@ -48,9 +48,9 @@ int worker_prepare(void);
 
 struct worker_start {
         uint64_t instance;
-        int link;       /* control link to the manager */
-        int package;    /* folder of the package */
-        int work;       /* work folder; also the current directory, HOME and TMPDIR */
+        int link;    /* control link to the manager */
+        int package; /* folder of the package */
+        int work;    /* work folder; also the current directory, HOME and TMPDIR */
         struct worker_settings *settings;
         struct page_memory *page; /* mapped and sealed */
         struct board *board;      /* already narrowed; may be NULL */

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A worker's edges: offered by the manager, read when their bell rings, gone
+ * with their peer.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/control.h"
+#include "ipc/errors.h"
+#include "ipc/fd.h"
+#include "libmodule/worker-internal.h"
+
+#define MESSAGES_PER_TURN 64
+
+static void connection_free(struct connection *c) {
+        *c->link = c->next;
+        if (c->next)
+                c->next->link = c->link;
+        free(c);
+}
+
+void connection_settle(struct connection *c) {
+        if (!c->edge && !c->requests && !c->n_sending)
+                connection_free(c);
+}
+
+/* Its requests run on; their replies have nowhere to go. */
+static void connection_close(struct connection *c) {
+        struct edge *edge = TAKE_PTR(c->edge);
+
+        c->pending = false;
+        if (!edge)
+                return;
+        epoll_ctl(the_worker.epoll, EPOLL_CTL_DEL, edge_wait_fd(edge), NULL);
+        c->n_sending++; /* on_sent callbacks of edge_free() must not free the connection under us */
+        edge_free(edge);
+        c->n_sending--;
+        connection_settle(c);
+}
+
+static void edge_reject(uint64_t id, int error) {
+        CONTROL_SEND(the_worker.start.link, EDGE_REJECT, 0, NULL, 0, .edge = id, .error = error);
+}
+
+static struct connection *connection_new(uint64_t id) {
+        struct connection *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        c->id = id;
+        c->next = the_worker.connections;
+        c->link = &the_worker.connections;
+        if (c->next)
+                c->next->link = &c->next;
+        the_worker.connections = c;
+        return c;
+}
+
+static int connection_open(struct connection *c, int memory_fd, int doorbell_fd) {
+        struct edge_limits limits = EDGE_LIMITS_DEFAULT;
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = c };
+        int fds[2], r;
+
+        if (the_worker.ring_size)
+                limits.ring_size = the_worker.ring_size;
+        if (the_worker.max_message)
+                limits.max_message = the_worker.max_message;
+        r = edge_new(&c->edge, &limits);
+        if (r < 0) {
+                fd_close(memory_fd);
+                fd_close(doorbell_fd);
+                return ERROR_NO_MEMORY;
+        }
+        r = edge_attach(c->edge, memory_fd, doorbell_fd);
+        if (r)
+                return ERROR_BAD_REQUEST;
+        if (epoll_ctl(the_worker.epoll, EPOLL_CTL_ADD, edge_wait_fd(c->edge), &event) < 0)
+                return ERROR_NO_MEMORY;
+        edge_local_fds(c->edge, fds);
+        r = CONTROL_SEND(the_worker.start.link, EDGE_ACCEPT, 0, fds, 2, .edge = c->id);
+        if (r)
+                return ERROR_BUSY;
+        edge_local_sent(c->edge);
+        return 0;
+}
+
+void connection_offer(uint64_t id, int memory_fd, int doorbell_fd) {
+        struct connection *c;
+        int error;
+
+        if (the_worker.draining) {
+                fd_close(memory_fd);
+                fd_close(doorbell_fd);
+                edge_reject(id, ERROR_MOVED);
+                return;
+        }
+        c = connection_new(id);
+        if (!c) {
+                fd_close(memory_fd);
+                fd_close(doorbell_fd);
+                edge_reject(id, ERROR_NO_MEMORY);
+                return;
+        }
+        error = connection_open(c, memory_fd, doorbell_fd);
+        if (error) {
+                c->edge = edge_free(c->edge);
+                connection_free(c);
+                edge_reject(id, error);
+                return;
+        }
+        c->pending = true;
+}
+
+void connection_release(uint64_t id) {
+        for (struct connection *c = the_worker.connections; c; c = c->next) {
+                if (c->id == id && c->edge) {
+                        connection_close(c);
+                        return;
+                }
+        }
+}
+
+void connection_on_event(struct connection *c) {
+        if (!c->edge)
+                return;
+        edge_on_bell(c->edge);
+        c->pending = true;
+}
+
+/* True: the budget ended before the messages did. */
+static bool connection_receive(struct connection *c) {
+        struct edge_message message;
+
+        for (int n = 0; n < MESSAGES_PER_TURN; n++) {
+                int r = edge_receive(c->edge, &message);
+
+                if (r == EDGE_E_EMPTY)
+                        return false;
+                if (r) {
+                        if (r == EDGE_E_POISONED)
+                                socle_log(SOCLE_LOG_ERROR, "edge %llu is closed: %s", (unsigned long long)c->id,
+                                          edge_poison_reason(c->edge));
+                        connection_close(c);
+                        return false;
+                }
+                serve_message(c, &message);
+        }
+        return true;
+}
+
+bool connections_turn(void) {
+        struct connection *c, *next;
+        bool more = false;
+
+        for (c = the_worker.connections; c; c = next) {
+                next = c->next;
+                if (!c->edge || !c->pending)
+                        continue;
+                /* held: whatever ends while it is being served, it is freed at the end only */
+                c->n_sending++;
+                c->pending = connection_receive(c);
+                if (c->edge && !c->pending && !edge_arm(c->edge))
+                        c->pending = true;
+                c->n_sending--;
+                next = c->next;
+                connection_settle(c);
+        }
+        for (c = the_worker.connections; c; c = c->next) {
+                if (c->edge)
+                        edge_flush(c->edge);
+                more |= c->pending;
+        }
+        return more;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Coroutines: one per request, with a stack of its own, resumed by the worker's
+ * loop and suspended by whatever waits.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct coroutine;
+
+/* Stack size of all coroutines, rounded up to pages; before the first coroutine_new(). */
+void coroutine_set_stack_size(size_t size);
+
+/* NULL when no stack can be had. fn runs at the first resume; its return ends the coroutine, which is then gone. */
+struct coroutine *coroutine_new(void (*fn)(void *), void *arg);
+/* Runs it until it suspends or ends. Not from within a coroutine. */
+void coroutine_resume(struct coroutine *co);
+/* Back to who resumed. Only from within a coroutine. */
+void coroutine_suspend(void);
+/* NULL outside. */
+struct coroutine *coroutine_self(void);
+
+/* One pointer of the owner's. */
+void coroutine_set_userdata(struct coroutine *co, void *userdata);
+void *coroutine_userdata(const struct coroutine *co);

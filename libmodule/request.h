@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A request and its reply, inside the library.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <socle/module.h>
+
+#include "ipc/frame-layout.h"
+#include "ipc/http-payload.h"
+#include "libmodule/arena.h"
+
+struct coroutine;
+struct connection;
+
+struct reply_field {
+        char *name, *value;
+};
+struct socle_reply {
+        struct arena *arena;
+        int status; /* 0: nothing yet */
+        struct reply_field fields[HTTP_PAYLOAD_HEADERS_MAX];
+        uint32_t n_fields;
+        char *type;
+        void *body;
+        size_t body_size;
+};
+
+struct socle_request {
+        struct frame frame;
+        struct connection *connection;
+        struct socle_request *next, **link; /* of the connection */
+        struct arena arena;
+        uint8_t *payload;
+        struct http_request_payload http;
+        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX];
+        const char *method, *path;
+        struct socle_reply reply;
+        bool cancelled;
+};
+
+/* Takes the payload. NULL: not well-formed or out of memory (*ret_error says which); the payload is then freed. */
+struct socle_request *request_new(const struct frame *frame, uint8_t *payload, uint32_t size, int *ret_error);
+struct socle_request *request_free(struct socle_request *req);
+
+/* The problem document for a handler that returned an error. */
+void reply_error(struct socle_reply *reply, int error);
+/* The whole reply as it goes on the bus. 0 or -errno. */
+int reply_encode(const struct socle_reply *reply, uint8_t **ret_data, uint32_t *ret_size);
+
+/* Pure: one parameter of a query, decoded into the arena. NULL when it is not there. */
+const char *query_find(struct arena *arena, const char *query, size_t size, const char *name);

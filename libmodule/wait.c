@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Waiting without stopping the worker: coroutines that sleep stand in a list by
+ * time, which gives the loop its timeout; blocking work runs in a few threads
+ * that come when there is work and go when there is none, so that an idle worker
+ * has nobody who could wake.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ipc/clock.h"
+#include "libmodule/worker-internal.h"
+
+#define THREADS_MAX 4
+
+/* Sleeping ----------------------------------------------------------------------------------------------------------- */
+
+struct sleeper {
+        struct sleeper *next;
+        struct coroutine *co;
+        uint64_t until;
+};
+
+static struct sleeper *sleepers; /* the earliest first */
+
+int socle_sleep(uint32_t ms) {
+        struct sleeper me = { .co = coroutine_self(), .until = clock_now_ns() + ms * NS_PER_MS };
+        struct sleeper **at = &sleepers;
+
+        if (!me.co)
+                return -EDEADLK;
+        while (*at && (*at)->until <= me.until)
+                at = &(*at)->next;
+        me.next = *at;
+        *at = &me;
+        coroutine_suspend();
+        return 0;
+}
+
+int wait_timeout_ms(void) {
+        uint64_t now;
+
+        if (!sleepers)
+                return -1;
+        now = clock_now_ns();
+        /* rounded up: not a turn too early */
+        return sleepers->until <= now ? 0 : (int)((sleepers->until - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+void wait_turn(void) {
+        uint64_t now;
+
+        if (!sleepers)
+                return;
+        now = clock_now_ns();
+        while (sleepers && sleepers->until <= now) {
+                struct sleeper *s = sleepers;
+
+                sleepers = s->next;
+                worker_resume(s->co);
+        }
+}
+
+/* Offloading --------------------------------------------------------------------------------------------------------- */
+
+struct job {
+        struct job *next;
+        struct coroutine *co;
+        void (*fn)(void *);
+        void *arg;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct job *todo, **todo_end = &todo, *done;
+static unsigned n_threads;
+static int done_pipe[2] = { -1, -1 };
+
+int wait_init(void) {
+        return pipe2(done_pipe, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int wait_offload_fd(void) {
+        return done_pipe[0];
+}
+
+static void *thread_main(void *unused) {
+        struct job *job;
+
+        pthread_mutex_lock(&lock);
+        while ((job = todo)) {
+                todo = job->next;
+                if (!todo)
+                        todo_end = &todo;
+                pthread_mutex_unlock(&lock);
+                job->fn(job->arg);
+                pthread_mutex_lock(&lock);
+                job->next = done;
+                done = job;
+                if (write(done_pipe[1], "", 1) < 0)
+                        continue; /* full: the loop has been told often enough */
+        }
+        n_threads--;
+        pthread_mutex_unlock(&lock);
+        return NULL;
+}
+
+static int thread_start(void) {
+        sigset_t all, before;
+        pthread_t thread;
+        int r;
+
+        /* Signals are the main thread's. */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        r = pthread_create(&thread, NULL, thread_main, NULL);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (r == 0)
+                pthread_detach(thread);
+        return -r;
+}
+
+int socle_offload(void (*fn)(void *), void *arg) {
+        struct job job = { .co = coroutine_self(), .fn = fn, .arg = arg };
+        bool another;
+        int r = 0;
+
+        if (!job.co)
+                return -EDEADLK;
+        pthread_mutex_lock(&lock);
+        another = n_threads < THREADS_MAX;
+        if (another) {
+                n_threads++;
+                r = thread_start();
+                if (r < 0)
+                        n_threads--;
+        }
+        if (r < 0 && !n_threads) {
+                pthread_mutex_unlock(&lock);
+                return r;
+        }
+        *todo_end = &job;
+        todo_end = &job.next;
+        pthread_mutex_unlock(&lock);
+        coroutine_suspend();
+        return 0;
+}
+
+void wait_on_offloaded(void) {
+        struct job *list;
+        char bytes[64];
+
+        while (read(done_pipe[0], bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes))
+                ;
+        pthread_mutex_lock(&lock);
+        list = done;
+        done = NULL;
+        pthread_mutex_unlock(&lock);
+        while (list) {
+                struct job *job = list;
+
+                list = job->next;
+                worker_resume(job->co);
+        }
+}
