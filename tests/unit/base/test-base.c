@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pure parts of the base: options, back-off, names, uids, systemd's
+ * protocols, the text of cgroups, files of the drop directory, work folders.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/base/backoff.h"
+#include "supervisor/base/boot.h"
+#include "supervisor/base/cgroup.h"
+#include "supervisor/base/files.h"
+#include "supervisor/base/options.h"
+#include "supervisor/base/sd-daemon.h"
+#include "supervisor/base/uids.h"
+#include "supervisor/base/workfolder.h"
+
+static int parse(struct options *o, const char *env, char *a, char *b) {
+        char *argv[] = { (char *)"socled", a, b, NULL };
+
+        return options_parse(o, 1 + !!a + !!b, argv, env);
+}
+
+static void test_options(void **state) {
+        struct options o = { "untouched" };
+
+        assert_int_equal(parse(&o, NULL, (char *)"--bad", NULL), OPTIONS_E_USAGE);
+        assert_int_equal(parse(&o, NULL, (char *)"--root", NULL), OPTIONS_E_USAGE);
+        assert_int_equal(parse(&o, NULL, (char *)"--root=", NULL), OPTIONS_E_USAGE);
+        assert_string_equal(o.root, "untouched");
+        assert_int_equal(parse(&o, NULL, NULL, NULL), 0);
+        assert_null(o.root);
+        assert_int_equal(parse(&o, "/env", NULL, NULL), 0);
+        assert_string_equal(o.root, "/env");
+        assert_int_equal(parse(&o, "/env", (char *)"--root", (char *)"/a"), 0);
+        assert_string_equal(o.root, "/a");
+        assert_int_equal(parse(&o, "", (char *)"--root=/b", NULL), 0);
+        assert_string_equal(o.root, "/b");
+        assert_int_equal(parse(&o, NULL, (char *)"--version", NULL), OPTIONS_E_DONE);
+}
+
+static void test_backoff(void **state) {
+        static const uint32_t waits[] = { 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000 };
+        uint32_t n = 0;
+
+        for (size_t i = 0; i < N_ELEMENTS(waits); i++)
+                assert_int_equal(backoff_next(&n, 10), waits[i]);
+        assert_int_equal(backoff_next(&n, BACKOFF_STABLE_MS), 0);
+        assert_int_equal(n, 0);
+}
+
+static void test_notify_address(void **state) {
+        struct sockaddr_un a;
+        socklen_t size;
+        char text[200];
+
+        assert_int_equal(sd_notify_address("/run/x", &a, &size), 0);
+        assert_string_equal(a.sun_path, "/run/x");
+        assert_int_equal(size, offsetof(struct sockaddr_un, sun_path) + 7);
+        assert_int_equal(sd_notify_address("@x", &a, &size), 0);
+        assert_memory_equal(a.sun_path, "\0x", 2);
+        assert_int_equal(size, offsetof(struct sockaddr_un, sun_path) + 2);
+        assert_int_equal(sd_notify_address("relative", &a, &size), -EINVAL);
+        memset(text, '/', sizeof(text));
+        text[sizeof(text) - 1] = 0;
+        assert_int_equal(sd_notify_address(text, &a, &size), -EINVAL);
+}
+
+static void test_notify_message(void **state) {
+        struct sockaddr_un a;
+        socklen_t size;
+        char name[64], got[64] = "";
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        snprintf(name, sizeof(name), "@socle-test-%d", getpid());
+        assert_int_equal(sd_notify_address(name, &a, &size), 0);
+        assert_return_code(bind(fd, (struct sockaddr *)&a, size), errno);
+        setenv("NOTIFY_SOCKET", name, 1);
+        assert_int_equal(sd_notify_send("READY=1"), 0);
+        assert_int_equal(recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT), 7);
+        assert_string_equal(got, "READY=1");
+        unsetenv("NOTIFY_SOCKET");
+        assert_int_equal(sd_notify_send("READY=1"), 0);
+        close(fd);
+}
+
+static void test_listen_names(void **state) {
+        assert_int_equal(sd_listen_index("http:admin:http", "http", 0), 0);
+        assert_int_equal(sd_listen_index("http:admin:http", "admin", 0), 1);
+        assert_int_equal(sd_listen_index("http:admin:http", "http", 1), 2);
+        assert_int_equal(sd_listen_index("http:admin:http", "http", 2), -ENOENT);
+        assert_int_equal(sd_listen_index("https", "http", 0), -ENOENT);
+}
+
+static void test_names(void **state) {
+        char longest[65];
+
+        memset(longest, 'a', 64);
+        longest[64] = 0;
+        assert_false(uids_name_ok(longest));
+        longest[63] = 0;
+        assert_true(uids_name_ok(longest));
+        assert_true(uids_name_ok("a-1"));
+        assert_false(uids_name_ok(""));
+        assert_false(uids_name_ok("1a"));
+        assert_false(uids_name_ok("../x"));
+        assert_true(files_name_ok("a.smod", true));
+        assert_false(files_name_ok(".smod", true));
+        assert_false(files_name_ok("a.conf", true));
+        assert_true(files_name_ok("a.conf", false));
+        assert_false(files_name_ok("a/b.smod", true));
+        assert_false(files_name_ok("..", false));
+        assert_false(files_name_ok("", false));
+}
+
+static void test_uid_slots(void **state) {
+        uid_t first = UIDS_DEFAULT_BASE + UIDS_NS_OFFSET + UIDS_WORKERS;
+
+        assert_int_equal(uids_slot(UIDS_DEFAULT_BASE, first), 0);
+        assert_int_equal(uids_slot(UIDS_DEFAULT_BASE, first + UIDS_SLOTS - 1), UIDS_SLOTS - 1);
+        assert_int_equal(uids_slot(UIDS_DEFAULT_BASE, first + UIDS_SLOTS), -1);
+        assert_int_equal(uids_slot(UIDS_DEFAULT_BASE, first - 1), -1);
+        assert_int_equal(uids_slot(UIDS_DEFAULT_BASE, 0), -1);
+}
+
+static int temporary(char *dir) {
+        int fd;
+
+        strcpy(dir, "/tmp/socle-unit-XXXXXX");
+        assert_non_null(mkdtemp(dir));
+        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void test_uids_are_stable(void **state) {
+        char dir[32];
+        int fd = temporary(dir);
+        static struct uids uids;
+        uint32_t a, b, again;
+
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd), 0);
+        assert_int_equal(uids_of_module(&uids, "a", &a), 0);
+        assert_int_equal(uids_of_module(&uids, "b", &b), 0);
+        assert_int_not_equal(a, b);
+        /* A new base reads them back from the owners. */
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd), 0);
+        assert_int_equal(uids_of_module(&uids, "b", &again), 0);
+        assert_int_equal(again, b);
+        assert_int_equal(uids_of_module(&uids, "c", &again), 0);
+        assert_true(again != a && again != b);
+        unlinkat(fd, "a", 0);
+        unlinkat(fd, "b", 0);
+        unlinkat(fd, "c", 0);
+        rmdir(dir);
+        close(fd);
+}
+
+static void test_cgroup_text(void **state) {
+        static const char mounts[] = "24 1 0:22 / /sys rw - sysfs sysfs rw\n"
+                                     "30 24 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+                                     "31 24 0:27 /part /sys/fs/cgroup/unified rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+        char root[64], point[64], own[64];
+
+        assert_int_equal(cgroup_find_mount(mounts, root, point, sizeof(root)), 0);
+        assert_string_equal(root, "/part");
+        assert_string_equal(point, "/sys/fs/cgroup/unified");
+        assert_int_equal(cgroup_find_mount("1 2 3\n", root, point, sizeof(root)), -ENOENT);
+        assert_int_equal(cgroup_find_own("4:cpu:/x\n0::/a/b\n", own, sizeof(own)), 0);
+        assert_string_equal(own, "/a/b");
+        assert_int_equal(cgroup_find_own("0::/\n", own, sizeof(own)), 0);
+        assert_string_equal(own, "/");
+        assert_int_equal(cgroup_find_own("4:cpu:/x\n", own, sizeof(own)), -ENOENT);
+}
+
+static void test_boot_check(void **state) {
+        static struct control_boot_config c;
+
+        c = (struct control_boot_config){ .uid_base = UIDS_DEFAULT_BASE, .n_listeners = 1 };
+        assert_null(boot_check(&c));
+        c.uid_base = 0;
+        assert_non_null(boot_check(&c));
+        c.uid_base = UINT32_MAX - 100;
+        assert_non_null(boot_check(&c));
+        c.uid_base = UIDS_DEFAULT_BASE;
+        c.n_listeners = CONTROL_LISTENERS_MAX + 1;
+        assert_non_null(boot_check(&c));
+        c.n_listeners = 1;
+        c.listeners[0].address_size = sizeof(c.listeners[0].address) + 1;
+        assert_non_null(boot_check(&c));
+}
+
+static int file_open(const struct folders *folders, const char *name) {
+        struct control_file file = { .folder = HANDOVER_DROP };
+        int fd = -1, r;
+
+        snprintf(file.name, sizeof(file.name), "%s", name);
+        r = files_serve(folders, CONTROL_KIND_FILE_OPEN, &file, &fd);
+        fd_close(fd);
+        return r;
+}
+
+static void test_files(void **state) {
+        struct folders folders;
+        char dir[32];
+        int drop, fd, writer;
+        struct control_file file = { .folder = HANDOVER_DROP, .name = "new.smod" };
+
+        folders_init(&folders);
+        drop = folders.fds[FOLDER_DROP] = temporary(dir);
+        writer = openat(drop, "a.smod", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        assert_int_equal(file_open(&folders, "a.smod"), -EBUSY);
+        close(writer);
+        assert_int_equal(file_open(&folders, "a.smod"), 0);
+        assert_int_equal(file_open(&folders, "none.smod"), -ENOENT);
+        assert_int_equal(file_open(&folders, "../a.smod"), -EINVAL);
+        assert_return_code(symlinkat("a.smod", drop, "link.smod"), errno);
+        assert_int_equal(file_open(&folders, "link.smod"), -ELOOP);
+        assert_return_code(mkfifoat(drop, "fifo.smod", 0600), errno);
+        assert_int_equal(file_open(&folders, "fifo.smod"), -EINVAL);
+        assert_return_code(linkat(drop, "a.smod", drop, "hard.smod", 0), errno);
+        assert_int_equal(file_open(&folders, "a.smod"), -EMLINK);
+        unlinkat(drop, "hard.smod", 0);
+        assert_return_code(fchmodat(drop, "a.smod", 0666, 0), errno);
+        assert_int_equal(file_open(&folders, "a.smod"), -EACCES);
+
+        assert_int_equal(files_serve(&folders, CONTROL_KIND_FILE_CREATE, &file, &fd), 0);
+        close(fd);
+        assert_return_code(faccessat(drop, ".new.smod.part", F_OK, 0), errno);
+        assert_int_equal(files_serve(&folders, CONTROL_KIND_FILE_COMMIT, &file, &fd), 0);
+        assert_int_equal(file_open(&folders, "new.smod"), 0);
+        assert_int_equal(files_serve(&folders, CONTROL_KIND_FILE_REMOVE, &file, &fd), 0);
+        assert_int_equal(file_open(&folders, "new.smod"), -ENOENT);
+        file.folder = HANDOVER_STATE;
+        assert_int_equal(files_serve(&folders, CONTROL_KIND_FILE_OPEN, &file, &fd), -EINVAL);
+
+        unlinkat(drop, "a.smod", 0);
+        unlinkat(drop, "link.smod", 0);
+        unlinkat(drop, "fifo.smod", 0);
+        rmdir(dir);
+        close(drop);
+}
+
+/* A thousand folders deep: longer than any path, more than an unlucky recursion would survive. */
+static void test_work_empty_deep(void **state) {
+        char dir[32];
+        volatile uint32_t count = 0;
+        int top = temporary(dir), fd = dup(top);
+
+        for (int i = 0; i < 1000; i++) {
+                int next;
+
+                assert_return_code(mkdirat(fd, "aaaaaaaaaaaaaaaa", 0700), errno);
+                next = openat(fd, "aaaaaaaaaaaaaaaa", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                close(openat(next, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+                close(fd);
+                fd = next;
+        }
+        close(fd);
+        assert_return_code(symlinkat("/etc", top, "out"), errno);
+        assert_int_equal(work_empty(top, &count), 0);
+        assert_int_equal(count, 2001);
+        assert_return_code(rmdir(dir), errno);
+        assert_int_equal(access("/etc/passwd", F_OK), 0);
+        close(top);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_options),        cmocka_unit_test(test_backoff),         cmocka_unit_test(test_notify_address),
+                cmocka_unit_test(test_notify_message), cmocka_unit_test(test_listen_names),    cmocka_unit_test(test_names),
+                cmocka_unit_test(test_uid_slots),      cmocka_unit_test(test_uids_are_stable), cmocka_unit_test(test_cgroup_text),
+                cmocka_unit_test(test_boot_check),     cmocka_unit_test(test_files),           cmocka_unit_test(test_work_empty_deep),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
