@@ -16,9 +16,9 @@ enum manifest_network { MANIFEST_NETWORK_NONE, MANIFEST_NETWORK_HOST };
 enum manifest_strategy { MANIFEST_REPLACE, MANIFEST_STANDBY, MANIFEST_SIDE_BY_SIDE };
 
 struct manifest_service {
-        char *name;                /* "kv" */
-        struct text_list methods;  /* "get", "put" */
-        bool *idempotent;          /* one for each method */
+        char *name;               /* "kv" */
+        struct text_list methods; /* "get", "put" */
+        bool *idempotent;         /* one for each method */
 };
 
 struct manifest {
@@ -64,7 +64,8 @@ void manifest_deinit(struct manifest *manifest);
 /* Reads text (size bytes) named `file` over the struct. 0, or -EINVAL with one line for people in error[]:
  * "module.ini:7: [limits] memory = 12: expected a size such as 64K, 16M or 1G". With `override`, name, version and entry
  * may not be changed. -ENOMEM. */
-int manifest_parse(struct manifest *manifest, const char *file, const char *text, size_t size, bool override, char *error, size_t error_size);
+int manifest_parse(struct manifest *manifest, const char *file, const char *text, size_t size, bool override, char *error,
+                   size_t error_size);
 /* What must hold after everything was read (required keys, prefix form, min <= max ...). Same errors. */
 int manifest_check(const struct manifest *manifest, const char *file, char *error, size_t error_size);
 

@@ -86,7 +86,8 @@ int role_begin(const char *name) {
         return r;
 }
 
-int role_receive_setup(enum control_party self, struct control_hello *ret_hello, struct role_handover *handovers, uint32_t max, uint32_t *ret_n) {
+int role_receive_setup(enum control_party self, struct control_hello *ret_hello, struct role_handover *handovers, uint32_t max,
+                       uint32_t *ret_n) {
         struct control_hello hello = { 0 };
         struct control_record record;
         bool greeted = false;
@@ -103,7 +104,8 @@ int role_receive_setup(enum control_party self, struct control_hello *ret_hello,
                         hello = record.HELLO;
                         greeted = true;
                 } else if (record.header.kind == CONTROL_KIND_HANDOVER && n < max) {
-                        handovers[n++] = (struct role_handover){ record.HANDOVER.what, record.HANDOVER.index, record.HANDOVER.id, TAKE_FD(record.fds[0]) };
+                        handovers[n++] = (struct role_handover){ record.HANDOVER.what, record.HANDOVER.index, record.HANDOVER.id,
+                                                                 TAKE_FD(record.fds[0]) };
                 } else if (record.header.kind == CONTROL_KIND_HANDOVER_DONE) {
                         break;
                 }

@@ -26,7 +26,8 @@ struct role_handover {
         uint64_t id;
         int fd; /* the receiver's */
 };
-int role_receive_setup(enum control_party self, struct control_hello *ret_hello, struct role_handover *handovers, uint32_t max, uint32_t *ret_n);
+int role_receive_setup(enum control_party self, struct control_hello *ret_hello, struct role_handover *handovers, uint32_t max,
+                       uint32_t *ret_n);
 
 /* Looks one up and takes its fd out (-1 when it is not there). */
 int role_take(struct role_handover *handovers, uint32_t n, enum handover what, uint32_t index, uint64_t *ret_id);

@@ -93,13 +93,15 @@ struct socle_hooks {
 
 /* Defines the module: SOCLE_MODULE(.start = start, .stop = stop); once per module. It also leaves an ELF note
  * (owner "Socle", type 1, two 32-bit words: SDK major and minor) that is read at admission. Since 1.0 */
-#define SOCLE_MODULE(...)                                                                                                                     \
-        SOCLE_PUBLIC extern const struct socle_hooks socle_module_hooks;                                                                      \
-        const struct socle_hooks socle_module_hooks = { .abi = SOCLE_SDK_MAJOR << 16 | SOCLE_SDK_MINOR, .size = sizeof(struct socle_hooks), __VA_ARGS__ }; \
-        __attribute__((section(".note.socle"), used, aligned(4))) static const struct {                                                       \
-                uint32_t name_size, data_size, type;                                                                                          \
-                char name[8];                                                                                                                 \
-                uint32_t data[2];                                                                                                             \
+#define SOCLE_MODULE(...)                                                                                                                  \
+        SOCLE_PUBLIC extern const struct socle_hooks socle_module_hooks;                                                                   \
+        const struct socle_hooks socle_module_hooks = { .abi = SOCLE_SDK_MAJOR << 16 | SOCLE_SDK_MINOR,                                    \
+                                                        .size = sizeof(struct socle_hooks),                                                \
+                                                        __VA_ARGS__ };                                                                     \
+        __attribute__((section(".note.socle"), used, aligned(4))) static const struct {                                                    \
+                uint32_t name_size, data_size, type;                                                                                       \
+                char name[8];                                                                                                              \
+                uint32_t data[2];                                                                                                          \
         } socle_module_note = { 6, 8, 1, "Socle\0", { SOCLE_SDK_MAJOR, SOCLE_SDK_MINOR } }
 
 /* HTTP ------------------------------------------------------------------------------------------------------------- */
@@ -147,17 +149,19 @@ struct socle_call_options {
 };
 
 /* Calls a method and waits for its result; suspends this coroutine only. On 0 *ret is the caller's to free. Since 1.0 */
-SOCLE_PUBLIC int socle_call(const char *method, const struct socle_buffer *args, const struct socle_call_options *options, struct socle_result **ret);
+SOCLE_PUBLIC int socle_call(const char *method, const struct socle_buffer *args, const struct socle_call_options *options,
+                            struct socle_result **ret);
 SOCLE_PUBLIC const struct socle_value *socle_result_value(const struct socle_result *r);
 SOCLE_PUBLIC struct socle_result *socle_result_free(struct socle_result *r); /* returns NULL */
 /* Sends without waiting for an answer. Since 1.0 */
 SOCLE_PUBLIC int socle_cast(const char *method, const struct socle_buffer *args, const struct socle_call_options *options);
 SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
-SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata), void *userdata);
+SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
+                                 void *userdata);
 
 /* Values ----------------------------------------------------------------------------------------------------------- */
 
-SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void); /* NULL: out of memory */
+SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void);                    /* NULL: out of memory */
 SOCLE_PUBLIC struct socle_buffer *socle_buffer_free(struct socle_buffer *b); /* returns NULL */
 /* Appends items by format, as jansson's json_pack: "{s:s, s:I, s:[i,f,b,n]}". s string, i int, I long long, f double,
  * b bool (int), n nil, y# bytes and size_t; spaces, commas and colons are for the eye. -EINVAL for a bad format. Since 1.0 */

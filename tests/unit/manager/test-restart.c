@@ -48,10 +48,8 @@ static void test_quarantine_begins_behind_the_burst(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_the_first_restart_is_at_once),
-                cmocka_unit_test(test_the_delay_doubles_up_to_its_maximum),
-                cmocka_unit_test(test_jitter_takes_away_at_most_a_quarter),
-                cmocka_unit_test(test_no_backoff_is_no_delay),
+                cmocka_unit_test(test_the_first_restart_is_at_once),        cmocka_unit_test(test_the_delay_doubles_up_to_its_maximum),
+                cmocka_unit_test(test_jitter_takes_away_at_most_a_quarter), cmocka_unit_test(test_no_backoff_is_no_delay),
                 cmocka_unit_test(test_quarantine_begins_behind_the_burst),
         };
 
