@@ -14,7 +14,8 @@
  * touched beyond the top 16 KiB is given back then, so that one burst does not
  * cost memory for ever. To know without a system call whether anything was
  * touched, the page below those 16 KiB is looked at: untouched, it reads as
- * zeroes and costs nothing.
+ * zeroes and costs nothing. A large buffer may have jumped over that page, so
+ * each stack is given back unseen every 64th time.
  *
  * errno is one variable of the thread: it is put aside at each switch. The
  * sanitizers are told of each switch; otherwise they would take another stack
@@ -34,6 +35,7 @@
 #define GUARD_SIZE (64u << 10)
 #define KEPT_SIZE (16u << 10)
 #define POOL_MAX 64
+#define TRIM_EVERY 64
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -65,8 +67,9 @@ struct coroutine {
         struct coroutine *next;
         int saved_errno;
         bool ended;
-        void *fiber;      /* TSan */
-        void *fake_stack; /* ASan */
+        uint8_t n_untrimmed; /* times it came back and was believed to be shallow */
+        void *fiber;         /* TSan */
+        void *fake_stack;    /* ASan */
 };
 
 extern void coroutine_switch(void **save, void *load);
@@ -83,8 +86,13 @@ static void *loop_sp;
 static const void *loop_bottom;
 static size_t loop_size;
 #endif
+#ifdef WITH_TSAN
+static void *loop_fiber;
+#endif
 
-static void before_switch(struct coroutine *to, void **fake_stack) {
+/* Inlined always: TSan counts entries and exits of functions per fiber, and this one would be entered on one and left on
+ * the other. */
+static inline __attribute__((always_inline)) void before_switch(struct coroutine *to, void **fake_stack) {
 #ifdef WITH_ASAN
         if (to)
                 __sanitizer_start_switch_fiber(fake_stack, to->map + GUARD_SIZE, stack_size);
@@ -92,9 +100,7 @@ static void before_switch(struct coroutine *to, void **fake_stack) {
                 __sanitizer_start_switch_fiber(fake_stack, loop_bottom, loop_size);
 #endif
 #ifdef WITH_TSAN
-        static void *loop_fiber;
-
-        if (!loop_fiber)
+        if (to)
                 loop_fiber = __tsan_get_current_fiber();
         if (to && !to->fiber)
                 to->fiber = __tsan_create_fiber(0);
@@ -135,8 +141,7 @@ static void *first_frame(struct coroutine *co) {
         uint64_t *at = (uint64_t *)top;
 
 #if defined(__x86_64__)
-        at -= 1;
-        *at = 0; /* where a return address would be: keeps the stack aligned as after a call */
+        /* The return to coroutine_entry leaves the stack at `top`, aligned as the ABI wants it before the call there. */
         *--at = (uint64_t)(uintptr_t)coroutine_entry;
         *--at = 0;                               /* rbp */
         *--at = 0;                               /* rbx */
@@ -173,31 +178,37 @@ static struct coroutine *stack_new(void) {
 }
 
 static void stack_free(struct coroutine *co) {
-#ifdef WITH_TSAN
-        if (co->fiber)
-                __tsan_destroy_fiber(co->fiber);
-#endif
         munmap(co->map, GUARD_SIZE + stack_size);
 }
 
+static bool page_touched(const uint8_t *page) {
+        for (size_t i = 0; i < PAGE; i += sizeof(uint64_t)) {
+                if (*(const uint64_t *)(page + i))
+                        return true;
+        }
+        return false;
+}
+
 static void stack_trim(struct coroutine *co) {
-        uint8_t *end = co->map + GUARD_SIZE + stack_size - KEPT_SIZE;
-        const uint64_t *word = (const uint64_t *)(end - PAGE);
+        uint8_t *begin = co->map + GUARD_SIZE, *end = begin + stack_size - KEPT_SIZE;
 
         if (stack_size <= KEPT_SIZE + PAGE)
                 return;
-        for (size_t i = 0; i < PAGE / sizeof(*word); i++) {
-                if (word[i]) {
-                        madvise(co->map + GUARD_SIZE, (size_t)(end - (co->map + GUARD_SIZE)), MADV_DONTNEED);
-                        return;
-                }
-        }
+        if (!page_touched(end - PAGE) && ++co->n_untrimmed < TRIM_EVERY)
+                return;
+        co->n_untrimmed = 0;
+        madvise(begin, (size_t)(end - begin), MADV_DONTNEED);
 }
 
 static void stack_put(struct coroutine *co) {
 #ifdef WITH_ASAN
         /* What frames poisoned must not greet the next user. */
         __asan_unpoison_memory_region(co->map + GUARD_SIZE, stack_size - sizeof(*co));
+#endif
+#ifdef WITH_TSAN
+        /* A fiber holds the calls that were never left (main_of), so each run gets its own. */
+        __tsan_destroy_fiber(co->fiber);
+        co->fiber = NULL;
 #endif
         if (n_pool == POOL_MAX) {
                 stack_free(co);
