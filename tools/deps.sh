@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The one list of packages that Socle needs (Debian 12 names).
-#   tools/deps.sh          installs what is missing of build and test packages (as root, or with sudo)
-#   tools/deps.sh list     prints them
-#   tools/deps.sh bench    installs the bench peers too; what cannot be had is skipped by the benches
+#   tools/deps.sh build    installs what is missing to build and run (as root, or with sudo)
+#   tools/deps.sh test     and to run the tests
+#   tools/deps.sh          and for the checks that CI runs
+#   tools/deps.sh bench    and the bench peers; what cannot be had is skipped by the benches
+#   tools/deps.sh list     prints them all
+# Where there is no apt-get, it installs nothing and leaves complaints to meson.
 set -eu
 
 build="make gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
 libevent-dev libmsgpack-dev liburing-dev libsystemd-dev libinih-dev
 libarchive-dev libzstd-dev libsodium-dev libseccomp-dev libjansson-dev node-llhttp libelf-dev
-libcmark-dev"
-test="libcmocka-dev curl jq zstd tar python3-minimal procps clang clang-format clang-tidy cppcheck libclang-rt-14-dev git"
+libcmark-dev zlib1g-dev libcmocka-dev curl jq"
+test="zstd tar python3 procps"
+check="clang clang-format clang-tidy cppcheck libclang-rt-14-dev git"
 bench="nginx-light libfcgi-dev spawn-fcgi wrk"
 
 missing() {
@@ -21,6 +25,7 @@ missing() {
 }
 
 install_packages() {
+        command -v apt-get >/dev/null || return 0
         want=$(missing "$1")
         [ -n "$want" ] || return 0
         sudo=
@@ -39,12 +44,13 @@ install_packages() {
 }
 
 case ${1:-all} in
-list) echo $build $test $bench ;;
+list) echo $build $test $check $bench ;;
 build) install_packages "$build" ;;
+test) install_packages "$build $test" ;;
 bench) install_packages "$build $test" && { install_packages "$bench" || echo "some bench peers are missing" >&2; } ;;
-all) install_packages "$build $test" ;;
+all) install_packages "$build $test $check" ;;
 *)
-        echo "usage: tools/deps.sh [list|build|all|bench]" >&2
+        echo "usage: tools/deps.sh [build|test|all|bench|list]" >&2
         exit 2
         ;;
 esac

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A front for meson: `make run` and `make test` do everything, from the packages of the distribution on.
+
+BUILD = build
+PORT = 8080
+ARGS =
+PREFIX = /usr/local
+DESTDIR =
+JOBS = $(shell nproc)
+
+.NOTPARALLEL:
+.PHONY: build help deps deps-build deps-test deps-bench bin packages run test bench install clean
+
+build: deps-build bin packages ## what `make` alone does: everything, runnable from $(BUILD)/bin
+
+help: ## this list
+	@sed -n 's/^\([a-zA-Z%-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+	@echo "Variables: BUILD=$(BUILD) PORT=$(PORT) ARGS=$(ARGS) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) JOBS=$(JOBS)"
+
+run: build ## the demo on 127.0.0.1:$(PORT) until Ctrl-C; ARGS=--once ends when all is shown and checked
+	@BUILD=$(BUILD) PORT=$(PORT) tools/demo.sh $(ARGS)
+
+test: deps-test bin ## unit and integration tests
+	@BUILD=$(BUILD) JOBS=$(JOBS) tools/test.sh
+
+bench: deps-bench bin packages ## all benches; `make bench-NAME` runs one
+	@for b in bench/bench-*.sh; do echo "== $$b"; BUILD=$(abspath $(BUILD)) $$b || exit 1; done
+
+bench-%: deps-bench bin packages
+	@[ -x bench/$@.sh ] || { echo "there is no bench/$@.sh; there is:" bench/bench-*.sh; exit 1; }
+	@BUILD=$(abspath $(BUILD)) bench/$@.sh
+
+deps: ## installs every package that building, testing and checking needs (as root or with sudo)
+	@tools/deps.sh all
+
+deps-build:
+	@tools/deps.sh build
+
+deps-test:
+	@tools/deps.sh test
+
+deps-bench:
+	@tools/deps.sh bench
+
+# On a terminal ninja has one line of progress, elsewhere it speaks of trouble only.
+bin: $(BUILD)/build.ninja
+	@if [ -t 1 ]; then ninja -C $(BUILD); else ninja -C $(BUILD) --quiet; fi
+	@mkdir -p $(BUILD)/bin
+	@ln -sf ../supervisor/base/socled ../supervisor/ctl/soclectl $(BUILD)/bin/
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) . -Dprefix=$(PREFIX)
+
+packages:
+	@for ini in $(BUILD)/examples/*/module.ini; do \
+	        folder=$${ini%/module.ini}; \
+	        version=$$(sed -n 's/^version *= *//p' $$ini); \
+	        $(BUILD)/bin/soclectl pack $$folder -o $$folder-$$version.smod >/dev/null || exit 1; \
+	done
+
+install: bin ## into $(DESTDIR)$(PREFIX)
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD) --quiet
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+clean: ## removes $(BUILD)
+	rm -rf $(BUILD)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The way of its death is the request's path.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <socle/module.h>
+
+#define MIB ((size_t)1 << 20)
+/* Where nothing limits the worker the test must not take the machine with it. */
+#define ALLOC_MAX (4096 * MIB)
+
+static int on_ok(struct socle_request *req, struct socle_reply *reply) {
+        return socle_reply_text(reply, 200, "ok\n");
+}
+
+static int on_abort(struct socle_request *req, struct socle_reply *reply) {
+        abort();
+}
+
+static int on_exit_3(struct socle_request *req, struct socle_reply *reply) {
+        exit(3);
+}
+
+static int on_null(struct socle_request *req, struct socle_reply *reply) {
+        int *volatile nowhere = NULL;
+
+        *nowhere = 1;
+        return socle_reply_text(reply, 200, "NULL could be written to\n");
+}
+
+/* The frame is used after the call, so that the call cannot become a loop. */
+static __attribute__((noinline)) int deeper(volatile const char *above) {
+        volatile char frame[1024];
+
+        frame[0] = *above;
+        if (above == frame)
+                return 0;
+        return deeper(frame) + frame[0];
+}
+
+static int on_stack(struct socle_request *req, struct socle_reply *reply) {
+        return socle_reply_text(reply, 200, "the stack has no end: %d\n", deeper(""));
+}
+
+static _Noreturn int on_loop(struct socle_request *req, struct socle_reply *reply) {
+        for (volatile unsigned turns = 0;; turns++)
+                ;
+}
+
+/* As a program that does not expect to be refused memory. */
+static int on_alloc(struct socle_request *req, struct socle_reply *reply) {
+        for (size_t size = 0; size < ALLOC_MAX; size += MIB) {
+                void *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+                if (p == MAP_FAILED)
+                        abort();
+                memset(p, 1, MIB);
+        }
+        return socle_reply_text(reply, 200, "nobody refused %zu MiB\n", ALLOC_MAX / MIB);
+}
+
+static int on_log(struct socle_request *req, struct socle_reply *reply) {
+        socle_log(SOCLE_LOG_INFO, "%s", socle_request_query(req, "text", "a line"));
+        return socle_reply_text(reply, 200, "logged\n");
+}
+
+static int on_print(struct socle_request *req, struct socle_reply *reply) {
+        printf("%s\n", socle_request_query(req, "text", "a line"));
+        fflush(stdout);
+        return socle_reply_text(reply, 200, "printed\n");
+}
+
+static int on_board(struct socle_request *req, struct socle_reply *reply) {
+        const char *key = socle_request_query(req, "key", ""), *text;
+        struct socle_value value;
+        int r;
+
+        r = socle_board_get(key, &value);
+        if (r == -EACCES)
+                return SOCLE_E_DENIED;
+        if (r == -ENOENT)
+                return SOCLE_E_NOT_FOUND;
+        if (r)
+                return r;
+        text = socle_value_text(&value);
+        return text ? socle_reply_text(reply, 200, "%s\n", text) : -EINVAL;
+}
+
+static int start(struct socle_module *self) {
+        static const struct {
+                const char *path;
+                socle_handler fn;
+        } routes[] = {
+                { "/crash/ok", on_ok },       { "/crash/abort", on_abort }, { "/crash/exit", on_exit_3 }, { "/crash/null", on_null },
+                { "/crash/stack", on_stack }, { "/crash/loop", on_loop },   { "/crash/alloc", on_alloc }, { "/crash/log", on_log },
+                { "/crash/print", on_print }, { "/crash/board", on_board },
+        };
+        int r = 0;
+
+        for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
+                r = socle_http_handle(self, "GET", routes[i].path, routes[i].fn);
+        return r;
+}
+
+SOCLE_MODULE(.start = start);
