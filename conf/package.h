@@ -31,12 +31,18 @@ struct package_report {
         char message[512]; /* why not, for people */
 };
 
+/* The SDK that this base runs: what the entry's note is held against. The same numbers as in <socle/module.h> (a unit test
+ * holds the two together). */
+#define PACKAGE_SDK_MAJOR 1
+#define PACKAGE_SDK_MINOR 0
+
 /* Unpacks a package (a descriptor that can be pread) into an empty folder: regular files 0644 (0755 when executable) and
  * folders 0755, no links, no devices, nothing outside. 0, enum package_error or -errno; the folder may then hold a part. */
 int package_unpack(int fd, int folder, const struct package_limits *limits, struct package_report *ret_report);
 
 /* Packs a folder in a stable order without times and owners, so that equal folders give equal bytes. The folder needs a
- * module.ini. 0, -errno or enum package_error with a message in report. */
+ * module.ini. Names that begin with '.' (.git, .vscode) and the output itself are left out; links and whatever else is
+ * neither file nor folder are an error. 0, -errno or enum package_error with a message in report. */
 int package_pack(const char *folder, int out_fd, struct package_report *ret_report);
 
 /* Reads the manifest's text out of a package without unpacking it (for soclectl). malloc'ed, terminated. */
