@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From errno, HTTP status and problem document to one line that says what to do.
+ */
+#include "supervisor/ctl/answer.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/text.h"
+
+void answer_init(struct answer *answer) {
+        *answer = (struct answer){ 0 };
+}
+
+void answer_deinit(struct answer *answer) {
+        json_decref(answer->document);
+        answer_init(answer);
+}
+
+void answer_problem(struct answer *answer, enum verdict verdict, const char *code, const char *hint, const char *format, ...) {
+        _cleanup_free_ char *detail = NULL;
+        va_list list;
+
+        va_start(list, format);
+        if (vasprintf(&detail, format, list) < 0)
+                detail = NULL;
+        va_end(list);
+        answer_deinit(answer);
+        answer->verdict = verdict;
+        answer->problem = true;
+        if (!detail)
+                return;
+        /* what a person typed may not be UTF-8 */
+        answer->document = json_pack("{s:s, s:s, s:s, s:s}", "type", "about:blank", "code", code, "detail", detail, "hint", hint);
+        if (!answer->document) {
+                _cleanup_free_ char *clean = text_clean(detail);
+
+                answer->document = json_pack("{s:s, s:s, s:s, s:s}", "type", "about:blank", "code", code, "detail", clean, "hint", hint);
+        }
+}
+
+/* Not reached ---------------------------------------------------------------------------------------------------------- */
+
+static void not_connected(struct answer *answer, const char *path, int error) {
+        switch (error) {
+        case ENOENT:
+                answer_problem(answer, VERDICT_UNREACHABLE, "UNREACHABLE",
+                               "start it (`systemctl start socled`, `socled --root DIR`), or name its root with --root or SOCLE_ROOT",
+                               "no base at %s", path);
+                break;
+        case ECONNREFUSED:
+                answer_problem(answer, VERDICT_UNREACHABLE, "UNREACHABLE", "start it (`systemctl start socled`, `socled --root DIR`)",
+                               "the base at %s does not run any more", path);
+                break;
+        case EACCES:
+        case EPERM:
+                answer_problem(answer, VERDICT_UNREACHABLE, "DENIED", "use sudo, or join the group socle-admin (to look only: socle-view)",
+                               "no permission to open %s", path);
+                break;
+        case EAGAIN:
+                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at %s does not accept connections",
+                               path);
+                break;
+        default:
+                answer_problem(answer, VERDICT_UNREACHABLE, "UNREACHABLE", "name the base's root with --root or SOCLE_ROOT", "%s: %s", path,
+                               strerror(error));
+        }
+}
+
+static void not_answered(struct answer *answer, const char *path, int error) {
+        static const char hint[] = "`soclectl status` shows whether something was done";
+
+        switch (error) {
+        case CLIENT_E_CLOSED:
+                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", hint, "the base at %s closed the connection before it answered",
+                               path);
+                break;
+        case CLIENT_E_BODY:
+                answer_problem(answer, VERDICT_FAILED, "BAD_PACKAGE", "copy it whole, then deploy it",
+                               "the file became shorter while it was sent");
+                break;
+        case RESPONSE_E_INVALID:
+                answer_problem(answer, VERDICT_UNREACHABLE, "BAD_ANSWER", "is this the socket of a base?",
+                               "what answers at %s does not speak HTTP", path);
+                break;
+        case RESPONSE_E_TOO_LARGE:
+                answer_problem(answer, VERDICT_FAILED, "BAD_ANSWER", "ask for less", "the answer of the base is larger than %u bytes",
+                               RESPONSE_BODY_MAX);
+                break;
+        case -ETIMEDOUT:
+                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at %s was silent for %d s", path,
+                               CLIENT_WAIT_MS / 1000);
+                break;
+        default:
+                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", hint, "%s: %s", path, strerror(-error));
+        }
+}
+
+/* Answers --------------------------------------------------------------------------------------------------------------- */
+
+enum verdict verdict_of_http(int status) {
+        switch (status) {
+        case 200 ... 299:
+                return VERDICT_SUCCESS;
+        case 404:
+                return VERDICT_NOT_FOUND;
+        case 409:
+                return VERDICT_CONFLICT;
+        default:
+                return VERDICT_FAILED;
+        }
+}
+
+void answer_read(struct answer *answer, const struct response *response) {
+        json_t *document = response->body ? json_loadb(response->body, response->size, JSON_DECODE_ANY, NULL) : NULL;
+
+        answer_deinit(answer);
+        answer->verdict = verdict_of_http(response->status);
+        answer->problem = !strcmp(response->content_type, "application/problem+json");
+        answer->document = document;
+        if (document && (!answer->problem || json_is_object(document)))
+                return;
+        if (response->status == 413)
+                answer_problem(answer, VERDICT_FAILED, "TOO_LARGE", "a package has at most 1 GiB", "the base does not take as much");
+        else
+                answer_problem(answer, MAX(answer->verdict, VERDICT_FAILED), "BAD_ANSWER", "is soclectl of the same version as the base?",
+                               "the base answered %d without a document", response->status);
+}
+
+void answer_fetch(struct answer *answer, const char *root, const struct request *request) {
+        _cleanup_free_ char *path = client_socket(root);
+        _cleanup_(response_deinit) struct response response;
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        response_init(&response, RESPONSE_BODY_MAX);
+        answer_deinit(answer);
+        if (!path || !request->target) {
+                answer->verdict = VERDICT_FAILED;
+                answer->problem = true;
+                return;
+        }
+        fd = client_connect(path);
+        if (fd < 0) {
+                not_connected(answer, path, -fd);
+                return;
+        }
+        r = client_exchange(fd, request, &response);
+        if (r)
+                not_answered(answer, path, r);
+        else
+                answer_read(answer, &response);
+}
+
+void answer_report(const struct answer *answer, FILE *err) {
+        const char *hint = document_text(answer->document, "hint");
+
+        if (!answer->problem)
+                return;
+        if (!answer->document)
+                text_line(err, "soclectl: out of memory");
+        else
+                text_line(err, "soclectl: ", document_text(answer->document, "code"), ": ", document_text(answer->document, "detail"));
+        if (*hint)
+                text_line(err, "hint: ", hint);
+}
+
+/* A failed operation is a problem that has something to show: how far it came. */
+static bool is_shown(const struct answer *answer) {
+        return answer->document && (!answer->problem || json_object_get(answer->document, "journey"));
+}
+
+int answer_finish(struct answer *answer, const struct command *command, answer_show show, FILE *out, FILE *err) {
+        int r = 0;
+
+        if (answer->document && command->options[OPTION_json])
+                r = document_print(answer->document, out);
+        else if (is_shown(answer))
+                r = show(command, answer->document, out);
+        if (r < 0)
+                answer_problem(answer, VERDICT_FAILED, "NO_MEMORY", "", "%s", strerror(-r));
+        answer_report(answer, err);
+        return answer->verdict;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What came of an attempt: an exit status and a document. A failure of our own
+ * (no base, no such file) is a problem document as one of the base is, so that
+ * it is reported in one place, to people and to programs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/ctl/client.h"
+#include "supervisor/ctl/command.h"
+
+/* Exit statuses. Of several attempts the highest is returned. */
+enum verdict {
+        VERDICT_SUCCESS = 0,
+        VERDICT_USAGE = 2,
+        VERDICT_FAILED = 3,
+        VERDICT_NOT_FOUND = 4,
+        VERDICT_CONFLICT = 5,
+        VERDICT_UNREACHABLE = 6,
+};
+
+struct answer {
+        enum verdict verdict;
+        json_t *document; /* NULL: out of memory */
+        bool problem;     /* the document has code, detail and perhaps hint */
+};
+
+void answer_init(struct answer *answer); /* success, no document */
+void answer_deinit(struct answer *answer);
+
+/* Replaces the answer by a problem. */
+void answer_problem(struct answer *answer, enum verdict verdict, const char *code, const char *hint, const char *format, ...)
+        _printf_(5, 6);
+
+/* Asks the base with this root (NULL: the machine's). Never fails: what goes wrong becomes the answer. A target of NULL
+ * is out of memory. */
+void answer_fetch(struct answer *answer, const char *root, const struct request *request);
+
+/* Pure: what a response means. The body is JSON or becomes a problem. */
+void answer_read(struct answer *answer, const struct response *response);
+enum verdict verdict_of_http(int status);
+
+/* "soclectl: CODE: detail" and the hint, when it is a problem. */
+void answer_report(const struct answer *answer, FILE *err);
+
+/* Prints the document, as JSON or through show(); then the report. A problem is shown when it is an operation, too.
+ * Returns the exit status. */
+typedef int (*answer_show)(const struct command *command, const json_t *document, FILE *out); /* 0 or -errno */
+int answer_finish(struct answer *answer, const struct command *command, answer_show show, FILE *out, FILE *err);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Log lines and the history of states.
+ */
+#include "supervisor/ctl/show.h"
+
+#include "ipc/cleanup.h"
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/table.h"
+#include "supervisor/ctl/text.h"
+
+int show_logs(const json_t *logs, const char *name, FILE *out) {
+        const json_t *lines = json_object_get(logs, "lines"), *line;
+        size_t i;
+
+        json_array_foreach(lines, i, line) text_line(out, document_text(line, "time"), " ", name, "/", document_text(line, "version"), "[",
+                                                     text_number(document_number(line, "instance")).text, "] ",
+                                                     document_text(line, "level"), " ", document_text(line, "text"));
+        return 0;
+}
+
+int show_history(const json_t *history, FILE *out) {
+        const json_t *entries = json_object_get(history, "history"), *entry;
+        _cleanup_(table_deinit) struct table t;
+        size_t i;
+
+        table_init(&t, "TIME VERSION FROM TO REASON");
+        json_array_foreach(entries, i, entry) {
+                table_add(&t, document_text(entry, "time"));
+                table_add(&t, document_text(entry, "version"));
+                table_add(&t, document_text(entry, "from"));
+                table_add(&t, document_text(entry, "to"));
+                table_add(&t, document_text(entry, "reason"));
+        }
+        return table_print(&t, out);
+}

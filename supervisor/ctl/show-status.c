@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Status: numbers in tables, reasons as sentences below them.
+ */
+#include "supervisor/ctl/show.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/table.h"
+#include "supervisor/ctl/text.h"
+
+static void add_number(struct table *t, const json_t *object, const char *key) {
+        table_add(t, text_number(document_number(object, key)).text);
+}
+
+static void add_uptime(struct table *t, const json_t *object) {
+        json_int_t ms = document_number(object, "uptime_ms");
+
+        table_add(t, ms < 0 ? "-" : text_duration_us((uint64_t)ms * 1000).text);
+}
+
+/* The base -------------------------------------------------------------------------------------------------------------- */
+
+static void show_listen(const json_t *base, FILE *out) {
+        const json_t *listen = json_object_get(base, "listen"), *address;
+        size_t i;
+
+        json_array_foreach(listen, i, address) {
+                fputs(i ? ", " : "listening on ", out);
+                text_put(out, json_string_value(address) ? json_string_value(address) : "?");
+        }
+        if (i)
+                fputc('\n', out);
+}
+
+static void show_base(const json_t *base, uint64_t now, FILE *out) {
+        json_int_t ms = document_number(base, "uptime_ms");
+        uint64_t up_ms = ms < 0 ? 0 : (uint64_t)ms;
+
+        text_line(out, "socled ", document_text(base, "version"), " \"", document_text(base, "name"), "\": pid ",
+                  text_number(document_number(base, "pid")).text, ", ", document_text(base, "mode"), ", generation ",
+                  text_number(document_number(base, "generation")).text, document_false(base, "ready") ? ", not yet ready" : "");
+        text_line(out, "up ", text_duration_us(up_ms * 1000).text, " since ", text_time(now - MIN(up_ms / 1000, now)).text);
+        show_listen(base, out);
+}
+
+static void show_missing(const json_t *base, FILE *out) {
+        const json_t *missing = json_object_get(base, "missing"), *layer;
+        size_t i;
+
+        json_array_foreach(missing, i, layer) {
+                const char *fallback = document_text(layer, "fallback");
+                bool none = !*fallback || !strcmp(fallback, "none");
+
+                text_line(out, "NOT enforced: ", document_text(layer, "layer"), none ? "" : "; instead: ", none ? "" : fallback);
+        }
+}
+
+static int show_roles(const json_t *base, FILE *out) {
+        const json_t *roles = json_object_get(base, "roles"), *role;
+        _cleanup_(table_deinit) struct table t;
+        size_t i;
+
+        table_init(&t, "ROLE >PID >UID >RESTARTS >UPTIME");
+        json_array_foreach(roles, i, role) {
+                table_add(&t, document_text(role, "name"));
+                add_number(&t, role, "pid");
+                add_number(&t, role, "uid");
+                add_number(&t, role, "restarts");
+                add_uptime(&t, role);
+        }
+        return table_print(&t, out);
+}
+
+/* Modules --------------------------------------------------------------------------------------------------------------- */
+
+static const char module_headings[] = "MODULE VERSION STATE INSTANCE >PID >UID >UPTIME >MEMORY >REQUESTS >ERRORS >RESTARTS PREFIX";
+
+/* "7", or "7 draining": an instance that is not ready says so. */
+static void add_instance(struct table *t, const json_t *instance) {
+        const char *state = document_text(instance, "state");
+        bool plain = !*state || !strcmp(state, "ready");
+        char text[96];
+
+        snprintf(text, sizeof(text), "%s%s%.32s", text_number(document_number(instance, "id")).text, plain ? "" : " ", plain ? "" : state);
+        table_add(t, text);
+}
+
+static void row_begin(struct table *t, const json_t *module, const json_t *version) {
+        table_add(t, document_text(module, "name"));
+        table_add(t, document_text(version, "version"));
+        table_add(t, document_text(version, "state"));
+}
+
+static void row_of_instance(struct table *t, const json_t *module, const json_t *version, const json_t *instance) {
+        json_int_t memory = document_number(instance, "private_bytes");
+
+        row_begin(t, module, version);
+        add_instance(t, instance);
+        add_number(t, instance, "pid");
+        add_number(t, instance, "uid");
+        add_uptime(t, instance);
+        table_add(t, memory < 0 ? "-" : text_size((uint64_t)memory).text);
+        add_number(t, instance, "requests");
+        add_number(t, instance, "errors");
+        add_number(t, instance, "restarts");
+        table_add(t, document_text(module, "prefix"));
+}
+
+/* A version without a process still has a state and has perhaps been restarted. */
+static void row_of_version(struct table *t, const json_t *module, const json_t *version) {
+        row_begin(t, module, version);
+        for (unsigned i = 0; i < 7; i++)
+                table_add(t, "-");
+        add_number(t, version, "restarts");
+        table_add(t, document_text(module, "prefix"));
+}
+
+static void rows_of_module(struct table *t, const json_t *module) {
+        const json_t *versions = json_object_get(module, "versions"), *version, *instance;
+        size_t i, k;
+
+        json_array_foreach(versions, i, version) {
+                const json_t *instances = json_object_get(version, "instances");
+
+                json_array_foreach(instances, k, instance) row_of_instance(t, module, version, instance);
+                if (!k)
+                        row_of_version(t, module, version);
+        }
+}
+
+static void show_reasons(const json_t *module, FILE *out) {
+        const json_t *versions = json_object_get(module, "versions"), *version;
+        size_t i;
+
+        json_array_foreach(versions, i, version) {
+                const char *code = document_text(version, "code"), *reason = document_text(version, "reason");
+
+                if (*reason || *code)
+                        text_line(out, document_text(module, "name"), " ", document_text(version, "version"), " is ",
+                                  document_text(version, "state"), ": ", code, *code && *reason ? ": " : "", reason);
+        }
+}
+
+int show_module(const json_t *module, FILE *out) {
+        _cleanup_(table_deinit) struct table t;
+        int r;
+
+        table_init(&t, module_headings);
+        rows_of_module(&t, module);
+        r = table_print(&t, out);
+        show_reasons(module, out);
+        return r;
+}
+
+static int show_modules(const json_t *modules, FILE *out) {
+        _cleanup_(table_deinit) struct table t;
+        const json_t *module;
+        size_t i;
+        int r;
+
+        table_init(&t, module_headings);
+        json_array_foreach(modules, i, module) rows_of_module(&t, module);
+        if (!table_rows(&t) && t.error == 0) {
+                fputs("no modules: `soclectl deploy FILE` or a package in the drop directory makes one\n", out);
+                return 0;
+        }
+        r = table_print(&t, out);
+        json_array_foreach(modules, i, module) show_reasons(module, out);
+        return r;
+}
+
+/* A refused file whose version is listed has told its reason there. */
+static bool is_told(const json_t *modules, const char *file) {
+        const json_t *module, *version;
+        size_t i, k;
+
+        json_array_foreach(modules, i, module) {
+                const json_t *versions = json_object_get(module, "versions");
+
+                json_array_foreach(versions, k, version) {
+                        if (!strcmp(document_text(version, "file"), file) && *document_text(version, "reason"))
+                                return true;
+                }
+        }
+        return false;
+}
+
+static void show_rejected(const json_t *status, FILE *out) {
+        const json_t *rejected = json_object_get(status, "rejected"), *modules = json_object_get(status, "modules"), *file;
+        size_t i;
+
+        json_array_foreach(rejected, i, file) {
+                if (!is_told(modules, document_text(file, "file")))
+                        text_line(out, document_text(file, "file"), " is refused: ", document_text(file, "code"), ": ",
+                                  document_text(file, "reason"));
+        }
+}
+
+int show_status(const json_t *status, uint64_t now, FILE *out) {
+        const json_t *base = json_object_get(status, "base");
+        int r;
+
+        show_base(base, now, out);
+        show_missing(base, out);
+        fputc('\n', out);
+        r = show_roles(base, out);
+        if (r < 0)
+                return r;
+        fputc('\n', out);
+        r = show_modules(json_object_get(status, "modules"), out);
+        show_rejected(status, out);
+        return r;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The base's documents as people read them. Pure: JSON in, text out. All return
+ * 0 or -errno.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+/* Status: the base (with `now`, seconds since 1970, for "up since"), what it does not enforce, roles, modules, refused files. */
+int show_status(const json_t *status, uint64_t now, FILE *out);
+int show_module(const json_t *module, FILE *out); /* one entry of "modules" */
+
+/* Operations: a deployment's journey, an undeployment's released instances. */
+int show_journey(const json_t *operation, FILE *out);
+int show_released(const json_t *operation, FILE *out);
+
+int show_logs(const json_t *logs, const char *name, FILE *out);
+int show_history(const json_t *history, FILE *out);

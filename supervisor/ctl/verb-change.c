@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Verbs that change something. Each argument is an operation of its own: one
+ * after another, all reported, and the worst is the exit status.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/ctl/answer.h"
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/show.h"
+#include "supervisor/ctl/url.h"
+#include "supervisor/ctl/verbs.h"
+
+typedef void (*change)(const struct command *command, const char *argument, struct answer *answer);
+
+/* Several documents in one array; the reports of problems go to people at once. */
+static enum verdict change_collect(const struct command *c, change one, json_t *list, FILE *err) {
+        enum verdict worst = VERDICT_SUCCESS;
+
+        for (size_t i = 0; i < c->n_args && worst != VERDICT_UNREACHABLE; i++) {
+                _cleanup_(answer_deinit) struct answer answer;
+
+                answer_init(&answer);
+                one(c, c->args[i], &answer);
+                answer_report(&answer, err);
+                worst = MAX(worst, answer.verdict);
+                json_array_append(list, answer.document);
+        }
+        return worst;
+}
+
+static int change_each(const struct command *c, change one, answer_show show, FILE *out, FILE *err) {
+        _cleanup_(answer_deinit) struct answer answer;
+        int worst = VERDICT_SUCCESS, verdict;
+
+        answer_init(&answer);
+        if (c->options[OPTION_json] && c->n_args > 1) {
+                answer.document = json_array();
+                answer.verdict = change_collect(c, one, answer.document, err);
+                return answer_finish(&answer, c, show, out, err);
+        }
+        for (size_t i = 0; i < c->n_args && worst != VERDICT_UNREACHABLE; i++) {
+                one(c, c->args[i], &answer);
+                verdict = answer_finish(&answer, c, show, out, err);
+                worst = MAX(worst, verdict);
+                fflush(out); /* the next one may take a while */
+        }
+        return worst;
+}
+
+/* Deployment ------------------------------------------------------------------------------------------------------------ */
+
+/* A pipe or a folder must not be waited for; a link is the file that it names. A descriptor, or -1 and the problem. */
+static int package_open(const char *path, const char *name, uint64_t *ret_size, struct answer *answer) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        size_t n = strlen(name);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                answer_problem(answer, errno == ENOENT ? VERDICT_NOT_FOUND : VERDICT_FAILED, errno == ENOENT ? "NOT_FOUND" : "NOT_READABLE",
+                               "", "%s: %s", path, strerror(errno));
+        else if (!S_ISREG(st.st_mode))
+                answer_problem(answer, VERDICT_FAILED, "NOT_A_FILE", "`soclectl pack DIR` makes a package of a folder",
+                               "%s: not a regular file", path);
+        else if (n <= strlen(".smod") || strcmp(name + n - strlen(".smod"), ".smod") != 0)
+                answer_problem(answer, VERDICT_FAILED, "BAD_NAME", "name it NAME-VERSION.smod, as `soclectl pack` does",
+                               "%s: expected a name that ends in .smod", path);
+        else {
+                *ret_size = (uint64_t)st.st_size;
+                return TAKE_FD(fd);
+        }
+        return -1;
+}
+
+/* Which of several files a problem is about. */
+static void name_file(struct answer *answer, const char *name) {
+        if (answer->problem && answer->document && !json_object_get(answer->document, "file"))
+                json_object_set_new(answer->document, "file", json_string(name));
+}
+
+static void deploy(const struct command *c, const char *path, struct answer *answer) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        _cleanup_free_ char *target = url_of("/v1/packages/", name, "");
+        struct request request = { .method = "PUT", .target = target, .wait_ms = -1 };
+        _cleanup_close_ int fd = package_open(path, name, &request.body_size, answer);
+
+        if (fd >= 0) {
+                request.body_fd = fd;
+                answer_fetch(answer, c->options[OPTION_root], &request);
+        }
+        name_file(answer, name);
+}
+
+static int on_deployed(const struct command *c, const json_t *document, FILE *out) {
+        return show_journey(document, out);
+}
+
+int verb_deploy(const struct command *c, FILE *out, FILE *err) {
+        return change_each(c, deploy, on_deployed, out, err);
+}
+
+/* Undeployment ---------------------------------------------------------------------------------------------------------- */
+
+/* Success means gone, not asked to go. */
+static bool all_released(const json_t *operation) {
+        const json_t *list = json_object_get(operation, "released"), *r;
+        size_t i;
+
+        json_array_foreach(list, i, r) {
+                const char *cgroup = document_text(r, "cgroup");
+
+                if (document_false(r, "pid_gone") || document_false(r, "work_folder_removed") ||
+                    (*cgroup && strcmp(cgroup, "removed") != 0 && strcmp(cgroup, "none") != 0))
+                        return false;
+        }
+        return true;
+}
+
+static void undeploy(const struct command *c, const char *name, struct answer *answer) {
+        _cleanup_free_ char *target = url_of("/v1/modules/", name, "");
+        const struct request request = { .method = "DELETE", .target = target, .body_fd = -1, .wait_ms = -1 };
+
+        answer_fetch(answer, c->options[OPTION_root], &request);
+        if (answer->verdict == VERDICT_SUCCESS && !all_released(answer->document))
+                answer->verdict = VERDICT_FAILED;
+}
+
+static int on_undeployed(const struct command *c, const json_t *document, FILE *out) {
+        return show_released(document, out);
+}
+
+int verb_undeploy(const struct command *c, FILE *out, FILE *err) {
+        return change_each(c, undeploy, on_undeployed, out, err);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pack: what a developer can get wrong is told before anything is written.
+ * Nobody ever sees a part of a package: it is made under a hidden name, which
+ * neither the drop directory nor package_pack() looks at, then renamed.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "conf/manifest.h"
+#include "conf/package.h"
+#include "ipc/fd.h"
+#include "supervisor/ctl/answer.h"
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/text.h"
+#include "supervisor/ctl/verbs.h"
+
+#define MANIFEST_MAX (1u << 20)
+
+struct packing {
+        const char *folder;
+        int folder_fd;
+        struct manifest manifest;
+        char *file;      /* NAME-VERSION.smod */
+        char *path;      /* what is written */
+        char *temporary; /* until it is renamed */
+        int out;
+        struct package_report report;
+};
+
+static void packing_deinit(struct packing *p) {
+        manifest_deinit(&p->manifest);
+        fd_close(p->folder_fd);
+        fd_close(p->out);
+        if (p->temporary)
+                unlink(p->temporary);
+        free(p->temporary);
+        free(p->file);
+        free(p->path);
+}
+
+/* Each step: true, or false and the problem. ------------------------------------------------------------------------- */
+
+static bool failed(struct answer *answer, const char *path, int error) {
+        answer_problem(answer, error == ENOENT ? VERDICT_NOT_FOUND : VERDICT_FAILED, error == ENOENT ? "NOT_FOUND" : "NOT_WRITTEN", "",
+                       "%s: %s", path, strerror(error));
+        return false;
+}
+
+static bool bad(struct answer *answer, const char *code, const char *hint, const char *message) {
+        answer_problem(answer, VERDICT_FAILED, code, hint, "%s", message);
+        return false;
+}
+
+static bool folder_open(struct packing *p, struct answer *answer) {
+        p->folder_fd = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (p->folder_fd >= 0)
+                return true;
+        answer_problem(answer, errno == ENOENT ? VERDICT_NOT_FOUND : VERDICT_FAILED, errno == ENOENT ? "NOT_FOUND" : "NOT_READABLE", "",
+                       "%s: %s", p->folder, strerror(errno));
+        return false;
+}
+
+/* malloc'ed, or NULL and errno. */
+static char *read_small(int folder, const char *file, size_t *ret_size) {
+        _cleanup_close_ int fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        _cleanup_free_ char *text = NULL;
+        struct stat st;
+        int r;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return NULL;
+        if (!S_ISREG(st.st_mode) || st.st_size > MANIFEST_MAX) {
+                errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+                return NULL;
+        }
+        text = calloc(1, (size_t)st.st_size + 1);
+        r = text ? fd_pread_all(fd, text, (size_t)st.st_size, 0) : -ENOMEM;
+        if (r < 0) {
+                errno = -r;
+                return NULL;
+        }
+        *ret_size = (size_t)st.st_size;
+        return TAKE_PTR(text);
+}
+
+static bool manifest_read(struct packing *p, struct answer *answer) {
+        static const char hint[] = "a module's folder has a module.ini with [module] name, version and entry";
+        _cleanup_free_ char *shown = NULL, *text = NULL;
+        char error[512] = "";
+        size_t size;
+        int r;
+
+        if (asprintf(&shown, "%s/module.ini", p->folder) < 0)
+                return failed(answer, p->folder, ENOMEM);
+        text = read_small(p->folder_fd, "module.ini", &size);
+        if (!text) {
+                answer_problem(answer, VERDICT_FAILED, "BAD_MANIFEST", hint, "%s: %s", shown, strerror(errno));
+                return false;
+        }
+        r = manifest_parse(&p->manifest, shown, text, size, false, error, sizeof(error));
+        if (r == 0)
+                r = manifest_check(&p->manifest, shown, error, sizeof(error));
+        return r == 0 || bad(answer, "BAD_MANIFEST", "correct it and pack again", *error ? error : strerror(-r));
+}
+
+static bool entry_check(struct packing *p, struct answer *answer) {
+        int r = package_check_entry(p->folder_fd, p->manifest.entry, &p->report);
+
+        return r == 0 || bad(answer, "BAD_ENTRY", "build the entry for this machine with the SDK (pkg-config socle-module)",
+                             r < 0 ? strerror(-r) : p->report.message);
+}
+
+/* Where it goes: -o FILE, into the folder -o DIR, or into the current folder. */
+static bool path_choose(struct packing *p, const char *output, struct answer *answer) {
+        struct stat st;
+        int r;
+
+        if (asprintf(&p->file, "%s-%s.smod", p->manifest.name, p->manifest.version) < 0) {
+                p->file = NULL;
+                return failed(answer, p->folder, ENOMEM);
+        }
+        if (output && (stat(output, &st) < 0 || !S_ISDIR(st.st_mode)))
+                r = asprintf(&p->path, "%s", output);
+        else
+                r = asprintf(&p->path, "%s%s%s", output ? output : "", output ? "/" : "", p->file);
+        if (r < 0)
+                p->path = NULL;
+        return r >= 0 || failed(answer, p->file, ENOMEM);
+}
+
+static bool output_open(struct packing *p, struct answer *answer) {
+        const char *slash = strrchr(p->path, '/'), *name = slash ? slash + 1 : p->path;
+        char *temporary = NULL;
+
+        if (asprintf(&temporary, "%.*s.%s.XXXXXX", (int)(name - p->path), p->path, name) < 0)
+                return failed(answer, p->path, ENOMEM);
+        p->out = mkostemp(temporary, O_CLOEXEC);
+        if (p->out < 0) {
+                free(temporary);
+                return failed(answer, p->path, errno);
+        }
+        p->temporary = temporary;
+        return true;
+}
+
+static bool package_make(struct packing *p, struct answer *answer) {
+        int r = package_pack(p->folder, p->out, &p->report);
+
+        return r == 0 || bad(answer, "BAD_PACKAGE", "", r < 0 && !*p->report.message ? strerror(-r) : p->report.message);
+}
+
+static bool package_finish(struct packing *p, struct answer *answer) {
+        mode_t mask = umask(0);
+        struct stat st;
+
+        umask(mask);
+        /* never writable for all: the drop directory would refuse it */
+        if (fchmod(p->out, 0664 & ~mask) < 0 || fsync(p->out) < 0 || fstat(p->out, &st) < 0 || rename(p->temporary, p->path) < 0)
+                return failed(answer, p->path, errno);
+        free(p->temporary);
+        p->temporary = NULL;
+        answer->document = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "file", p->path, "name", p->manifest.name, "version",
+                                     p->manifest.version, "size", (json_int_t)st.st_size, "files", (json_int_t)p->report.n_files,
+                                     "unpacked_size", (json_int_t)p->report.size);
+        return true;
+}
+
+/* Warnings ----------------------------------------------------------------------------------------------------------- */
+
+static void warn_of_name(const struct packing *p, FILE *err) {
+        const char *slash = strrchr(p->path, '/'), *name = slash ? slash + 1 : p->path;
+
+        if (strcmp(name, p->file) != 0)
+                text_line(err, "soclectl: warning: a base takes it only under the name ", p->file, ", not ", name);
+}
+
+/* `soclectl pack .` twice: the first one would be in the second. */
+static void warn_of_packages(const struct packing *p, FILE *err) {
+        DIR *folder = opendir(p->folder);
+        const struct dirent *e;
+
+        while (folder && (e = readdir(folder))) {
+                const char *dot = strrchr(e->d_name, '.');
+
+                if (e->d_name[0] != '.' && dot && !strcmp(dot, ".smod"))
+                        text_line(err, "soclectl: warning: ", p->folder, "/", e->d_name,
+                                  " was packed, too: is it meant to be in the package?");
+        }
+        if (folder)
+                closedir(folder);
+}
+
+static int on_packed(const struct command *c, const json_t *d, FILE *out) {
+        text_line(out, document_text(d, "file"), ": ", text_size((uint64_t)document_number(d, "size")).text, ", ",
+                  text_number(document_number(d, "files")).text, document_number(d, "files") == 1 ? " file, " : " files, ",
+                  text_size((uint64_t)document_number(d, "unpacked_size")).text, " unpacked");
+        return 0;
+}
+
+int verb_pack(const struct command *c, FILE *out, FILE *err) {
+        _cleanup_(packing_deinit) struct packing p = { .folder = c->args[0], .folder_fd = -1, .out = -1 };
+        _cleanup_(answer_deinit) struct answer answer;
+
+        answer_init(&answer);
+        manifest_init(&p.manifest);
+        if (folder_open(&p, &answer) && manifest_read(&p, &answer) && entry_check(&p, &answer) &&
+            path_choose(&p, c->options[OPTION_output], &answer) && output_open(&p, &answer) && package_make(&p, &answer)) {
+                warn_of_packages(&p, err);
+                if (package_finish(&p, &answer))
+                        warn_of_name(&p, err);
+        }
+        return answer_finish(&answer, c, on_packed, out, err);
+}

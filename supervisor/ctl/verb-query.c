@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Verbs that only look: one GET, one table.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "supervisor/ctl/answer.h"
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/show.h"
+#include "supervisor/ctl/text.h"
+#include "supervisor/ctl/url.h"
+#include "supervisor/ctl/verbs.h"
+
+#define LINES_DEFAULT "100"
+#define LINES_MAX 100000
+
+static int ask(const struct command *c, const char *prefix, const char *suffix, answer_show show, FILE *out, FILE *err) {
+        const char *name = c->n_args ? c->args[0] : "";
+        _cleanup_free_ char *target = url_of(prefix, name, suffix);
+        const struct request request = { .method = "GET", .target = target, .body_fd = -1, .wait_ms = CLIENT_WAIT_MS };
+        _cleanup_(answer_deinit) struct answer answer;
+
+        answer_init(&answer);
+        if (c->n_args && (!*name || strchr(name, '/'))) /* would be another call */
+                answer_problem(&answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"",
+                               name);
+        else
+                answer_fetch(&answer, c->options[OPTION_root], &request);
+        return answer_finish(&answer, c, show, out, err);
+}
+
+static int on_status(const struct command *c, const json_t *document, FILE *out) {
+        return c->n_args ? show_module(document, out) : show_status(document, (uint64_t)time(NULL), out);
+}
+
+int verb_status(const struct command *c, FILE *out, FILE *err) {
+        return ask(c, c->n_args ? "/v1/modules/" : "/v1/status", "", on_status, out, err);
+}
+
+static int on_logs(const struct command *c, const json_t *document, FILE *out) {
+        return show_logs(document, c->args[0], out);
+}
+
+int verb_logs(const struct command *c, FILE *out, FILE *err) {
+        const char *lines = c->options[OPTION_lines] ? c->options[OPTION_lines] : LINES_DEFAULT;
+        size_t digits = strspn(lines, "0123456789");
+        char suffix[48];
+
+        if (lines[digits] || digits > 6 || atoi(lines) < 1 || atoi(lines) > LINES_MAX)
+                return command_usage(c->verb, err, "-n: expected a number from 1 to 100000", lines);
+        snprintf(suffix, sizeof(suffix), "/logs?tail=%d", atoi(lines));
+        return ask(c, "/v1/modules/", suffix, on_logs, out, err);
+}
+
+static int on_history(const struct command *c, const json_t *document, FILE *out) {
+        return show_history(document, out);
+}
+
+int verb_history(const struct command *c, FILE *out, FILE *err) {
+        return ask(c, "/v1/modules/", "/history", on_history, out, err);
+}
+
+static int on_health(const struct command *c, const json_t *document, FILE *out) {
+        const char *name = c->n_args ? c->args[0] : "the base";
+
+        if (document_true(document, "healthy"))
+                text_line(out, name, " is healthy");
+        else
+                text_line(out, name, " is NOT healthy: see `soclectl status`");
+        return 0;
+}
+
+int verb_health(const struct command *c, FILE *out, FILE *err) {
+        return ask(c, c->n_args ? "/v1/health/" : "/v1/health", "", on_health, out, err);
+}
+
+int verb_version(const struct command *c, FILE *out, FILE *err) {
+        if (c->options[OPTION_json])
+                fputs("{\n  \"version\": \"" SOCLE_VERSION "\"\n}\n", out);
+        else
+                fputs("soclectl " SOCLE_VERSION "\n", out);
+        return VERDICT_SUCCESS;
+}
