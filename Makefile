@@ -53,10 +53,9 @@ $(BUILD)/build.ninja:
 	meson setup $(BUILD) . -Dprefix=$(PREFIX)
 
 packages:
+	@rm -f $(BUILD)/examples/*.smod
 	@for ini in $(BUILD)/examples/*/module.ini; do \
-	        folder=$${ini%/module.ini}; \
-	        version=$$(sed -n 's/^version *= *//p' $$ini); \
-	        $(BUILD)/bin/soclectl pack $$folder -o $$folder-$$version.smod >/dev/null || exit 1; \
+	        $(BUILD)/bin/soclectl pack "$${ini%/module.ini}" -o $(BUILD)/examples/ >/dev/null || exit 1; \
 	done
 
 install: bin ## into $(DESTDIR)$(PREFIX)

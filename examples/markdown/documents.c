@@ -190,7 +190,11 @@ static int document_load(int fd, struct document *ret_document) {
                 return -ENOMEM;
         }
         r = read_all(gz, &ret_document->text, &ret_document->size);
-        gzclose(gz);
+        /* What ends too early is told only here. */
+        if (gzclose(gz) != Z_OK && !r) {
+                free(ret_document->text);
+                return DOCUMENT_E_DAMAGED;
+        }
         return r;
 }
 
