@@ -11,6 +11,8 @@
 
 #include "conf/text-list.h"
 
+enum base_affinity { BASE_AFFINITY_AUTO, BASE_AFFINITY_SPREAD, BASE_AFFINITY_NONE };
+
 struct base_config {
         /* [base] */
         char *name;
@@ -26,6 +28,7 @@ struct base_config {
         bool strict;
         /* [template] */
         struct text_list preload, plugins;
+        enum base_affinity affinity;
         /* [bus] */
         uint64_t ring, max_message;
 };
