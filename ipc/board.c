@@ -293,6 +293,8 @@ static bool entries_ok(const struct board *b) {
                 if (e->segment < 1 || e->segment > b->index->n_segments || e->offset > b->sizes[e->segment - 1] ||
                     e->size > b->sizes[e->segment - 1] - e->offset)
                         return false;
+                if (!b->segments[e->segment - 1])
+                        return false;
                 if (value_check(b->segments[e->segment - 1] + e->offset, e->size, &v, NULL) < 0)
                         return false;
         }

@@ -170,9 +170,12 @@ int control_receive(int link, enum control_party from, enum control_party to, st
         } while (n < 0 && errno == EINTR);
         if (n < 0)
                 return errno == EAGAIN ? CONTROL_E_AGAIN : errno == ECONNRESET ? CONTROL_E_CLOSED : -errno;
-        if (n == 0)
-                return CONTROL_E_CLOSED;
+        /* Before anything is decided: an empty datagram can carry descriptors too. */
         record.n_fds = take_fds(&message, record.fds, &bad);
+        if (n == 0) {
+                control_record_deinit(&record);
+                return CONTROL_E_CLOSED;
+        }
         r = bad || (size_t)n < sizeof(record.header) ? CONTROL_E_BAD : check_header(&record.header, (size_t)n, record.n_fds, from, to);
         if (r) {
                 control_record_deinit(&record);

@@ -25,9 +25,15 @@
  *
  * Large messages are cut into records of at most a quarter ring: the first has
  * FRAME_MORE, DATA records follow, END is the last. Records of several messages
- * interleave (one record each in turn), so a large one does not block the rest.
+ * interleave (one record each in turn), so a large one does not block the rest;
+ * of large ones only so many are under way as the peer may hold unfinished
+ * (max_partial), the others are held back.
  * Reassembly is in private memory that grows with what has come, never by a size
  * that somebody declared.
+ *
+ * Work is bounded: one edge_receive() takes at most a ring's worth of records, so
+ * a peer that writes as fast as we read, or writes only what comes to nothing
+ * (pads, beginnings that it cancels), does not keep us from others.
  *
  * Any violation poisons the edge: it is never repaired.
  */
@@ -36,6 +42,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,6 +58,7 @@
 
 #define RECORD_ALIGN 16u
 #define PARTIALS_MAX 1024u
+#define BELL_READS_MAX 17 /* a whole pipe, and the end behind it */
 #define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
 
 /* A message under reassembly. */
@@ -59,6 +67,10 @@ struct partial {
         struct frame frame;
         uint8_t *data;
         uint32_t size, room;
+};
+
+struct outgoing_list {
+        struct edge_outgoing *first, **end;
 };
 
 struct edge {
@@ -77,7 +89,9 @@ struct edge {
         uint64_t peer_head;  /* cached */
         uint32_t record_max; /* payload of one record */
         uint32_t rung, waiting;
-        struct edge_outgoing *queue, **queue_end;
+        struct outgoing_list queue; /* messages whose records go out in turn */
+        struct outgoing_list held;  /* large ones behind the `large_max` of the queue */
+        uint32_t n_large, large_max;
 
         /* the peer's side */
         const struct edge_side *peer;
@@ -116,6 +130,22 @@ static bool ring_size_ok(uint64_t size) {
         return size >= EDGE_RING_MIN && size <= EDGE_RING_MAX && (size & (size - 1)) == 0;
 }
 
+static uint32_t large_max(const struct edge_limits *limits) {
+        uint64_t n = limits->max_partial / MAX(limits->max_message, 1u);
+
+        return (uint32_t)MAX(MIN(n, (uint64_t)PARTIALS_MAX), UINT64_C(1));
+}
+
+/* Only the words are committed at once; data pages are charged when they are first touched. */
+static int commit_words(int fd) {
+        int r;
+
+        do {
+                r = fallocate(fd, 0, 0, EDGE_DATA_OFFSET);
+        } while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
+}
+
 int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
         _cleanup_(edge_freep) struct edge *edge = NULL;
         int bell[2], r;
@@ -127,15 +157,18 @@ int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
         if (!edge)
                 return -ENOMEM;
         edge->limits = *limits;
+        edge->limits.max_partial = MAX(limits->max_partial, (uint64_t)limits->max_message);
+        edge->large_max = large_max(&edge->limits);
         edge->memory_fd = edge->bell_read = edge->bell_write = edge->wait_fd = -1;
-        edge->queue_end = &edge->queue;
+        edge->queue.end = &edge->queue.first;
+        edge->held.end = &edge->held.first;
         edge->record_max = limits->ring_size / 4 - FRAME_SIZE;
         edge->memory_fd = memfd_new("socle-edge", own_map_size(edge));
         if (edge->memory_fd < 0)
                 return edge->memory_fd;
-        /* Only the words are committed at once; data pages are charged when they are first touched. */
-        if (fallocate(edge->memory_fd, 0, 0, EDGE_DATA_OFFSET) < 0)
-                return -errno;
+        r = commit_words(edge->memory_fd);
+        if (r < 0)
+                return r;
         r = memfd_map_rw(edge->memory_fd, own_map_size(edge), &map);
         if (r < 0)
                 return r;
@@ -168,15 +201,59 @@ static void partial_free(struct edge *edge, struct partial **link) {
         free(p);
 }
 
+static void list_append(struct outgoing_list *list, struct edge_outgoing *out) {
+        out->next = NULL;
+        out->link = list->end;
+        *list->end = out;
+        list->end = &out->next;
+}
+
+static void list_remove(struct outgoing_list *list, struct edge_outgoing *out) {
+        *out->link = out->next;
+        if (out->next)
+                out->next->link = out->link;
+        else
+                list->end = out->link;
+        out->next = NULL;
+        out->link = NULL;
+}
+
+static bool outgoing_is_large(const struct edge *edge, const struct edge_outgoing *out) {
+        return out->size > edge->record_max;
+}
+
+static void outgoing_add(struct edge *edge, struct edge_outgoing *out) {
+        bool large = outgoing_is_large(edge, out);
+
+        out->edge = edge;
+        out->held = large && edge->n_large >= edge->large_max;
+        if (large && !out->held)
+                edge->n_large++;
+        list_append(out->held ? &edge->held : &edge->queue, out);
+}
+
+static void outgoing_drop(struct edge *edge, struct edge_outgoing *out) {
+        struct edge_outgoing *next = edge->held.first;
+
+        list_remove(out->held ? &edge->held : &edge->queue, out);
+        out->edge = NULL;
+        if (out->held || !outgoing_is_large(edge, out))
+                return;
+        edge->n_large--;
+        if (next) {
+                list_remove(&edge->held, next);
+                outgoing_add(edge, next);
+        }
+}
+
 struct edge *edge_free(struct edge *edge) {
         struct edge_outgoing *out;
 
         if (!edge)
                 return NULL;
         edge->hung_up = true;
-        while ((out = edge->queue)) {
-                edge->queue = out->next;
-                out->edge = NULL;
+        while ((out = edge->queue.first)) {
+                outgoing_drop(edge, out);
                 if (out->on_sent)
                         out->on_sent(out, EDGE_E_CLOSED);
         }
@@ -219,11 +296,15 @@ static int check_bell(int fd) {
 
 int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         _cleanup_close_ int memory = memory_fd, bell = doorbell_fd;
+        struct {
+                uint64_t magic;
+                uint32_t version, ring_size;
+        } begin;
         uint64_t size = 0;
         const void *map;
         int r;
 
-        if (edge->peer)
+        if (edge->peer || edge->poison)
                 return -EALREADY;
         r = memfd_check(memory, MEMFD_SEALS_BUS, EDGE_DATA_OFFSET + EDGE_RING_MIN, EDGE_DATA_OFFSET + EDGE_RING_MAX, &size);
         if (r < 0)
@@ -233,6 +314,7 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         r = check_bell(bell);
         if (r)
                 return r < 0 ? r : edge_poison(edge, "its doorbell is not the read end of a pipe");
+        free(edge->scratch); /* of a try that ran out of memory */
         edge->scratch = malloc((size - EDGE_DATA_OFFSET) / 4 + FRAME_SIZE);
         if (!edge->scratch)
                 return -ENOMEM;
@@ -243,7 +325,8 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         edge->peer_map_size = size;
         edge->peer_size = size - EDGE_DATA_OFFSET;
         edge->peer_data = (const uint8_t *)map + EDGE_DATA_OFFSET;
-        if (edge->peer->magic != EDGE_MAGIC || edge->peer->version != EDGE_VERSION || edge->peer->ring_size != edge->peer_size)
+        shared_copy_out(&begin, (const uint8_t *)map, sizeof(begin));
+        if (begin.magic != EDGE_MAGIC || begin.version != EDGE_VERSION || begin.ring_size != edge->peer_size)
                 return edge_poison(edge, "its memory does not begin as an edge does");
         edge->wait_fd = TAKE_FD(bell);
         return 0;
@@ -291,8 +374,11 @@ bool edge_arm(struct edge *edge) {
                 shared_store32(&edge->own->armed, edge->armed);
         }
         shared_fence();
-        if (!edge->peer || edge->poison || edge->hung_up)
+        if (!edge->peer)
                 return true;
+        /* An end that was found meanwhile is for edge_receive() to tell, as is what a ring's worth left behind. */
+        if (edge->poison || edge->hung_up || edge->peer_tail != edge->head)
+                return false;
         return shared_load64(&edge->peer->tail) == edge->head;
 }
 
@@ -307,7 +393,7 @@ static int ring_reserve(struct edge *edge, uint64_t need) {
         if (size - (edge->tail - edge->peer_head) < total) {
                 uint64_t head = shared_load64(&edge->peer->head);
 
-                if (head < edge->peer_head || head > edge->published)
+                if (head < edge->peer_head || head > edge->published || head % RECORD_ALIGN)
                         return edge_poison(edge, "it has consumed what was never sent");
                 edge->peer_head = head;
                 if (size - (edge->tail - head) < total)
@@ -358,25 +444,6 @@ static int outgoing_step(struct edge *edge, struct edge_outgoing *out) {
         return r;
 }
 
-static void queue_remove(struct edge *edge, struct edge_outgoing *out) {
-        *out->link = out->next;
-        if (out->next)
-                out->next->link = out->link;
-        else
-                edge->queue_end = out->link;
-        out->next = NULL;
-        out->link = NULL;
-        out->edge = NULL;
-}
-
-static void queue_add(struct edge *edge, struct edge_outgoing *out) {
-        out->edge = edge;
-        out->next = NULL;
-        out->link = edge->queue_end;
-        *edge->queue_end = out;
-        edge->queue_end = &out->next;
-}
-
 /* Asks the peer for a bell when it has made room. True when there is room already after all. */
 static bool edge_wait_for_room(struct edge *edge) {
         edge->waiting = (edge->waiting | 1) + 2;
@@ -390,12 +457,12 @@ static void edge_wait_no_more(struct edge *edge) {
                 shared_store32(&edge->own->waiting, ++edge->waiting);
 }
 
-/* Puts what fits of what is queued, a record of each message in turn. 0 or EDGE_E_POISONED. */
+/* Puts what fits of what is queued, a record of each message in turn, and publishes it. 0 or EDGE_E_*. */
 static int queue_pump(struct edge *edge) {
         struct edge_outgoing *out;
         int r;
 
-        while ((out = edge->queue)) {
+        while ((out = edge->queue.first)) {
                 r = outgoing_step(edge, out);
                 if (r == EDGE_E_FULL) {
                         r = edge_flush(edge);
@@ -407,14 +474,17 @@ static int queue_pump(struct edge *edge) {
                 }
                 if (r)
                         return r;
-                queue_remove(edge, out);
-                if (out->sent < out->size)
-                        queue_add(edge, out);
-                else if (out->on_sent)
+                if (out->sent < out->size) {
+                        list_remove(&edge->queue, out);
+                        list_append(&edge->queue, out);
+                        continue;
+                }
+                outgoing_drop(edge, out);
+                if (out->on_sent)
                         out->on_sent(out, 0);
         }
         edge_wait_no_more(edge);
-        return 0;
+        return edge_flush(edge);
 }
 
 int edge_send(struct edge *edge, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out) {
@@ -428,12 +498,13 @@ int edge_send(struct edge *edge, const struct frame *frame, const void *payload,
         if (size > edge->limits.max_message)
                 return EDGE_E_TOO_LARGE;
         now.frame = *frame;
+        now.frame.flags &= (uint8_t)~FRAME_MORE; /* ours to set */
         now.payload = payload;
         now.size = size;
         /* Without `out` it is all or nothing: one record, or none. */
-        if (!out && (edge->queue || size > edge->record_max))
+        if (!out && (edge->queue.first || size > edge->record_max))
                 return EDGE_E_FULL;
-        while (!edge->queue) {
+        while (!edge->queue.first) {
                 r = outgoing_step(edge, &now);
                 if (!r && now.sent == now.size)
                         return 0;
@@ -450,7 +521,7 @@ int edge_send(struct edge *edge, const struct frame *frame, const void *payload,
         *out = (struct edge_outgoing){
                 .on_sent = out->on_sent, .userdata = out->userdata, .frame = now.frame, .payload = payload, .size = size, .sent = now.sent
         };
-        queue_add(edge, out);
+        outgoing_add(edge, out);
         return EDGE_E_FULL;
 }
 
@@ -464,19 +535,23 @@ void edge_cancel(struct edge_outgoing *out) {
 
         if (!edge)
                 return;
-        queue_remove(edge, out);
-        if (!out->sent)
-                return;
-        /* A part of it is there: the peer must not wait for the rest. */
-        cancel = calloc(1, sizeof(*cancel));
-        if (!cancel) {
-                edge_poison(edge, "out of memory in the middle of a message");
+        if (!out->sent) {
+                outgoing_drop(edge, out);
                 return;
         }
-        cancel->on_sent = on_cancel_sent;
-        cancel->frame = (struct frame){ .kind = FRAME_CANCEL, .correlation = out->frame.correlation };
-        queue_add(edge, cancel);
-        queue_pump(edge);
+        /* A part of it is there: the peer must not wait for the rest. The record goes into the queue before a large
+         * message that was held takes the freed place, so that the peer never holds more than it may. */
+        cancel = calloc(1, sizeof(*cancel));
+        if (cancel) {
+                cancel->on_sent = on_cancel_sent;
+                cancel->frame = (struct frame){ .kind = FRAME_CANCEL, .correlation = out->frame.correlation };
+                outgoing_add(edge, cancel);
+        } else {
+                edge_poison(edge, "out of memory in the middle of a message");
+        }
+        outgoing_drop(edge, out);
+        if (!edge->poison && !edge->hung_up)
+                queue_pump(edge);
 }
 
 uint64_t edge_sent_position(const struct edge *edge) {
@@ -519,35 +594,34 @@ static uint64_t ring_available(struct edge *edge, int *ret_result) {
         return edge->peer_tail - edge->head;
 }
 
-/* The next record: header and payload copied out, position advanced. 0, EDGE_E_EMPTY, EDGE_E_POISONED. */
+/* The next record, a pad too: header and payload copied out, position advanced. 0, EDGE_E_EMPTY, EDGE_E_POISONED. */
 static int ring_take(struct edge *edge, struct frame *frame, uint32_t *ret_size) {
-        for (;;) {
-                uint64_t available, to_end, offset = edge->head & (edge->peer_size - 1);
-                int r;
+        uint64_t available, to_end, offset = edge->head & (edge->peer_size - 1);
+        int r;
 
-                available = ring_available(edge, &r);
-                if (r)
-                        return r;
-                if (!available)
-                        return EDGE_E_EMPTY;
-                to_end = MIN(edge->peer_size - offset, available);
-                memset(frame, 0, sizeof(*frame));
-                shared_copy_out(frame, edge->peer_data + offset, MIN(to_end, (uint64_t)FRAME_SIZE));
-                if (frame->kind == FRAME_PAD) {
-                        if (frame->length != edge->peer_size - offset || frame->length > available)
-                                return edge_poison(edge, "a pad record does not reach the end of its ring");
-                        edge->head += frame->length;
-                        continue;
-                }
-                if (to_end < FRAME_SIZE || frame_check(frame, to_end) < 0 || ALIGNED((uint64_t)frame->length) > to_end)
-                        return edge_poison(edge, "a record's header is malformed");
-                if (frame->length > edge->peer_size / 4)
-                        return edge_poison(edge, "a record is longer than a quarter of its ring");
-                *ret_size = frame->length - FRAME_SIZE;
-                shared_copy_out(edge->scratch, edge->peer_data + offset + FRAME_SIZE, *ret_size);
-                edge->head += ALIGNED((uint64_t)frame->length);
+        available = ring_available(edge, &r);
+        if (r)
+                return r;
+        if (!available)
+                return EDGE_E_EMPTY;
+        to_end = MIN(edge->peer_size - offset, available);
+        memset(frame, 0, sizeof(*frame));
+        shared_copy_out(frame, edge->peer_data + offset, MIN(to_end, (uint64_t)FRAME_SIZE));
+        if (frame->kind == FRAME_PAD) {
+                if (frame->length != edge->peer_size - offset || frame->length > available)
+                        return edge_poison(edge, "a pad record does not reach the end of its ring");
+                edge->head += frame->length;
+                *ret_size = 0;
                 return 0;
         }
+        if (to_end < FRAME_SIZE || frame_check(frame, to_end) < 0 || ALIGNED((uint64_t)frame->length) > to_end)
+                return edge_poison(edge, "a record's header is malformed");
+        if (frame->length > edge->peer_size / 4)
+                return edge_poison(edge, "a record is longer than a quarter of its ring");
+        *ret_size = frame->length - FRAME_SIZE;
+        shared_copy_out(edge->scratch, edge->peer_data + offset + FRAME_SIZE, *ret_size);
+        edge->head += ALIGNED((uint64_t)frame->length);
+        return 0;
 }
 
 static struct partial **partial_find(struct edge *edge, uint64_t correlation) {
@@ -556,6 +630,12 @@ static struct partial **partial_find(struct edge *edge, uint64_t correlation) {
         while (*link && (*link)->frame.correlation != correlation)
                 link = &(*link)->next;
         return link;
+}
+
+/* The record is taken and cannot be put back: what comes after it would be a message with a hole. */
+static int partial_lost(struct edge *edge) {
+        edge_poison(edge, "out of memory in the middle of a message");
+        return -ENOMEM;
 }
 
 static int partial_append(struct edge *edge, struct partial *p, uint32_t size) {
@@ -568,10 +648,12 @@ static int partial_append(struct edge *edge, struct partial *p, uint32_t size) {
                 uint8_t *grown = realloc(p->data, room);
 
                 if (!grown)
-                        return -ENOMEM;
+                        return partial_lost(edge);
                 p->data = grown;
                 p->room = (uint32_t)room;
         }
+        if (!size)
+                return 0;
         memcpy(p->data + p->size, edge->scratch, size);
         p->size += size;
         edge->partial_bytes += size;
@@ -586,7 +668,7 @@ static int partial_begin(struct edge *edge, const struct frame *frame, uint32_t 
                 return edge_poison(edge, "a message begins twice, or too many are unfinished");
         p = calloc(1, sizeof(*p));
         if (!p)
-                return -ENOMEM;
+                return partial_lost(edge);
         p->frame = *frame;
         p->next = edge->partials;
         edge->partials = p;
@@ -616,10 +698,14 @@ static int partial_continue(struct edge *edge, const struct frame *frame, uint32
 static int take_record(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
         struct partial **link;
 
+        if (frame->kind == FRAME_PAD)
+                return EDGE_E_EMPTY;
         if (frame->kind == FRAME_DATA || frame->kind == FRAME_END)
                 return partial_continue(edge, frame, size, ret);
         if (frame->flags & FRAME_MORE)
                 return partial_begin(edge, frame, size);
+        if (size > edge->limits.max_message)
+                return edge_poison(edge, "a message is longer than max-message");
         if (frame->kind == FRAME_CANCEL) {
                 link = partial_find(edge, frame->correlation);
                 if (*link) {
@@ -631,7 +717,16 @@ static int take_record(struct edge *edge, const struct frame *frame, uint32_t si
         return 0;
 }
 
+/* Nothing to take now. The end is told only when all that the peer had published before it is taken. */
+static int receive_empty(struct edge *edge) {
+        edge_return_credit(edge);
+        if (!edge->hung_up || edge->peer_tail != edge->head || shared_load64(&edge->peer->tail) != edge->head)
+                return EDGE_E_EMPTY;
+        return EDGE_E_CLOSED;
+}
+
 int edge_receive(struct edge *edge, struct edge_message *ret_message) {
+        uint64_t begin = edge->head;
         struct edge_message message;
         struct frame frame;
         uint32_t size;
@@ -643,11 +738,11 @@ int edge_receive(struct edge *edge, struct edge_message *ret_message) {
                 return EDGE_E_EMPTY;
         edge->delivered = (free(edge->delivered), NULL);
         for (;;) {
+                if (edge->head - begin >= edge->peer_size)
+                        return receive_empty(edge);
                 r = ring_take(edge, &frame, &size);
-                if (r == EDGE_E_EMPTY) {
-                        edge_return_credit(edge);
-                        return edge->hung_up ? EDGE_E_CLOSED : EDGE_E_EMPTY;
-                }
+                if (r == EDGE_E_EMPTY)
+                        return receive_empty(edge);
                 if (r)
                         return r;
                 if (edge->head - edge->returned >= edge->peer_size / 4)
@@ -678,26 +773,37 @@ void edge_accept(struct edge *edge, const struct edge_message *message) {
         shared_store64(&edge->own->accepted, message->position);
 }
 
-int edge_on_bell(struct edge *edge) {
+/* Bells carry nothing but that they rang. A peer that keeps writing must not keep us here: what is left then is read
+ * with its next bell, and only its end has to be seen now. */
+static void bell_drain(struct edge *edge) {
+        struct pollfd end = { .fd = edge->wait_fd };
         char bells[PIPE_BUF];
         ssize_t n;
 
-        do {
+        for (int i = 0; i < BELL_READS_MAX; i++) {
                 n = read(edge->wait_fd, bells, sizeof(bells));
-        } while (n == (ssize_t)sizeof(bells));
-        if (n == 0)
+                if (n == 0)
+                        edge->hung_up = true;
+                if (n < (ssize_t)sizeof(bells))
+                        return;
+        }
+        if (poll(&end, 1, 0) > 0 && (end.revents & POLLHUP))
                 edge->hung_up = true;
+}
+
+int edge_on_bell(struct edge *edge) {
+        bell_drain(edge);
         if (edge->armed & 1) {
                 edge->armed++;
                 shared_store32(&edge->own->armed, edge->armed);
         }
         if (edge->poison)
                 return EDGE_E_POISONED;
-        return edge->queue && !edge->hung_up ? queue_pump(edge) : 0;
+        return edge->queue.first && !edge->hung_up ? queue_pump(edge) : 0;
 }
 
 bool edge_is_idle(const struct edge *edge) {
-        return !edge->queue && !edge->partials;
+        return !edge->queue.first && !edge->partials;
 }
 
 const char *edge_poison_reason(const struct edge *edge) {

@@ -44,6 +44,7 @@ struct edge_outgoing {
         const uint8_t *payload;
         uint32_t size, sent;
         struct edge_outgoing *next, **link;
+        bool held; /* waits until another large message is through */
         struct edge *edge;
 };
 

@@ -3,7 +3,9 @@
  * Pages: levels and counters are plain atomic words; the log is a ring of bytes
  * that its writer never stops to overwrite. A reader keeps a private cursor and
  * finds out by the tail, before and after it has copied a record, whether it was
- * overtaken; what it then has in its hands it throws away and counts as lost.
+ * overtaken; what it then has in its hands it throws away and counts as lost. The
+ * writer moves the tail after it has written a record, so the oldest bytes, as
+ * many as the longest record has, count as overwritten already.
  */
 #include "ipc/page.h"
 
@@ -22,6 +24,7 @@
 
 #define LINE_MAX_SIZE 1024u
 #define LOG_ALIGNED(n) (((n) + 7) & ~UINT64_C(7))
+#define LOG_READABLE (PAGE_LOG_SIZE - sizeof(struct page_log_record) - LINE_MAX_SIZE)
 
 /* Writer ------------------------------------------------------------------------------------------------------------- */
 
@@ -86,6 +89,8 @@ void page_log(struct page_memory *page, uint32_t level, const char *text, uint32
         /* A line that a thread was killed in holds the lock for ever only in a process that dies with it. */
         pthread_mutex_lock(&lock);
         tail = shared_load64(&page->log_tail);
+        /* No byte of this record before the tail of the last one: a reader allows for one that is being written. */
+        shared_fence();
         log_put(page, tail, &record, sizeof(record));
         log_put(page, tail + sizeof(record), text, record.size);
         log_put(page, tail + sizeof(record) + record.size, zeroes, LOG_ALIGNED(record.size) - record.size);
@@ -191,7 +196,7 @@ int page_next_line(struct page_reader *reader, struct page_log_line *ret_line, u
         tail = shared_load64(&reader->page->log_tail);
         if (tail == reader->cursor)
                 return 0;
-        if (tail < reader->cursor || tail - reader->cursor > PAGE_LOG_SIZE || tail % 8)
+        if (tail < reader->cursor || tail - reader->cursor > LOG_READABLE || tail % 8)
                 return reader_skip(reader, tail & ~UINT64_C(7), ret_lost);
         log_get(reader->page, reader->cursor, &record, sizeof(record));
         end = reader->cursor + sizeof(record) + LOG_ALIGNED((uint64_t)record.size);
@@ -201,7 +206,7 @@ int page_next_line(struct page_reader *reader, struct page_log_line *ret_line, u
         shared_fence();
         /* Overtaken while copying? What was copied is then a mixture. */
         tail = shared_load64(&reader->page->log_tail);
-        if (tail < reader->cursor || tail - reader->cursor > PAGE_LOG_SIZE)
+        if (tail < reader->cursor || tail - reader->cursor > LOG_READABLE)
                 return reader_skip(reader, tail & ~UINT64_C(7), ret_lost);
         line.size = record.size;
         line.level = MIN(record.level, 7u);

@@ -30,6 +30,8 @@ static inline void shared_store32(_Atomic uint32_t *word, uint32_t value) {
 
 static inline void shared_copy_out(void *to, const uint8_t *from, uint64_t size) {
         memcpy(to, from, size);
+        /* The copy is made here and now: the compiler must not look at the original again instead. */
+        __asm__ volatile("" ::: "memory");
 }
 
 /* Orders a store of ours before a load of the peer's word: both sides of a sleep protocol need it. */

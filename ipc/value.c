@@ -128,27 +128,31 @@ static int walk(const uint8_t **at, const uint8_t *end) {
                 /* Every item takes a byte at least: a count that lies is found here, before anything believes it. */
                 if (items > (uint64_t)(end - *at))
                         return -EBADMSG;
-                if (!items)
-                        continue;
                 if (depth == VALUE_DEPTH_MAX)
                         return -EBADMSG;
+                if (!items)
+                        continue;
                 left[++depth] = items;
         }
 }
 
 int value_check(const void *data, size_t size, struct value *ret_value, size_t *ret_offset) {
-        const uint8_t *at = data, *end = at + size;
-        int r = size ? walk(&at, end) : -EBADMSG;
+        const uint8_t *at = data;
+        size_t offset = 0;
+        int r = -EBADMSG;
 
-        if (r >= 0 && at != end)
-                r = -EBADMSG;
-        if (r < 0) {
-                if (ret_offset)
-                        *ret_offset = size ? (size_t)(at - (const uint8_t *)data) : 0;
-                return r;
+        /* nothing, which may stand at NULL, is no item */
+        if (size) {
+                r = walk(&at, at + size);
+                offset = (size_t)(at - (const uint8_t *)data);
         }
-        *ret_value = (struct value){ data, end };
-        return 0;
+        if (r >= 0 && offset == size) {
+                *ret_value = (struct value){ data, at };
+                return 0;
+        }
+        if (ret_offset)
+                *ret_offset = offset;
+        return -EBADMSG;
 }
 
 static struct head head_of(const struct value *v) {

@@ -27,6 +27,13 @@ void connection_settle(struct connection *c) {
                 connection_free(c);
 }
 
+/* Closing the descriptor does not take it out of the epoll set: the peer may have kept the same open pipe, and its
+ * bells would then name a connection that is freed. */
+static void connection_unwatch(const struct edge *edge) {
+        if (edge_wait_fd(edge) >= 0)
+                epoll_ctl(the_worker.epoll, EPOLL_CTL_DEL, edge_wait_fd(edge), NULL);
+}
+
 /* Its requests run on; their replies have nowhere to go. */
 static void connection_close(struct connection *c) {
         struct edge *edge = TAKE_PTR(c->edge);
@@ -34,7 +41,7 @@ static void connection_close(struct connection *c) {
         c->pending = false;
         if (!edge)
                 return;
-        epoll_ctl(the_worker.epoll, EPOLL_CTL_DEL, edge_wait_fd(edge), NULL);
+        connection_unwatch(edge);
         c->n_sending++; /* on_sent callbacks of edge_free() must not free the connection under us */
         edge_free(edge);
         c->n_sending--;
@@ -106,6 +113,8 @@ void connection_offer(uint64_t id, int memory_fd, int doorbell_fd) {
         }
         error = connection_open(c, memory_fd, doorbell_fd);
         if (error) {
+                if (c->edge)
+                        connection_unwatch(c->edge);
                 c->edge = edge_free(c->edge);
                 connection_free(c);
                 edge_reject(id, error);
@@ -169,8 +178,9 @@ bool connections_turn(void) {
                 connection_settle(c);
         }
         for (c = the_worker.connections; c; c = c->next) {
-                if (c->edge)
-                        edge_flush(c->edge);
+                /* An end that shows here is dealt with by the next receive. */
+                if (c->edge && edge_flush(c->edge))
+                        c->pending = true;
                 more |= c->pending;
         }
         return more;

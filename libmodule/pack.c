@@ -109,6 +109,19 @@ struct arguments {
         va_list list;
 };
 
+/* Where packed bytes go, and whether memory was out: the packer's functions are not asked one by one. */
+struct sink {
+        msgpack_sbuffer *bytes;
+        bool failed;
+};
+
+static int sink_write(void *data, const char *bytes, size_t size) {
+        struct sink *sink = data;
+
+        sink->failed |= msgpack_sbuffer_write(sink->bytes, bytes, size) != 0;
+        return sink->failed ? -1 : 0;
+}
+
 static const char *pack_item(msgpack_packer *p, const char *f, struct arguments *a) {
         const char *text;
         const void *data;
@@ -119,9 +132,10 @@ static const char *pack_item(msgpack_packer *p, const char *f, struct arguments 
         switch (*f) {
         case 's':
                 text = va_arg(a->list, const char *);
-                if (!text)
+                size = text ? strlen(text) : SIZE_MAX;
+                if (size > UINT32_MAX)
                         return NULL;
-                msgpack_pack_str_with_body(p, text, strlen(text));
+                msgpack_pack_str_with_body(p, text, size);
                 return f + 1;
         case 'i':
                 msgpack_pack_int(p, va_arg(a->list, int));
@@ -141,6 +155,8 @@ static const char *pack_item(msgpack_packer *p, const char *f, struct arguments 
         case 'y':
                 data = va_arg(a->list, const void *);
                 size = va_arg(a->list, size_t);
+                if (size > UINT32_MAX)
+                        return NULL;
                 msgpack_pack_bin_with_body(p, data ? data : "", data ? size : 0);
                 return f + 2;
         default:
@@ -157,6 +173,7 @@ static const char *pack_item(msgpack_packer *p, const char *f, struct arguments 
 }
 
 int socle_pack(struct socle_buffer *b, const char *format, ...) {
+        struct sink sink = { .bytes = &b->bytes };
         size_t before = b->bytes.size;
         struct arguments a;
         msgpack_packer p;
@@ -164,25 +181,30 @@ int socle_pack(struct socle_buffer *b, const char *format, ...) {
 
         if (!format_ok(format))
                 return -EINVAL;
-        msgpack_packer_init(&p, &b->bytes, msgpack_sbuffer_write);
+        msgpack_packer_init(&p, &sink, sink_write);
         va_start(a.list, format);
         end = pack_item(&p, format, &a);
         va_end(a.list);
-        if (!end)
-                b->bytes.size = before;
-        return end ? 0 : -EINVAL;
+        if (end && !sink.failed)
+                return 0;
+        b->bytes.size = before;
+        return end ? -ENOMEM : -EINVAL;
 }
 
 /* Unpacking: first everything is looked at, then everything is written. ----------------------------------------------- */
 
 static const char *unpack_item(struct value *v, const char *f, struct arguments *a, bool write, int *error);
 
+static void set_error(int *error, int r) {
+        if (!*error && r < 0)
+                *error = r;
+}
+
 static const char *unpack_map(struct value *v, const char *f, struct arguments *a, bool write, int *error) {
         struct value first;
         uint32_t n;
 
-        if (value_get_map(v, &n, &first) < 0)
-                *error = -EINVAL;
+        set_error(error, value_get_map(v, &n, &first));
         for (f = skip(f + 1); *f != '}'; f = skip(f)) {
                 const char *key = va_arg(a->list, const char *);
                 struct value member = { 0 };
@@ -206,11 +228,6 @@ static const char *unpack_array(struct value *v, const char *f, struct arguments
                         value_next(&at);
         }
         return f + 1;
-}
-
-static void set_error(int *error, int r) {
-        if (!*error && r < 0)
-                *error = r;
 }
 
 static void unpack_string(struct value *v, struct arguments *a, bool write, int *error) {

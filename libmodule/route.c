@@ -43,14 +43,29 @@ static bool path_takes(const struct route *r, const char *path) {
         return r->below ? !strncmp(path, r->path, r->size) : !strcmp(path, r->path);
 }
 
-static bool method_takes(const struct route *r, const char *method) {
-        return !strcmp(r->method, "*") || !strcmp(r->method, method) || (!strcmp(r->method, "GET") && !strcmp(method, "HEAD"));
+/* How well it fits: the method's own handler, before GET's for HEAD, before one for any; 0 not at all. */
+static int method_rank(const struct route *r, const char *method) {
+        if (!strcmp(r->method, method))
+                return 3;
+        if (!strcmp(r->method, "GET") && !strcmp(method, "HEAD"))
+                return 2;
+        return !strcmp(r->method, "*") ? 1 : 0;
+}
+
+static bool allow_has(const char *allow, const char *method) {
+        size_t n = strlen(method);
+
+        for (; *allow; allow += strcspn(allow, ", "), allow += strspn(allow, ", ")) {
+                if (strcspn(allow, ", ") == n && !memcmp(allow, method, n))
+                        return true;
+        }
+        return false;
 }
 
 static void allow_add(char *allow, size_t size, const char *method) {
         size_t used = strlen(allow);
 
-        if (used + strlen(method) + 3 > size || strstr(allow, method))
+        if (used + strlen(method) + 3 > size || allow_has(allow, method))
                 return;
         if (used)
                 strcat(allow, ", ");
@@ -60,6 +75,7 @@ static void allow_add(char *allow, size_t size, const char *method) {
 int route_find(const struct route_table *table, const char *method, const char *path, socle_handler *ret_fn, char *ret_allow,
                size_t allow_size) {
         const struct route *best = NULL, *longest = NULL;
+        int rank = 0;
 
         for (size_t i = 0; i < table->n; i++) {
                 const struct route *r = &table->routes[i];
@@ -80,9 +96,10 @@ int route_find(const struct route_table *table, const char *method, const char *
                 allow_add(ret_allow, allow_size, r->method);
                 if (!strcmp(r->method, "GET"))
                         allow_add(ret_allow, allow_size, "HEAD");
-                /* the method's own handler before one for any */
-                if (method_takes(r, method) && (!best || !strcmp(best->method, "*")))
+                if (method_rank(r, method) > rank) {
+                        rank = method_rank(r, method);
                         best = r;
+                }
         }
         if (!best)
                 return SOCLE_E_NOT_ALLOWED;

@@ -52,7 +52,8 @@ static void send_frame(struct connection *c, const struct frame *frame, uint8_t 
         if (r == EDGE_E_TOO_LARGE) {
                 struct frame error = { .kind = FRAME_ERROR, .correlation = frame->correlation, .error = ERROR_TOO_LARGE };
 
-                edge_send(c->edge, &error, NULL, 0, NULL);
+                if (edge_send(c->edge, &error, NULL, 0, &s->out) == EDGE_E_FULL)
+                        return;
         }
         on_sent(&s->out, r);
 }

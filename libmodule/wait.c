@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -42,13 +43,14 @@ int socle_sleep(uint32_t ms) {
 }
 
 int wait_timeout_ms(void) {
-        uint64_t now;
+        uint64_t now, left;
 
         if (!sleepers)
                 return -1;
         now = clock_now_ns();
         /* rounded up: not a turn too early */
-        return sleepers->until <= now ? 0 : (int)((sleepers->until - now + NS_PER_MS - 1) / NS_PER_MS);
+        left = sleepers->until <= now ? 0 : (sleepers->until - now + NS_PER_MS - 1) / NS_PER_MS;
+        return left > INT_MAX ? INT_MAX : (int)left;
 }
 
 void wait_turn(void) {
