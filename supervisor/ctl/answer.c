@@ -33,13 +33,8 @@ void answer_problem(struct answer *answer, enum verdict verdict, const char *cod
         answer->problem = true;
         if (!detail)
                 return;
-        /* what a person typed may not be UTF-8 */
-        answer->document = json_pack("{s:s, s:s, s:s, s:s}", "type", "about:blank", "code", code, "detail", detail, "hint", hint);
-        if (!answer->document) {
-                _cleanup_free_ char *clean = text_clean(detail);
-
-                answer->document = json_pack("{s:s, s:s, s:s, s:s}", "type", "about:blank", "code", code, "detail", clean, "hint", hint);
-        }
+        answer->document =
+                json_pack("{s:s, s:s, s:o, s:s}", "type", "about:blank", "code", code, "detail", document_string(detail), "hint", hint);
 }
 
 /* Not reached ---------------------------------------------------------------------------------------------------------- */

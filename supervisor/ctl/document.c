@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/ctl/text.h"
 
 const char *document_text(const json_t *object, const char *key) {
         const char *text = json_string_value(json_object_get(object, key));
@@ -26,6 +27,13 @@ bool document_true(const json_t *object, const char *key) {
 
 bool document_false(const json_t *object, const char *key) {
         return json_is_false(json_object_get(object, key));
+}
+
+json_t *document_string(const char *text) {
+        json_t *string = json_string(text);
+        _cleanup_free_ char *clean = string ? NULL : text_clean(text);
+
+        return clean ? json_string(clean) : string;
 }
 
 int document_print(const json_t *document, FILE *out) {

@@ -79,7 +79,7 @@ static int package_open(const char *path, const char *name, uint64_t *ret_size, 
 /* Which of several files a problem is about. */
 static void name_file(struct answer *answer, const char *name) {
         if (answer->problem && answer->document && !json_object_get(answer->document, "file"))
-                json_object_set_new(answer->document, "file", json_string(name));
+                json_object_set_new(answer->document, "file", document_string(name));
 }
 
 static void deploy(const struct command *c, const char *path, struct answer *answer) {

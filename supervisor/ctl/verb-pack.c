@@ -111,7 +111,13 @@ static bool entry_check(struct packing *p, struct answer *answer) {
         int r = package_check_entry(p->folder_fd, p->manifest.entry, &p->report);
 
         return r == 0 || bad(answer, "BAD_ENTRY", "build the entry for this machine with the SDK (pkg-config socle-module)",
-                             r < 0 ? strerror(-r) : p->report.message);
+                             *p->report.message ? p->report.message : strerror(abs(r)));
+}
+
+static bool ends_in_slash(const char *path) {
+        size_t n = strlen(path);
+
+        return n && path[n - 1] == '/';
 }
 
 /* Where it goes: -o FILE, into the folder -o DIR, or into the current folder. */
@@ -126,7 +132,7 @@ static bool path_choose(struct packing *p, const char *output, struct answer *an
         if (output && (stat(output, &st) < 0 || !S_ISDIR(st.st_mode)))
                 r = asprintf(&p->path, "%s", output);
         else
-                r = asprintf(&p->path, "%s%s%s", output ? output : "", output ? "/" : "", p->file);
+                r = asprintf(&p->path, "%s%s%s", output ? output : "", output && !ends_in_slash(output) ? "/" : "", p->file);
         if (r < 0)
                 p->path = NULL;
         return r >= 0 || failed(answer, p->file, ENOMEM);
@@ -150,7 +156,7 @@ static bool output_open(struct packing *p, struct answer *answer) {
 static bool package_make(struct packing *p, struct answer *answer) {
         int r = package_pack(p->folder, p->out, &p->report);
 
-        return r == 0 || bad(answer, "BAD_PACKAGE", "", r < 0 && !*p->report.message ? strerror(-r) : p->report.message);
+        return r == 0 || bad(answer, "BAD_PACKAGE", "", *p->report.message ? p->report.message : strerror(abs(r)));
 }
 
 static bool package_finish(struct packing *p, struct answer *answer) {
@@ -163,8 +169,8 @@ static bool package_finish(struct packing *p, struct answer *answer) {
                 return failed(answer, p->path, errno);
         free(p->temporary);
         p->temporary = NULL;
-        answer->document = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "file", p->path, "name", p->manifest.name, "version",
-                                     p->manifest.version, "size", (json_int_t)st.st_size, "files", (json_int_t)p->report.n_files,
+        answer->document = json_pack("{s:o, s:s, s:s, s:I, s:I, s:I}", "file", document_string(p->path), "name", p->manifest.name,
+                                     "version", p->manifest.version, "size", (json_int_t)st.st_size, "files", (json_int_t)p->report.n_files,
                                      "unpacked_size", (json_int_t)p->report.size);
         return true;
 }
