@@ -2,7 +2,7 @@
  *
  * The inside of a worker, as the template starts it: everything from the go to
  * the kill. The only header of libmodule that supervisor/ may include; its
- * symbols are in the private node of the version script.
+ * symbols are in the private node of the version script, and visible for that.
  */
 #pragma once
 
@@ -44,7 +44,7 @@ int worker_settings_encode(const struct worker_settings *settings);
 int worker_settings_decode(int fd, struct worker_settings **ret_settings);
 
 /* Before the sandbox is narrowed: called once in the template, so that workers inherit warm code and pages. */
-int worker_prepare(void);
+__attribute__((visibility("default"))) int worker_prepare(void);
 
 struct worker_start {
         uint64_t instance;
@@ -58,4 +58,4 @@ struct worker_start {
 
 /* Loads the module, runs `start`, serves until told to stop. Never returns. Failures are published on the page
  * (page_fail) before _exit(EXIT_FAILURE). */
-_Noreturn void worker_run(const struct worker_start *start);
+__attribute__((visibility("default"))) _Noreturn void worker_run(const struct worker_start *start);
