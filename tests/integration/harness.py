@@ -270,7 +270,13 @@ def pack(folder, out):
     return out
 
 
-def package(base, source, name=None, version=None, changes=(), extra=""):
+def pack_by_tar(folder, out):
+    """For what `soclectl pack` would rightly refuse to make."""
+    subprocess.run(["tar", "--zstd", "-cf", out, "-C", folder, *sorted(os.listdir(folder))], check=True, timeout=60)
+    return out
+
+
+def package(base, source, name=None, version=None, changes=(), extra="", packer=pack):
     """A package made of a staged folder ("tests/modules/crash") with a changed manifest: changes are (from, to) pairs."""
     folder = tempfile.mkdtemp(dir=base.root)
     tree = os.path.join(folder, "tree")
@@ -291,7 +297,7 @@ def package(base, source, name=None, version=None, changes=(), extra=""):
         f.write("\n".join(lines) + "\n" + extra)
     with open(ini) as f:
         values = dict((p[0].strip(), p[1].strip()) for p in (l.split("=", 1) for l in f if "=" in l))
-    return pack(tree, os.path.join(folder, f"{name or values['name']}-{version or values['version']}.smod"))
+    return packer(tree, os.path.join(folder, f"{name or values['name']}-{version or values['version']}.smod"))
 
 
 def signal_name(n):

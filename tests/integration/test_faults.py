@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 
-from harness import expect, expect_equal, package, wait
+from harness import expect, expect_equal, pack_by_tar, package, wait
 
 
 def version(base, name, number="1.0.0"):
@@ -37,7 +37,7 @@ def test_modules_that_do_not_start(base):
     broken(base, "start-exits", "START_CRASHED", "exited with status 3", "start")
     broken(base, "start-hangs", "START_TIMEOUT", "start-timeout", extra="[limits]\nstart-timeout = 500ms\n")
     broken(base, "missing-symbol", "LOAD_FAILED", "undefined symbol")
-    broken(base, "wrong-abi", "BAD_ENTRY")
+    broken(base, "wrong-abi", "BAD_ENTRY", packer=pack_by_tar)
     expect_equal(base.worker("hello"), worker, "hello's worker")
     expect_equal(base.get("/hello").status, 200, "hello")
     # no retry loop: the same template, nobody is forked again
