@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Making and removing package folders.
+ */
+#include "supervisor/installer/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ipc/fd.h"
+
+/* Deeper than any package: what is deeper was not made by unpacking. */
+#define DEPTH_MAX 64
+
+#define NAME_SIZE (STORE_HASH_SIZE + 8)
+
+bool store_hash_ok(const char *sha256, size_t size) {
+        return size == STORE_HASH_SIZE && sha256[STORE_HASH_SIZE - 1] == '\0' && strspn(sha256, "0123456789abcdef") == STORE_HASH_SIZE - 1;
+}
+
+/* Removing --------------------------------------------------------------------------------------------------------- */
+
+static int tree_remove(int at, const char *name, unsigned depth);
+
+static void cleanup_closedirp(DIR **dir) {
+        if (*dir)
+                closedir(*dir);
+}
+
+/* Removes what is in a folder; with `hidden` only what begins with '.'. Takes the descriptor. */
+static int folder_empty(int fd, bool hidden, unsigned depth) {
+        _cleanup_(cleanup_closedirp) DIR *dir = fdopendir(fd);
+        int result = 0, r;
+        struct dirent *d;
+
+        if (!dir) {
+                fd_close(fd);
+                return -errno;
+        }
+        rewinddir(dir);
+        while ((d = readdir(dir))) {
+                if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") || (hidden && d->d_name[0] != '.'))
+                        continue;
+                r = tree_remove(dirfd(dir), d->d_name, depth);
+                if (r)
+                        result = r;
+        }
+        return result;
+}
+
+static int tree_remove(int at, const char *name, unsigned depth) {
+        int fd, r;
+
+        if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+                return 0;
+        if (errno != EISDIR && errno != EPERM)
+                return -errno;
+        if (depth == DEPTH_MAX)
+                return -ELOOP;
+        fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = folder_empty(fd, false, depth + 1);
+        if (r)
+                return r;
+        return unlinkat(at, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int store_tidy(int packages) {
+        int fd = openat(packages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : folder_empty(fd, true, 0);
+}
+
+static void name_of(char ret_name[NAME_SIZE], const char *sha256, const char *ending) {
+        snprintf(ret_name, NAME_SIZE, ".%s%s", sha256, ending);
+}
+
+int store_unstage(int packages, const char *sha256) {
+        char name[NAME_SIZE];
+
+        name_of(name, sha256, ".part");
+        return tree_remove(packages, name, 0);
+}
+
+int store_remove(int packages, const char *sha256) {
+        char name[NAME_SIZE];
+
+        /* Whole or gone: an installer that dies on the way must not leave half a package under its name. */
+        name_of(name, sha256, ".gone");
+        if (renameat(packages, sha256, packages, name) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return tree_remove(packages, name, 0);
+}
+
+/* Making ----------------------------------------------------------------------------------------------------------- */
+
+int store_open(int packages, const char *sha256) {
+        int fd = openat(packages, sha256, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int store_stage(int packages, const char *sha256) {
+        char name[NAME_SIZE];
+        int fd, r;
+
+        name_of(name, sha256, ".part");
+        if (mkdirat(packages, name, 0755) < 0) {
+                r = errno == EEXIST ? store_unstage(packages, sha256) : -errno;
+                if (!r && mkdirat(packages, name, 0755) < 0)
+                        r = -errno;
+                if (r)
+                        return r;
+        }
+        fd = openat(packages, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+int store_publish(int packages, const char *sha256) {
+        char name[NAME_SIZE];
+
+        name_of(name, sha256, ".part");
+        /* Does not overwrite: a package that is there is a folder that is not empty. */
+        return renameat(packages, name, packages, sha256) < 0 ? -errno : 0;
+}

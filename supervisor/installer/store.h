@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The folder of unpacked packages: SHA256/ is a whole one and never written
+ * again; names that begin with '.' are being made or being removed, and are
+ * rubbish when an installer starts.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STORE_HASH_SIZE 65 /* lower-case hex and NUL */
+
+bool store_hash_ok(const char *sha256, size_t size);
+
+/* The folder of a package: a descriptor, or -errno (-ENOENT: not there). */
+int store_open(int packages, const char *sha256);
+/* An empty folder for it: a descriptor or -errno. */
+int store_stage(int packages, const char *sha256);
+/* The staged folder becomes the package. 0 or -errno. */
+int store_publish(int packages, const char *sha256);
+/* Removes a staged folder, a package. 0 (also when it is not there) or -errno. */
+int store_unstage(int packages, const char *sha256);
+int store_remove(int packages, const char *sha256);
+/* Removes what earlier installers left half-way. 0 or -errno. */
+int store_tidy(int packages);
