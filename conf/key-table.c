@@ -160,6 +160,54 @@ void key_describe(const struct key *key, char *text, size_t size) {
         range_describe(key, text + used, size - used);
 }
 
+/* Showing ------------------------------------------------------------------------------------------------------------ */
+
+static int list_format(const struct text_list *list, char *text, size_t size) {
+        size_t used = 0;
+
+        for (size_t i = 0; i < list->n && used < size; i++)
+                used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", list->items[i]);
+        return used < size ? 0 : -ENOSPC;
+}
+
+static int word_format(const char *words, unsigned index, char *text, size_t size) {
+        size_t n;
+
+        while (index--)
+                words += strcspn(words, "|") + 1;
+        n = strcspn(words, "|");
+        return snprintf(text, size, "%.*s", (int)n, words) < (int)size ? 0 : -ENOSPC;
+}
+
+static int number_format(const struct key *key, uint64_t number, char *text, size_t size) {
+        char digits[KEY_NUMBER_SIZE];
+
+        if (!number && key->words)
+                return word_format(key->words, 0, text, size);
+        types[key->type].format(number, digits);
+        return word_format(digits, 0, text, size);
+}
+
+int key_format(const struct key *key, const void *object, char *text, size_t size) {
+        const void *field = (const char *)object + key->offset;
+        const char *value;
+
+        text[0] = '\0';
+        switch (key->storage) {
+        case KEY_STORAGE_NUMBER:
+                return number_format(key, *(const uint64_t *)field, text, size);
+        case KEY_STORAGE_BOOL:
+                return word_format(key->words ? key->words : "no|yes", *(const bool *)field, text, size);
+        case KEY_STORAGE_CHOICE:
+                return word_format(key->words, *(const unsigned *)field, text, size);
+        case KEY_STORAGE_TEXT:
+                value = *(char *const *)field;
+                return snprintf(text, size, "%s", value ? value : "") < (int)size ? 0 : -ENOSPC;
+        default:
+                return list_format(field, text, size);
+        }
+}
+
 /* Storing ------------------------------------------------------------------------------------------------------------ */
 
 static int number_set(const struct key *key, uint64_t *field, const char *value, char *expected, size_t expected_size) {

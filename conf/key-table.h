@@ -49,6 +49,7 @@ enum key_storage { KEY_STORAGE_CHOICE, KEY_STORAGE_NUMBER, KEY_STORAGE_BOOL, KEY
 enum key_flags {
         KEY_REQUIRED = 1 << 0, /* there is no default: someone must say it */
         KEY_FIXED = 1 << 1,    /* may not be changed by an override */
+        KEY_LATER = 1 << 2,    /* read and checked, but nothing acts on it yet */
 };
 
 struct key {
@@ -108,6 +109,8 @@ const struct key *key_table_find(const struct key_table *table, const char *sect
 
 /* Sets the field. 0, -ENOMEM, -EINVAL and what was expected. The field is as before when this fails. */
 int key_set(const struct key *key, void *object, const char *value, char *expected, size_t expected_size);
+/* The field's value as it would be written; "" for none. Cut when there is no room: then -ENOSPC. */
+int key_format(const struct key *key, const void *object, char *text, size_t size);
 /* The form of a key's values and their range, for people: "a time such as 250ms, 2s, 5m or 1h; 1ms to 1h". */
 void key_describe(const struct key *key, char *text, size_t size);
 
