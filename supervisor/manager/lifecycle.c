@@ -29,6 +29,7 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/restart.h"
 
@@ -112,6 +113,7 @@ static void candidate_free(struct candidate *c) {
                 event_free(c->restart_timer);
         fd_close(c->package);
         manifest_deinit(&c->manifest);
+        packages_release(mod->manager, c->sha256);
         free(c);
 }
 
@@ -445,6 +447,7 @@ static void restore_all(struct manager *m) {
         }
         instance_adopt_end(m);
         m->restoring = false;
+        packages_sweep(m);
         /* Routes of what was adopted must be there before the first change is published. */
         TAILQ_FOREACH(mod, &m->modules, entry) {
                 struct candidate *best = NULL;

@@ -24,7 +24,6 @@
 #include <sodium.h>
 
 #include "conf/package.h"
-#include "conf/signature.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
@@ -36,6 +35,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/store.h"
+#include "supervisor/manager/trust.h"
 
 #define COPY_PER_TURN (4u << 20)
 #define PACKAGE_SIZE_MAX (1u << 30)
@@ -51,6 +51,7 @@ struct admission {
         struct stat st;
         uint64_t copied;
         crypto_hash_sha256_state hash;
+        struct trust_hash trust;
         char sha256[SHA256_HEX_SIZE];
         char name[CONTROL_NAME_SIZE], version[64], signed_by[128];
         uint64_t request;
@@ -60,8 +61,14 @@ struct admission {
 };
 
 static TAILQ_HEAD(, admission) unpacking = TAILQ_HEAD_INITIALIZER(unpacking);
+static bool sweep_due; /* a removal could not be sent */
 
 static void admission_free(struct admission *a) {
+        struct manager *m = a->manager;
+        char sha256[SHA256_HEX_SIZE] = "";
+
+        if (a->request) /* asked for: the folder may be there */
+                strcpy(sha256, a->sha256);
         if (a->unpacking)
                 TAILQ_REMOVE(&unpacking, a, entry);
         if (a->turn)
@@ -72,6 +79,7 @@ static void admission_free(struct admission *a) {
         manifest_deinit(&a->manifest);
         a->file->admission = NULL;
         free(a);
+        packages_release(m, sha256);
 }
 
 static void admission_refuse(struct admission *a, const char *code, const char *reason) {
@@ -277,6 +285,7 @@ static void installer_lost(struct manager *m) {
                 event_free(m->installer_event);
         m->installer_event = NULL;
         m->installer_link = fd_close(m->installer_link);
+        sweep_due = true;
         for (a = TAILQ_FIRST(&unpacking); a; a = next) {
                 next = TAILQ_NEXT(a, entry);
                 /* What was asked dies with the one who was asked; what was not yet sent waits for the next one. */
@@ -284,6 +293,8 @@ static void installer_lost(struct manager *m) {
                         admission_refuse(a, "BAD_PACKAGE", "the installer died while it was unpacking this package");
         }
 }
+
+static void on_installer_room(struct manager *m);
 
 static void on_installer_link(evutil_socket_t fd, short what, void *userdata) {
         struct manager *m = userdata;
@@ -308,6 +319,7 @@ static void on_installer_link(evutil_socket_t fd, short what, void *userdata) {
                 control_record_deinit(&record);
                 if (m->installer_link < 0)
                         return;
+                on_installer_room(m);
         }
 }
 
@@ -335,39 +347,68 @@ static void unpack_send_waiting(struct manager *m) {
         }
 }
 
+/* It has taken something: what did not fit before may fit now. */
+static void on_installer_room(struct manager *m) {
+        unpack_send_waiting(m);
+        if (sweep_due)
+                packages_sweep(m);
+}
+
 void packages_new_link(struct manager *m, int link) {
         installer_lost(m);
         m->installer_link = link;
         m->installer_event = event_new(m->loop, link, EV_READ | EV_PERSIST, on_installer_link, m);
         if (m->installer_event)
                 event_add(m->installer_event, NULL);
-        unpack_send_waiting(m);
+        on_installer_room(m);
+}
+
+/* Release ------------------------------------------------------------------------------------------------------------ */
+
+static bool package_in_use(const struct manager *m, const char *sha256) {
+        const struct drop_file *f;
+        const struct candidate *c;
+        const struct module *mod;
+
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (f->admission && !strcmp(f->admission->sha256, sha256))
+                        return true;
+        }
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        if (!strcmp(c->sha256, sha256))
+                                return true;
+                }
+        }
+        return false;
+}
+
+/* Records on the link are done in order: an UNPACK of the same package that is sent later finds it gone and makes it anew. */
+void packages_release(struct manager *m, const char *sha256) {
+        struct control_unpack body = { 0 };
+
+        /* What is stopped with the base is there for its next start. */
+        if (!sha256[0] || m->stopping || m->restoring || package_in_use(m, sha256))
+                return;
+        snprintf(body.sha256, sizeof(body.sha256), "%s", sha256);
+        if (m->installer_link < 0 ||
+            control_send(m->installer_link, CONTROL_KIND_PACKAGE_REMOVE, manager_request(m), &body, sizeof(body), NULL, 0) != 0)
+                sweep_due = true;
+}
+
+void packages_sweep(struct manager *m) {
+        struct text_list names = { 0 };
+
+        if (m->restoring || m->installer_link < 0 || folder_list(m->packages, "", &names) < 0)
+                return;
+        sweep_due = false;
+        for (size_t i = 0; i < names.n && !sweep_due; i++)
+                if (strlen(names.items[i]) == SHA256_HEX_SIZE - 1)
+                        packages_release(m, names.items[i]);
+        text_list_deinit(&names);
 }
 
 /* Verify ------------------------------------------------------------------------------------------------------------- */
-
-static int admission_signature(struct admission *a, char *error, size_t size, const char **ret_code) {
-        _cleanup_free_ char *signature = NULL;
-        uint64_t archive_size = 0;
-        int r;
-
-        *ret_code = "BAD_SIGNATURE";
-        r = package_split_signature(a->memfd, &archive_size, &signature);
-        if (r) {
-                snprintf(error, size, "the signature frame at the end of the file is not well-formed");
-                return -EINVAL;
-        }
-        if (!signature) {
-                if (!a->manager->config.require_signature)
-                        return 0;
-                *ret_code = "UNSIGNED";
-                snprintf(error, size, "[packages] require-signature = yes and it carries none");
-                return -EINVAL;
-        }
-        if (!a->manager->config.require_signature && !a->manager->n_keys)
-                return 0;
-        return 0;
-}
 
 static void admission_verify(struct admission *a) {
         unsigned char digest[crypto_hash_sha256_BYTES];
@@ -384,7 +425,7 @@ static void admission_verify(struct admission *a) {
                 admission_refuse(a, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3");
                 return;
         }
-        if (admission_signature(a, error, sizeof(error), &code) < 0) {
+        if (trust_check(a->manager, &a->trust, a->memfd, a->name, a->version, a->signed_by, &code, error, sizeof(error)) < 0) {
                 admission_refuse(a, code, error);
                 return;
         }
@@ -433,6 +474,7 @@ static void on_copy_turn(evutil_socket_t fd, short what, void *userdata) {
                         return;
                 }
                 crypto_hash_sha256_update(&a->hash, buffer, (unsigned long long)n);
+                trust_hash_update(&a->trust, buffer, (size_t)n);
                 a->copied += (uint64_t)n;
                 budget -= MIN(budget, (uint64_t)n);
         }
@@ -512,6 +554,7 @@ static void on_opened(struct manager *m, int result, void *userdata) {
                 return;
         }
         crypto_hash_sha256_init(&a->hash);
+        trust_hash_begin(&a->trust, a->fd);
         on_copy_turn(-1, 0, a);
 }
 

@@ -12,6 +12,10 @@
 void packages_new_link(struct manager *manager, int link);
 /* Begins; ends in drop_on_gone(), drop_on_refused() or drop_on_settled(). */
 void packages_admit(struct drop_file *file);
+/* Nobody holds this package any more (or perhaps somebody does): when nobody does, the installer removes its folder. */
+void packages_release(struct manager *manager, const char *sha256);
+/* The same for every folder that there is: what was left while there was no manager or no installer. */
+void packages_sweep(struct manager *manager);
 /* Keeps a copy of a superseded package for a rollback, at most [deploy] keep of a name. */
 void packages_keep(struct candidate *candidate);
 /* Reads trusted.d. 0 or -errno. */
