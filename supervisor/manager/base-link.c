@@ -42,6 +42,10 @@ static TAILQ_HEAD(, unsent) unsent_records = TAILQ_HEAD_INITIALIZER(unsent_recor
 static TAILQ_HEAD(, kept_record) kept_records = TAILQ_HEAD_INITIALIZER(kept_records);
 static struct event *send_event;
 
+uint64_t manager_request(struct manager *m) {
+        return m->next_request++;
+}
+
 static _Noreturn void base_is_gone(void) {
         /* No orphans: without the base there is nothing to manage. */
         _exit(EXIT_SUCCESS);

@@ -26,10 +26,6 @@
 
 #define HANDOVERS_MAX 64
 
-uint64_t manager_request(struct manager *m) {
-        return m->next_request++;
-}
-
 static struct manager *loading; /* for the file service below, which has no userdata */
 
 static int open_by_base(struct file_service *service, uint32_t folder, const char *name) {
