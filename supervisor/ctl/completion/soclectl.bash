@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# bash completion for soclectl(1)
+
+# Names of modules: the only "name" of the document at this depth.
+_soclectl_modules() {
+        "${words[@]}" status --json 2>/dev/null | sed -n 's/^      "name": "\([a-z0-9-]*\)",\{0,1\}$/\1/p'
+}
+
+_soclectl() {
+        local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
+        local words=("${COMP_WORDS[0]}")
+
+        COMPREPLY=()
+        for ((i = 1; i < COMP_CWORD; i++)); do
+                case ${COMP_WORDS[i]} in
+                --root) words+=(--root "${COMP_WORDS[++i]}") ;;
+                -n | -o) ((++i)) ;;
+                -*) ;;
+                *) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
+                esac
+        done
+
+        case $before in
+        --root) COMPREPLY=($(compgen -d -- "$word")); return ;;
+        -o) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        -n) return ;;
+        esac
+        if [[ $word == -* ]]; then
+                local options='--root --json --help'
+                case $command in
+                logs) options+=' -n' ;;
+                pack) options+=' -o' ;;
+                esac
+                COMPREPLY=($(compgen -W "$options" -- "$word"))
+                return
+        fi
+        case $command in
+        '') COMPREPLY=($(compgen -W 'status deploy undeploy logs history health pack version' -- "$word")) ;;
+        deploy) COMPREPLY=($(compgen -d -S / -- "$word") $(compgen -f -X '!*.smod' -- "$word")) ;;
+        pack) COMPREPLY=($(compgen -d -- "$word")) ;;
+        status | undeploy | logs | history | health) COMPREPLY=($(compgen -W "$(_soclectl_modules)" -- "$word")) ;;
+        esac
+}
+
+complete -o filenames -F _soclectl soclectl
