@@ -773,8 +773,9 @@ void edge_accept(struct edge *edge, const struct edge_message *message) {
         shared_store64(&edge->own->accepted, message->position);
 }
 
-/* Bells carry nothing but that they rang. A peer that keeps writing must not keep us here: what is left then is read
- * with its next bell, and only its end has to be seen now. */
+/* Bells carry nothing but that they rang. Reading goes on to the bottom, for a last bell and the end behind it are one
+ * event of an edge-triggered set. A peer that keeps writing must not keep us here, though: what is left then is read with
+ * its next bell, and only its end has to be seen now. */
 static void bell_drain(struct edge *edge) {
         struct pollfd end = { .fd = edge->wait_fd };
         char bells[PIPE_BUF];
@@ -784,7 +785,7 @@ static void bell_drain(struct edge *edge) {
                 n = read(edge->wait_fd, bells, sizeof(bells));
                 if (n == 0)
                         edge->hung_up = true;
-                if (n < (ssize_t)sizeof(bells))
+                if (n <= 0)
                         return;
         }
         if (poll(&end, 1, 0) > 0 && (end.revents & POLLHUP))

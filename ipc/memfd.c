@@ -74,7 +74,7 @@ int memfd_map_rw(int fd, uint64_t size, void **ret_map) {
 }
 
 int memfd_map_ro(int fd, uint64_t size, const void **ret_map) {
-        void *p;
+        void *p = NULL;
         int r = map(fd, size, PROT_READ, &p);
 
         if (r >= 0)
