@@ -92,6 +92,19 @@ static bool elf_find_note(Elf *elf, struct sdk *ret_sdk) {
         return false;
 }
 
+/* What is mapped but not there would end in SIGBUS when the module is loaded. */
+static int check_whole(Elf *elf, uint64_t size, const char *shown, struct package_report *report) {
+        GElf_Phdr segment;
+        bool whole;
+        size_t n;
+
+        whole = elf_getphdrnum(elf, &n) == 0 && n > 0;
+        for (size_t i = 0; whole && i < n; i++)
+                whole = gelf_getphdr(elf, (int)i, &segment) &&
+                        (segment.p_type != PT_LOAD || (segment.p_offset <= size && segment.p_filesz <= size - segment.p_offset));
+        return whole ? 0 : package_refuse(report, PACKAGE_E_ENTRY, "%s: it is cut off; expected a whole shared object", shown);
+}
+
 static int check_sdk(Elf *elf, const char *shown, struct package_report *report) {
         struct sdk sdk;
 
@@ -104,7 +117,7 @@ static int check_sdk(Elf *elf, const char *shown, struct package_report *report)
                               sdk.major, sdk.minor, PACKAGE_SDK_MAJOR, PACKAGE_SDK_MAJOR, PACKAGE_SDK_MINOR);
 }
 
-static int check_file(int fd, const char *shown, struct package_report *report) {
+static int check_file(int fd, uint64_t size, const char *shown, struct package_report *report) {
         _cleanup_(cleanup_elf_endp) Elf *elf = NULL;
         int r;
 
@@ -114,6 +127,8 @@ static int check_file(int fd, const char *shown, struct package_report *report) 
         if (!elf)
                 return package_refuse(report, PACKAGE_E_ENTRY, "%s: it cannot be read as ELF: %s", shown, elf_errmsg(-1));
         r = check_header(elf, shown, report);
+        if (!r)
+                r = check_whole(elf, size, shown, report);
         return r ? r : check_sdk(elf, shown, report);
 }
 
@@ -133,5 +148,5 @@ int package_check_entry(int folder, const char *entry, struct package_report *re
                 return package_refuse(ret_report, -errno, "%s: %s", shown, strerror(errno));
         if (!S_ISREG(st.st_mode))
                 return package_refuse(ret_report, PACKAGE_E_ENTRY, "%s: the entry is no regular file", shown);
-        return check_file(fd, shown, ret_report);
+        return check_file(fd, (uint64_t)st.st_size, shown, ret_report);
 }
