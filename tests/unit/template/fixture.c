@@ -165,11 +165,12 @@ static int take_answer(struct fixture *f, struct fixture_worker *w) {
         w->forked = record.FORKED;
         w->pid = record.FORKED.pid;
         w->pidfd = TAKE_FD(record.fds[0]);
-        return page_reader_new(&w->page, TAKE_FD(record.fds[1]));
+        w->page_fd = TAKE_FD(record.fds[1]);
+        return 0;
 }
 
 int fixture_fork(struct fixture *fixture, const struct fixture_order *order, struct fixture_worker *ret_worker) {
-        struct fixture_worker w = { .pidfd = -1, .link = -1, .log = -1 };
+        struct fixture_worker w = { .pidfd = -1, .link = -1, .log = -1, .page_fd = -1 };
         int link[2], log[2], r;
 
         r = make_work(fixture, order, w.work);
@@ -197,11 +198,19 @@ static void drain_link(struct fixture_worker *w) {
                 control_record_deinit(&record);
 }
 
+/* Before the worker's first word its page may not be sealed yet, and then says nothing. */
+static void read_vitals(struct fixture_worker *w, struct page_vitals *ret_vitals) {
+        if (!w->page && page_reader_new(&w->page, fd_dup(w->page_fd)) < 0)
+                memset(ret_vitals, 0, sizeof(*ret_vitals));
+        else
+                page_read(w->page, ret_vitals);
+}
+
 enum page_level fixture_wait_level(struct fixture_worker *worker, enum page_level level, struct page_vitals *ret_vitals) {
         for (;;) {
                 struct pollfd p[] = { { .fd = worker->pidfd, .events = POLLIN }, { .fd = worker->link, .events = POLLIN } };
 
-                page_read(worker->page, ret_vitals);
+                read_vitals(worker, ret_vitals);
                 if (ret_vitals->level >= level)
                         return ret_vitals->level;
                 if (poll(p, 2, WAIT_MS) <= 0)
@@ -209,7 +218,7 @@ enum page_level fixture_wait_level(struct fixture_worker *worker, enum page_leve
                 if (p[1].revents & POLLIN)
                         drain_link(worker);
                 if (p[0].revents) {
-                        page_read(worker->page, ret_vitals);
+                        read_vitals(worker, ret_vitals);
                         return ret_vitals->level;
                 }
         }
@@ -242,6 +251,7 @@ void fixture_worker_deinit(struct fixture_worker *worker) {
         fd_close(worker->pidfd);
         fd_close(worker->link);
         fd_close(worker->log);
+        fd_close(worker->page_fd);
         if (worker->page)
                 page_reader_free(worker->page);
         snprintf(file, sizeof(file), "%s/file", worker->work);

@@ -30,8 +30,8 @@ int fixture_stop(struct fixture *fixture);
 
 struct fixture_worker {
         pid_t pid;
-        int pidfd, link, log;
-        struct page_reader *page;
+        int pidfd, link, log, page_fd;
+        struct page_reader *page; /* once it is sealed */
         struct control_forked forked;
         char work[64];
         uint64_t sent_ns; /* just before FORK_WORKER was sent */
