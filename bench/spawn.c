@@ -11,10 +11,8 @@
  * turns, so that a phase of the machine hits all alike; the time is from just
  * before the fork until the asker has been woken by the child.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,18 +22,16 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/floor.h"
+#include "bench/samples.h"
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
-#include "supervisor/template/raw-clone.h"
 #include "supervisor/template/sandbox.h"
 #include "tests/unit/template/fixture.h"
-
-#define ROUNDS_MAX 2000
 
 enum layer {
         LAYER_USERS = 1 << 0,
@@ -54,8 +50,7 @@ struct row {
         bool root;
         int ask, answer; /* of the forker; -1 = not there */
         pid_t pid;
-        size_t n;
-        double us[ROUNDS_MAX];
+        struct samples us;
 };
 
 static const char *module_path, *package_path, *empty_path, *template_path;
@@ -101,8 +96,8 @@ static int settings_new(void) {
 struct forker {
         unsigned layers;
         struct sandbox sandbox;
-        struct libc_thread thread;
-        int ready[2], package, settings, cgroups;
+        struct floor floor;
+        int package, settings, cgroups;
 };
 
 static void child_layers(struct forker *f, int page_fd) {
@@ -113,7 +108,7 @@ static void child_layers(struct forker *f, int page_fd) {
         const char *path;
         int r = 0;
 
-        libc_thread_adopt(&f->thread);
+        floor_adopt(&f->floor);
         if (f->layers & LAYER_PAGE)
                 r = page_open_writer(page_fd, 1, &page);
         if (!r && f->layers & LAYER_NETWORK)
@@ -134,24 +129,10 @@ static void child_layers(struct forker *f, int page_fd) {
 
 static _Noreturn void child_main(struct forker *f, int page_fd) {
         child_layers(f, page_fd);
-        if (!dlopen(module_path, RTLD_NOW | RTLD_LOCAL))
-                _exit(3);
-        if (write(f->ready[1], "", 1) != 1)
-                _exit(4);
+        floor_load(module_path);
+        floor_tell(&f->floor);
         for (;;)
                 pause();
-}
-
-static long clone_plain(struct forker *f, int cgroup) {
-        struct clone_args args = { .flags = CLONE_CLEAR_SIGHAND | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
-                                   .child_tid = (uintptr_t)f->thread.tid_address,
-                                   .exit_signal = SIGCHLD };
-
-        if (cgroup >= 0) {
-                args.flags |= CLONE_INTO_CGROUP;
-                args.cgroup = (uint64_t)cgroup;
-        }
-        return syscall(SYS_clone3, &args, sizeof(args));
 }
 
 static int cgroup_new(struct forker *f) {
@@ -164,17 +145,14 @@ static int cgroup_new(struct forker *f) {
 
 static double fork_one(struct forker *f) {
         uint64_t begin = clock_now_ns(), end;
-        int page = f->layers & LAYER_PAGE ? page_new_fd() : -1, cgroup = cgroup_new(f), status;
-        long pid = clone_plain(f, cgroup);
-        char byte;
+        int page = f->layers & LAYER_PAGE ? page_new_fd() : -1, cgroup = cgroup_new(f);
+        pid_t pid = floor_clone(&f->floor, cgroup);
 
         if (pid == 0)
                 child_main(f, page);
-        if (pid < 0 || read(f->ready[0], &byte, 1) != 1)
-                die("a forker's child");
+        floor_wait(&f->floor);
         end = clock_now_ns();
-        kill((pid_t)pid, SIGKILL);
-        waitpid((pid_t)pid, &status, 0);
+        floor_reap(pid);
         fd_close(page);
         fd_close(cgroup);
         if (cgroup >= 0)
@@ -185,8 +163,7 @@ static double fork_one(struct forker *f) {
 static void forker_prepare(struct forker *f, int ask, int answer) {
         char byte = 0;
 
-        if (libc_thread_read(&f->thread) || pipe2(f->ready, O_CLOEXEC) < 0)
-                die("a forker");
+        floor_init(&f->floor);
         f->package = open(package_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         f->settings = settings_new();
         if (f->layers & LAYER_USERS) {
@@ -209,10 +186,11 @@ static _Noreturn void forker_main(unsigned layers, int cgroups, int ask, int ans
         char byte;
 
         sandbox_init(&f.sandbox);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         forker_prepare(&f, ask, answer);
+        /* A change of uid clears it, so not before. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         while (read(ask, &byte, 1) == 1) {
-                double us = fork_one(&f);
+                double us = f.layers ? fork_one(&f) : floor_fork(&f.floor, module_path);
 
                 if (write(answer, &us, sizeof(us)) != sizeof(us))
                         break;
@@ -259,12 +237,13 @@ static void row_start(struct row *row, int cgroups) {
 
 static void row_run(struct row *row) {
         char byte = 0;
+        double us;
 
         if (row->ask < 0)
                 return;
-        if (write(row->ask, &byte, 1) != 1 || read(row->answer, &row->us[row->n], sizeof(double)) != sizeof(double))
+        if (write(row->ask, &byte, 1) != 1 || read(row->answer, &us, sizeof(us)) != sizeof(us))
                 die(row->name);
-        row->n++;
+        samples_add(&row->us, us);
 }
 
 /* The peer and our worker ------------------------------------------------------------------------------------------ */
@@ -285,7 +264,7 @@ static void peer_run(void) {
         errno = posix_spawn(&pid, empty_path, &actions, NULL, arguments, NULL);
         if (errno || read(fds[0], &byte, 1) != 1)
                 die(empty_path);
-        peer.us[peer.n++] = (double)(clock_now_ns() - begin) / 1000;
+        samples_add(&peer.us, (double)(clock_now_ns() - begin) / 1000);
         waitpid(pid, &status, 0);
         posix_spawn_file_actions_destroy(&actions);
         close(fds[0]);
@@ -324,7 +303,7 @@ static double ours_run(struct fixture *f, int settings, bool measure) {
                 fprintf(stderr, "bench-spawn: our worker did not come up: %s\n", vitals.error_text);
                 exit(EXIT_FAILURE);
         }
-        ours.us[ours.n++] = (double)(clock_now_ns() - w.sent_ns) / 1000;
+        samples_add(&ours.us, (double)(clock_now_ns() - w.sent_ns) / 1000);
         if (measure)
                 kib = private_kib(w.pid);
         fixture_reap(&w, true, &code, &status);
@@ -334,27 +313,16 @@ static double ours_run(struct fixture *f, int settings, bool measure) {
 
 /* Figures ---------------------------------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b) {
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static double quantile(const struct row *row, double q) {
-        return row->us[(size_t)(q * (double)(row->n - 1))];
-}
-
 static void row_print(struct row *row, double floor, double *previous) {
         double median;
 
-        if (row->n == 0) {
+        if (row->us.n == 0) {
                 printf("%-34s %10s\n", row->name, "left out");
                 return;
         }
-        qsort(row->us, row->n, sizeof(double), compare);
-        median = quantile(row, 0.5);
-        printf("%-34s %8.1f us  [%7.1f .. %7.1f]  %5.2fx  %+7.1f\n", row->name, median, quantile(row, 0.1), quantile(row, 0.9),
-               median / floor, median - *previous);
+        median = samples_quantile(&row->us, 0.5);
+        printf("%-34s %8.1f us  [%7.1f .. %7.1f]  %5.2fx  %+7.1f\n", row->name, median, samples_quantile(&row->us, 0.1),
+               samples_quantile(&row->us, 0.9), median / floor, median - *previous);
         *previous = median;
 }
 
@@ -375,10 +343,10 @@ static int cgroups_open(char *path, size_t size) {
 }
 
 static void report(double kib, size_t rounds) {
+        struct samples_range range = samples_range(&ours.us);
         double previous, floor, mine, spawn;
 
-        qsort(rows[0].us, rows[0].n, sizeof(double), compare);
-        previous = floor = quantile(&rows[0], 0.5);
+        previous = floor = samples_quantile(&rows[0].us, 0.5);
         printf("\n%zu rounds, alternating; median [p10 .. p90], ratio to the floor, difference to the row above\n", rounds);
         for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
                 if (rows[i].layers == LAYER_CGROUP)
@@ -389,14 +357,13 @@ static void report(double kib, size_t rounds) {
         row_print(&peer, floor, &previous);
         previous = floor;
         row_print(&ours, floor, &previous);
-        mine = quantile(&ours, 0.5);
-        spawn = quantile(&peer, 0.5);
+        mine = samples_quantile(&ours.us, 0.5);
+        spawn = samples_quantile(&peer.us, 0.5);
         printf("private memory of an idle worker: %.0f KiB\n\n", kib);
         printf("{\"id\":\"Start 1\",\"what\":\"worker: fork, sandbox, dlopen, start, ready\",\"value\":%.1f,\"unit\":\"us\",\"floor\":%.1f,"
                "\"peers\":{\"posix_spawn\":%.1f},\"ratio\":%.2f,\"budget\":\"<= 3x floor, <= 0.5x "
                "posix_spawn\",\"holds\":%s,\"range\":[%.1f,%.1f]}\n",
-               mine, floor, spawn, mine / floor, mine <= 3 * floor && mine <= 0.5 * spawn ? "true" : "false", quantile(&ours, 0.1),
-               quantile(&ours, 0.9));
+               mine, floor, spawn, mine / floor, mine <= 3 * floor && mine <= 0.5 * spawn ? "true" : "false", range.low, range.high);
         printf("{\"id\":\"Mem 1\",\"what\":\"private dirty and swap of an idle worker\",\"value\":%.0f,\"unit\":\"KiB\",\"peers\":{},"
                "\"budget\":\"<= 150 KiB\",\"holds\":%s,\"range\":[%.0f,%.0f]}\n",
                kib, kib >= 0 && kib <= 150 ? "true" : "false", kib, kib);
@@ -409,8 +376,8 @@ int main(int argc, char **argv) {
         int cgroups, settings;
         double kib = 0;
 
-        if (argc < 5 || rounds < 2 || rounds > ROUNDS_MAX) {
-                fprintf(stderr, "usage: bench-spawn SOCLE-TEMPLATE PACKAGE MODULE.SO EMPTY [ROUNDS, 2 to %d]\n", ROUNDS_MAX);
+        if (argc < 5 || rounds < 2 || rounds > SAMPLES_MAX) {
+                fprintf(stderr, "usage: bench-spawn SOCLE-TEMPLATE PACKAGE MODULE.SO EMPTY [ROUNDS, 2 to %d]\n", SAMPLES_MAX);
                 return 2;
         }
         template_path = argv[1];

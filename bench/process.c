@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * vfork, because the time of a fork of the bench would be the peer's loss.
+ */
+#include "bench/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+
+#define PATIENCE_MS 10000
+
+int process_start(pid_t *ret_pid, const char *folder, char *const *arguments, int input) {
+        _cleanup_close_ int log = -1, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        char path[512];
+        pid_t pid;
+
+        snprintf(path, sizeof(path), "%s/output.log", folder);
+        log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (log < 0 || null < 0)
+                return -errno;
+        pid = vfork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGTERM);
+                dup2(input < 0 ? null : input, STDIN_FILENO);
+                dup2(log, STDOUT_FILENO);
+                dup2(log, STDERR_FILENO);
+                execv(arguments[0], arguments);
+                _exit(127);
+        }
+        *ret_pid = pid;
+        return 0;
+}
+
+void process_stop(pid_t pid, int signal) {
+        struct pollfd p;
+        int status;
+
+        if (pid <= 0)
+                return;
+        if (signal)
+                kill(pid, signal);
+        p = (struct pollfd){ .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+        if (p.fd >= 0 && poll(&p, 1, PATIENCE_MS) == 0)
+                kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        fd_close(p.fd);
+}
