@@ -88,7 +88,7 @@ static bool is_hang_up(int error) {
 
 static int send_head(int fd, const struct request *request) {
         _cleanup_free_ char *head = NULL;
-        char length[64] = "";
+        char length[128] = "";
         int size, r;
 
         if (request->body_fd >= 0)

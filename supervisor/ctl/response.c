@@ -142,11 +142,9 @@ int response_feed(struct response *r, const void *data, size_t size) {
 }
 
 int response_end(struct response *r) {
-        int e = 0;
-
-        if (!r->complete && !r->error && r->started)
-                e = outcome(r, llhttp_finish(&r->parser));
+        if (!r->complete && !r->error && r->started && llhttp_finish(&r->parser) != HPE_OK && !r->complete)
+                return RESPONSE_E_SHORT;
         if (r->error || r->complete)
                 return r->error;
-        return e ? e : RESPONSE_E_SHORT;
+        return RESPONSE_E_SHORT;
 }

@@ -37,5 +37,5 @@ void response_deinit(struct response *response);
 
 /* Any number of bytes; what follows a complete response is ignored. 0, RESPONSE_E_* or -ENOMEM. */
 int response_feed(struct response *response, const void *data, size_t size);
-/* The peer has closed: 0 when that is the end of a whole response, else RESPONSE_E_SHORT or RESPONSE_E_INVALID. */
+/* The peer has closed: 0 when that is the end of a whole response, else RESPONSE_E_SHORT. */
 int response_end(struct response *response);

@@ -124,7 +124,7 @@ struct short_text text_duration_us(uint64_t us) {
         if (us < 1000)
                 snprintf(t.text, sizeof(t.text), "%uus", (unsigned)us);
         else if (us < 1000000)
-                format_scaled(&t, (double)(us / 100) / 10, "ms");
+                format_scaled(&t, us < 100000 ? (double)(us / 100) / 10 : (double)(us / 1000), "ms");
         else if (s < 60)
                 snprintf(t.text, sizeof(t.text), "%llus", s);
         else if (s < 3600)
