@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A connection of a client: bytes in, requests in order, answers in order, bytes
+ * out. See client.c for its states.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/gateway/gateway.h"
+
+#define CLIENT_REMOTE_SIZE 46 /* INET6_ADDRSTRLEN */
+
+enum client_phase {
+        CLIENT_IDLE,    /* between requests */
+        CLIENT_HEAD,    /* a head has begun */
+        CLIENT_BODY,    /* a body is coming */
+        CLIENT_BUSY,    /* modules work, we do not wait for the client */
+        CLIENT_WRITING, /* the client does not take what we send */
+        CLIENT_LINGER,  /* all is said: what still comes is thrown away, so that the answer is not lost by a reset */
+};
+
+struct client {
+        struct net_socket socket;
+        struct gateway *gateway;
+        TAILQ_ENTRY(client) entry, in_touched;
+        struct client *next_dead;
+        struct http_parser parser;
+        struct request_list requests;
+        struct request *reading; /* the one whose end has not come yet: the last one */
+        uint64_t expected;       /* its Content-Length, or 0 */
+        struct output out;
+        uint8_t *held; /* input that waits until there is room for a further request */
+        uint32_t held_size, held_at;
+        uint32_t n_requests;
+        struct deadline deadline;
+        uint64_t phase_ns; /* when the phase began, or last made progress */
+        enum client_phase phase;
+        uint8_t progress; /* in which phases something moved since the last look: 1 << phase */
+        bool touched, dead, writing;
+        bool closing;   /* no further request is read */
+        bool abandoned; /* input was left unread */
+        bool ended;     /* the client has sent its last byte */
+        bool failed;    /* to be closed at once */
+        char remote[CLIENT_REMOTE_SIZE];
+};
+
+/* Takes the fd on success. 0 or -errno. */
+int client_new(struct gateway *g, int fd, const struct sockaddr_storage *address);
+/* There is something to do for it at the end of the turn. */
+void client_touch(struct client *client);
+/* It cannot go on: closed at the end of the turn. */
+void client_fail(struct client *client);
+/* Everything touched has its turn: answers out, held input in, deadlines. */
+void clients_turn(struct gateway *g);
+void clients_free_dead(struct gateway *g);
+void clients_deinit(struct gateway *g);

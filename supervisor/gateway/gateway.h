@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The gateway: HTTP in, bus out. One thread, one loop; everything below belongs
+ * to it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "ipc/control.h"
+#include "ipc/http-payload.h"
+#include "supervisor/common/role.h"
+#include "supervisor/gateway/bus.h"
+#include "supervisor/gateway/call-table.h"
+#include "supervisor/gateway/deadlines.h"
+#include "supervisor/gateway/http-head.h"
+#include "supervisor/gateway/http-parser.h"
+#include "supervisor/gateway/listener.h"
+#include "supervisor/gateway/net.h"
+#include "supervisor/gateway/output.h"
+#include "supervisor/gateway/response.h"
+#include "supervisor/gateway/target.h"
+
+struct client;
+struct instance;
+struct request;
+struct upstream;
+TAILQ_HEAD(client_list, client);
+TAILQ_HEAD(instance_list, instance);
+TAILQ_HEAD(request_list, request);
+
+/* What the page shows. */
+struct gateway_counters {
+        uint64_t turns, in_flight, requests, errors, bytes_in, bytes_out;
+};
+
+struct gateway {
+        struct net *net;
+        struct deadlines deadlines;
+        struct call_table calls;
+        struct output_pool pool;
+        struct bus bus;
+        struct listeners listeners;
+
+        /* modules that were asked for */
+        struct upstream *upstreams;    /* all of them */
+        struct upstream **upstream_of; /* by index in the directory's modules[]; NULL: not asked for yet */
+        uint32_t n_upstream_of;
+        struct instance_list rung;      /* whose bell rang */
+        struct instance_list unflushed; /* to which something was sent in this turn */
+        struct instance *dead_instances;
+        uint32_t n_waiting; /* requests that wait for an instance */
+
+        struct client_list clients;
+        struct client_list touched; /* with something to do at the end of the turn */
+        struct client *dead_clients;
+        uint32_t n_clients;
+        struct request *free_requests;
+        uint32_t n_free_requests;
+
+        struct gateway_counters counters;
+        uint64_t now_ns; /* of this turn */
+        uint64_t date_s;
+        char date[RESPONSE_DATE_SIZE];
+
+        /* room for what is being read now */
+        struct http_head head;
+        struct target target;
+        char path[HTTP_LINE_MAX + 2];
+        struct http_field reply_fields[HTTP_PAYLOAD_HEADERS_MAX];
+};
+
+/* Takes the descriptors out of the handovers. Returns when the base is gone: 0, or -errno. */
+int gateway_run(const struct control_hello *hello, struct role_handover *handovers, uint32_t n_handovers);

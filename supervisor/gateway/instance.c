@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An instance and its edge. What a worker says is believed as far as it concerns
+ * itself: a reply counts only when it names a request that this instance has. A
+ * reply that is not what it must be costs one request; an edge that breaks the
+ * protocol is closed and reported, and is not asked for again before something
+ * about the instance changes.
+ */
+#include "supervisor/gateway/instance.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/errors.h"
+#include "supervisor/common/log.h"
+#include "supervisor/gateway/request.h"
+#include "supervisor/gateway/upstream.h"
+
+#define MESSAGES_PER_TURN 256
+#define RETRY_NS (10 * NS_PER_MS)
+#define TELL_NS NS_PER_S
+
+#define INSTANCE_OF(watch_) ((struct instance *)((char *)(watch_)-offsetof(struct instance, bell)))
+
+/* Life --------------------------------------------------------------------------------------------------------------------- */
+
+struct instance *instance_new(struct upstream *u, uint64_t id) {
+        struct instance *i = calloc(1, sizeof(*i));
+
+        if (!i)
+                return NULL;
+        i->upstream = u;
+        i->id = id;
+        TAILQ_INIT(&i->sent);
+        TAILQ_INSERT_TAIL(&u->instances, i, entry);
+        return i;
+}
+
+static void leave_turn(struct instance *i) {
+        struct gateway *g = i->upstream->gateway;
+
+        if (i->rung)
+                TAILQ_REMOVE(&g->rung, i, in_rung);
+        if (i->unflushed)
+                TAILQ_REMOVE(&g->unflushed, i, in_unflushed);
+        i->rung = i->unflushed = false;
+}
+
+void instance_free(struct instance *i) {
+        struct gateway *g = i->upstream->gateway;
+
+        instance_close(i);
+        TAILQ_REMOVE(&i->upstream->instances, i, entry);
+        i->next_dead = g->dead_instances;
+        g->dead_instances = i;
+}
+
+void instances_free_dead(struct gateway *g) {
+        struct instance *i;
+
+        while ((i = g->dead_instances)) {
+                g->dead_instances = i->next_dead;
+                free(i);
+        }
+}
+
+void instance_close(struct instance *i) {
+        leave_turn(i);
+        if (i->state == INSTANCE_OPEN)
+                net_watch_remove(i->upstream->gateway->net, &i->bell);
+        i->edge = edge_free(i->edge);
+        i->state = INSTANCE_COLD;
+        i->full = false;
+}
+
+/* Getting an edge ---------------------------------------------------------------------------------------------------------- */
+
+bool instance_usable(const struct instance *i) {
+        const struct upstream *u = i->upstream;
+
+        if (i->state != INSTANCE_OPEN || !i->active || i->full || i->refused_version == u->gateway->bus.version)
+                return false;
+        return !u->module.in_flight_max || i->load.in_flight < u->module.in_flight_max;
+}
+
+bool instance_askable(const struct instance *i) {
+        const struct gateway *g = i->upstream->gateway;
+
+        return i->state == INSTANCE_COLD && i->active && i->refused_version != g->bus.version && i->retry_ns <= g->now_ns;
+}
+
+void instance_ask(struct instance *i) {
+        struct gateway *g = i->upstream->gateway;
+        struct edge_limits limits = EDGE_LIMITS_DEFAULT;
+        int fds[2], r;
+
+        i->retry_ns = g->now_ns + RETRY_NS;
+        if (g->bus.ring_size)
+                limits.ring_size = g->bus.ring_size;
+        if (g->bus.max_message)
+                limits.max_message = g->bus.max_message;
+        r = edge_new(&i->edge, &limits);
+        if (r < 0) {
+                log_error("%s: no edge to instance %llu: %s", upstream_name(i->upstream), (unsigned long long)i->id, strerror(-r));
+                return;
+        }
+        edge_local_fds(i->edge, fds);
+        r = bus_ask_edge(&g->bus, i->id, fds, &i->asked);
+        if (r) {
+                i->edge = edge_free(i->edge);
+                return;
+        }
+        edge_local_sent(i->edge);
+        i->asked_ns = g->now_ns;
+        i->state = INSTANCE_ASKED;
+}
+
+void instance_forget_ask(struct instance *i) {
+        i->edge = edge_free(i->edge);
+        i->state = INSTANCE_COLD;
+        i->retry_ns = 0;
+}
+
+void instance_refused(struct instance *i, int error) {
+        const struct gateway *g = i->upstream->gateway;
+
+        instance_forget_ask(i);
+        if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
+                i->retry_ns = g->now_ns + RETRY_NS;
+        else
+                i->refused_version = g->bus.version;
+}
+
+static void ring(struct instance *i) {
+        if (i->rung)
+                return;
+        TAILQ_INSERT_TAIL(&i->upstream->gateway->rung, i, in_rung);
+        i->rung = true;
+}
+
+static void on_bell(struct net_watch *watch, bool hung_up) {
+        struct instance *i = INSTANCE_OF(watch);
+
+        edge_on_bell(i->edge);
+        ring(i);
+}
+
+bool instance_open(struct instance *i, uint64_t edge, int memory_fd, int bell_fd) {
+        struct gateway *g = i->upstream->gateway;
+        int r;
+
+        r = edge_attach(i->edge, memory_fd, bell_fd);
+        if (!r) {
+                i->bell.on_ready = on_bell;
+                r = net_watch_add(g->net, &i->bell, edge_wait_fd(i->edge), true);
+        }
+        if (r) {
+                log_error("%s: the edge to instance %llu cannot be opened: %s", upstream_name(i->upstream), (unsigned long long)i->id,
+                          r > 0 ? edge_poison_reason(i->edge) : strerror(-r));
+                instance_refused(i, r > 0 ? ERROR_UNAVAILABLE : ERROR_NO_MEMORY);
+                return false;
+        }
+        i->edge_id = edge;
+        i->state = INSTANCE_OPEN;
+        ring(i); /* to be armed */
+        return true;
+}
+
+/* Losing it ---------------------------------------------------------------------------------------------------------------- */
+
+static void sent_remove(struct instance *i, struct request *request) {
+        TAILQ_REMOVE(&i->sent, request, in_upstream);
+        i->load.in_flight--;
+        request->instance = NULL;
+}
+
+static void on_message(struct instance *i, struct edge_message *message);
+
+/* A reply may have been published just before the end. */
+static int receive_last(struct instance *i) {
+        struct edge_message message;
+        int r;
+
+        while (!(r = edge_receive(i->edge, &message)))
+                on_message(i, &message);
+        return r;
+}
+
+/* What the worker had begun is answered for it, the rest goes back to the queue in its order. */
+static void give_up_sent(struct instance *i, uint64_t accepted, int error) {
+        struct request *request;
+
+        while ((request = TAILQ_LAST(&i->sent, request_list))) {
+                sent_remove(i, request);
+                if (request->position <= accepted)
+                        request_error(request, error);
+                else
+                        upstream_take_back(request);
+        }
+}
+
+static void instance_lost(struct instance *i, int result) {
+        uint64_t accepted;
+        bool poisoned;
+
+        if (result == EDGE_E_CLOSED)
+                result = receive_last(i);
+        poisoned = result == EDGE_E_POISONED;
+        if (poisoned)
+                log_error("%s: instance %llu broke the protocol of the bus: %s; its edge is closed", upstream_name(i->upstream),
+                          (unsigned long long)i->id, edge_poison_reason(i->edge));
+        else if (result < 0)
+                log_error("%s: the edge to instance %llu is closed: %s", upstream_name(i->upstream), (unsigned long long)i->id,
+                          strerror(-result));
+        if (poisoned)
+                i->refused_version = i->upstream->gateway->bus.version;
+        accepted = poisoned ? UINT64_MAX : edge_peer_accepted(i->edge);
+        instance_close(i);
+        give_up_sent(i, accepted, poisoned ? ERROR_BAD_REPLY : ERROR_PEER_DIED);
+}
+
+/* Sending ------------------------------------------------------------------------------------------------------------------ */
+
+static void on_sent(struct edge_outgoing *out, int result) {
+        struct request *request = out->userdata;
+
+        if (!result)
+                request->position = edge_sent_position(request->instance->edge);
+}
+
+static void want_flush(struct instance *i) {
+        if (i->unflushed)
+                return;
+        TAILQ_INSERT_TAIL(&i->upstream->gateway->unflushed, i, in_unflushed);
+        i->unflushed = true;
+}
+
+static void sent_add(struct instance *i, struct request *request) {
+        request->instance = i;
+        request->state = REQUEST_SENT;
+        TAILQ_INSERT_TAIL(&i->sent, request, in_upstream);
+        i->load.in_flight++;
+        i->load.served++;
+        want_flush(i);
+}
+
+bool instance_send(struct instance *i, struct request *request) {
+        struct frame frame = {
+                .kind = FRAME_REQUEST,
+                .flags = request->safe ? FRAME_IDEMPOTENT : 0,
+                .method = FRAME_METHOD_HTTP,
+                .correlation = request->id,
+                .deadline = request->deadline.when_ns,
+                .generation = (uint32_t)i->upstream->gateway->bus.table.generation,
+        };
+        int r;
+
+        request->position = UINT64_MAX;
+        request->out = (struct edge_outgoing){ .on_sent = on_sent, .userdata = request };
+        r = edge_send(i->edge, &frame, request->payload, request->payload_size, &request->out);
+        if (r == EDGE_E_TOO_LARGE) {
+                request_error(request, ERROR_TOO_LARGE);
+                return true;
+        }
+        if (r && r != EDGE_E_FULL) {
+                instance_lost(i, r);
+                return false;
+        }
+        if (!r)
+                request->position = edge_sent_position(i->edge);
+        sent_add(i, request);
+        return true;
+}
+
+void instance_cancel(struct instance *i, struct request *request) {
+        struct frame frame = { .kind = FRAME_CANCEL, .correlation = request->id };
+
+        sent_remove(i, request);
+        if (request->position == UINT64_MAX)
+                edge_cancel(&request->out);
+        else
+                edge_send(i->edge, &frame, NULL, 0, NULL); /* no room: then its reply will find nobody */
+        want_flush(i);
+}
+
+void instance_timed_out(struct instance *i) {
+        struct gateway *g = i->upstream->gateway;
+
+        if (i->told_ns && g->now_ns - i->told_ns < TELL_NS)
+                return;
+        i->told_ns = g->now_ns;
+        bus_timed_out(&g->bus, i->id);
+}
+
+void instances_flush(struct gateway *g) {
+        struct instance *i;
+
+        while ((i = TAILQ_FIRST(&g->unflushed))) {
+                int r;
+
+                TAILQ_REMOVE(&g->unflushed, i, in_unflushed);
+                i->unflushed = false;
+                r = edge_flush(i->edge);
+                if (r)
+                        instance_lost(i, r);
+        }
+}
+
+/* Receiving ---------------------------------------------------------------------------------------------------------------- */
+
+static bool reply_status_ok(int status) {
+        return status >= 200; /* an interim answer is the gateway's business */
+}
+
+static void on_reply(struct instance *i, struct request *request, struct edge_message *message) {
+        struct gateway *g = i->upstream->gateway;
+        struct http_reply_payload reply;
+        struct response response;
+
+        if (http_reply_decode(message->payload, message->size, g->reply_fields, &reply) < 0 || !reply_status_ok(reply.status)) {
+                log_warning("%s: instance %llu sent a malformed reply", upstream_name(i->upstream), (unsigned long long)i->id);
+                request_error(request, ERROR_BAD_REPLY);
+                return;
+        }
+        response = (struct response){
+                .status = reply.status, .fields = reply.fields, .n_fields = reply.n_fields, .body = reply.body, .body_size = reply.body_size
+        };
+        /* A large one was put together in memory of its own: taken over as it is, the views into it stay good. */
+        if (reply.body_size > RESPONSE_COPY_MAX) {
+                size_t at = (size_t)((const uint8_t *)reply.body - message->payload);
+
+                response.taken = edge_message_take(i->edge, message);
+                if (!response.taken) {
+                        request_error(request, ERROR_NO_MEMORY);
+                        return;
+                }
+                response.body = response.taken + at;
+        }
+        request_answer(request, &response);
+}
+
+static void on_error(struct instance *i, struct request *request, int error) {
+        switch (error) {
+        case ERROR_NOT_STARTED:
+        case ERROR_MOVED:
+                i->refused_version = i->upstream->gateway->bus.version;
+                upstream_take_back(request);
+                break;
+        case ERROR_OVERLOADED:
+                /* Others fill it: with something of ours in flight its next reply shows room, without there is no telling. */
+                i->full = i->load.in_flight > 0;
+                if (i->full)
+                        upstream_take_back(request);
+                else
+                        request_error(request, error);
+                break;
+        default:
+                request_error(request, error);
+                break;
+        }
+}
+
+static void on_message(struct instance *i, struct edge_message *message) {
+        struct request *request;
+
+        if (message->frame.kind == FRAME_GOAWAY) {
+                i->refused_version = i->upstream->gateway->bus.version;
+                return;
+        }
+        if (message->frame.kind != FRAME_REPLY && message->frame.kind != FRAME_ERROR)
+                return;
+        request = call_table_find(&i->upstream->gateway->calls, message->frame.correlation);
+        /* Late, invented, or somebody else's. */
+        if (!request || request->instance != i)
+                return;
+        /* An answer before all of the request was sent: the rest is not sent any more. */
+        if (request->position == UINT64_MAX)
+                edge_cancel(&request->out);
+        sent_remove(i, request);
+        i->full = false;
+        if (message->frame.kind == FRAME_REPLY)
+                on_reply(i, request, message);
+        else
+                on_error(i, request, message->frame.error);
+}
+
+/* True: there may be more. */
+static bool receive(struct instance *i) {
+        struct edge_message message;
+
+        for (int n = 0; n < MESSAGES_PER_TURN; n++) {
+                int r = edge_receive(i->edge, &message);
+
+                if (r == EDGE_E_EMPTY)
+                        return !edge_arm(i->edge);
+                if (r) {
+                        instance_lost(i, r);
+                        return false;
+                }
+                on_message(i, &message);
+        }
+        return true;
+}
+
+void instances_turn(struct gateway *g) {
+        struct instance *i;
+        uint32_t n = 0;
+
+        TAILQ_FOREACH(i, &g->rung, in_rung)
+        n++;
+        /* Those that are not emptied stand behind the others, and wait for the next turn. */
+        while (n-- && (i = TAILQ_FIRST(&g->rung))) {
+                struct upstream *u = i->upstream;
+
+                TAILQ_REMOVE(&g->rung, i, in_rung);
+                i->rung = false;
+                if (receive(i))
+                        ring(i);
+                if (!i->active || i->state != INSTANCE_OPEN)
+                        upstream_settle(u);
+                if (u->n_waiting)
+                        upstream_pump(u);
+        }
+}

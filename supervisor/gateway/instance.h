@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A worker as the gateway sees it: the edge to it and the requests that it has.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/edge.h"
+#include "supervisor/gateway/choose.h"
+#include "supervisor/gateway/gateway.h"
+
+enum instance_state {
+        INSTANCE_COLD,  /* no edge */
+        INSTANCE_ASKED, /* the manager was asked for one */
+        INSTANCE_OPEN,
+};
+
+struct instance {
+        TAILQ_ENTRY(instance) entry, in_rung, in_unflushed;
+        struct instance *next_dead;
+        struct upstream *upstream;
+        uint64_t id;
+        bool active; /* takes new requests, says the directory */
+        bool listed; /* in the directory at all */
+        bool rung, unflushed, dead;
+        bool full; /* it said OVERLOADED: until its next reply */
+        enum instance_state state;
+        uint64_t asked;           /* id of the EDGE_REQUEST */
+        uint64_t asked_ns;        /* when */
+        uint64_t refused_version; /* of the directory in which it refused: not asked again before there is a newer one */
+        uint64_t retry_ns;        /* not asked again before */
+        uint64_t told_ns;         /* when the manager was told that it let a deadline pass */
+        uint64_t edge_id;
+        struct edge *edge;
+        struct net_watch bell;
+        struct load load;
+        struct request_list sent;
+};
+
+struct instance *instance_new(struct upstream *u, uint64_t id);
+void instance_free(struct instance *i); /* nothing is sent to it any more */
+
+/* Can it take a request now? */
+bool instance_usable(const struct instance *i);
+/* May the manager be asked for an edge now? */
+bool instance_askable(const struct instance *i);
+void instance_ask(struct instance *i);
+/* The manager's answer. Takes the fds. False: there is no edge. */
+bool instance_open(struct instance *i, uint64_t edge, int memory_fd, int bell_fd);
+void instance_refused(struct instance *i, int error);
+void instance_forget_ask(struct instance *i);
+/* Closes the edge; must have nothing in flight. */
+void instance_close(struct instance *i);
+
+/* Sends; the request is in i->sent afterwards. False: the edge is gone, the request is where it was. */
+bool instance_send(struct instance *i, struct request *request);
+/* Takes a request out of i->sent and tells the worker when it need not go on. */
+void instance_cancel(struct instance *i, struct request *request);
+/* Tells the manager, at most once a second, that a deadline has passed. */
+void instance_timed_out(struct instance *i);
+
+/* Takes what came on edges whose bell rang. */
+void instances_turn(struct gateway *g);
+/* One bell for all that was sent in this turn. */
+void instances_flush(struct gateway *g);
+void instances_free_dead(struct gateway *g);

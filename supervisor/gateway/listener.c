@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Accepting, as long as there is room.
+ */
+#include "supervisor/gateway/listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "supervisor/common/log.h"
+#include "supervisor/gateway/client.h"
+#include "supervisor/gateway/gateway.h"
+
+#define LISTENERS_OF(field) ((struct listeners *)((char *)(field)-offsetof(struct listeners, retry)))
+#define CLIENTS_MIN 16u
+#define RETRY_NS (100 * NS_PER_MS)
+
+static void on_retry(struct deadline *deadline) {
+        listeners_room(LISTENERS_OF(deadline));
+}
+
+/* Edges take two descriptors each and a few more while they are made: a quarter of all is kept for them. */
+static uint32_t clients_max(uint64_t n_files) {
+        uint64_t kept = MIN(MAX(n_files / 4, UINT64_C(64)), UINT64_C(4096));
+
+        return (uint32_t)MIN(MAX(n_files - MIN(kept, n_files), (uint64_t)CLIENTS_MIN), UINT64_C(1000000));
+}
+
+int listeners_init(struct listeners *l, struct gateway *gateway) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        *l = (struct listeners){ .gateway = gateway, .clients_max = clients_max(limit.rlim_cur) };
+        return deadline_init(&gateway->deadlines, &l->retry, on_retry);
+}
+
+void listeners_deinit(struct listeners *l) {
+        for (uint32_t i = 0; i < l->n; i++)
+                fd_close(l->items[i].fd);
+        l->n = 0;
+        deadline_deinit(&l->gateway->deadlines, &l->retry);
+}
+
+static void listen_all(struct listeners *l, bool on) {
+        for (uint32_t i = 0; i < l->n; i++)
+                net_listen(l->gateway->net, &l->items[i], on);
+}
+
+static void pause_all(struct listeners *l, bool retry) {
+        l->full = true;
+        listen_all(l, false);
+        if (retry)
+                deadline_set(&l->gateway->deadlines, &l->retry, l->gateway->now_ns + RETRY_NS);
+}
+
+void listeners_room(struct listeners *l) {
+        if (!l->full || l->gateway->n_clients >= l->clients_max)
+                return;
+        l->full = false;
+        deadline_clear(&l->gateway->deadlines, &l->retry);
+        if (l->open)
+                listen_all(l, true);
+}
+
+static void on_accept(struct net_listener *listener, int fd, const struct sockaddr_storage *address) {
+        struct gateway *g = listener->owner;
+
+        if (client_new(g, fd, address) < 0)
+                fd_close(fd);
+        else if (g->n_clients >= g->listeners.clients_max)
+                pause_all(&g->listeners, false);
+}
+
+/* No descriptor, no memory: somebody else may give some back without our knowing, so it is tried again soon. */
+static void on_failed(struct net_listener *listener, int error) {
+        struct gateway *g = listener->owner;
+
+        log_warning("accept: %s; accepting pauses", strerror(-error));
+        pause_all(&g->listeners, true);
+}
+
+void listeners_add(struct listeners *l, int fd) {
+        struct net_listener *listener;
+        int r;
+
+        if (l->n == CONTROL_LISTENERS_MAX) {
+                fd_close(fd);
+                return;
+        }
+        listener = &l->items[l->n];
+        r = net_listener_init(listener, fd, on_accept, on_failed, l->gateway);
+        if (r < 0) {
+                log_error("a listening socket cannot be used: %s", strerror(-r));
+                fd_close(fd);
+                return;
+        }
+        l->n++;
+        if (l->open && !l->full)
+                net_listen(l->gateway->net, listener, true);
+}
+
+void listeners_open(struct listeners *l) {
+        if (l->open)
+                return;
+        l->open = true;
+        listen_all(l, true);
+}

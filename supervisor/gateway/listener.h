@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The listening sockets, and how many connections may be open: when there is no
+ * room for one more, nothing is accepted, and the kernel's backlog holds who comes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/control.h"
+#include "supervisor/gateway/deadlines.h"
+#include "supervisor/gateway/net.h"
+
+struct gateway;
+
+struct listeners {
+        struct gateway *gateway;
+        struct net_listener items[CONTROL_LISTENERS_MAX];
+        uint32_t n, clients_max;
+        bool open; /* accepting was begun: there is a directory */
+        bool full;
+        struct deadline retry;
+};
+
+/* Raises RLIMIT_NOFILE to what is allowed and divides it. 0 or -errno. */
+int listeners_init(struct listeners *l, struct gateway *gateway);
+void listeners_deinit(struct listeners *l);
+/* Takes the fd. */
+void listeners_add(struct listeners *l, int fd);
+/* Begins to accept. */
+void listeners_open(struct listeners *l);
+/* A connection was closed: there is room. */
+void listeners_room(struct listeners *l);

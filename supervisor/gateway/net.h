@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The network half of the loop, in terms of completions: data has come, data was
+ * sent. net-epoll.c is the one alternative now; an io_uring one goes behind the
+ * same header. Callbacks may remove any source, also the one they are called for;
+ * memory of a removed one must stay until net_dispatch() has returned.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define NET_RECEIVE_MAX 65536u /* bytes that come in one callback at most */
+
+struct net;
+struct net_socket;
+
+enum net_kind { NET_NONE, NET_SOCKET, NET_LISTENER, NET_WATCH };
+
+struct net_handler {
+        /* data may be changed by the callee and is valid during the call. */
+        void (*on_data)(struct net_socket *socket, uint8_t *data, size_t size);
+        /* 0: the peer has sent its last byte; -errno: the connection broke. Nothing more comes. */
+        void (*on_end)(struct net_socket *socket, int error);
+        /* After a net_send() that took less than all (never from within it): so many bytes more were taken since, try the rest. */
+        void (*on_sent)(struct net_socket *socket, size_t size);
+};
+
+/* A connection, embedded in what it belongs to. */
+struct net_socket {
+        enum net_kind kind;
+        int fd;
+        const struct net_handler *handler;
+        /* private to the implementation */
+        struct net *net;
+        TAILQ_ENTRY(net_socket) entry;
+        bool wanted, readable, queued, sending, ended, ended_soon, watches_room;
+};
+
+struct net_listener {
+        enum net_kind kind;
+        int fd;
+        void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address); /* fd is the callee's */
+        void (*on_failed)(struct net_listener *listener, int error);                                      /* -EMFILE and the like */
+        void *owner;
+        bool accepting; /* private */
+};
+
+/* Any other descriptor: a link, a doorbell. */
+struct net_watch {
+        enum net_kind kind;
+        int fd;
+        void (*on_ready)(struct net_watch *watch, bool hung_up);
+};
+
+int net_new(struct net **ret_net);
+struct net *net_free(struct net *net);
+
+/* Takes the fd over on success; 0 or -errno. */
+int net_socket_add(struct net *net, struct net_socket *socket, int fd, const struct net_handler *handler);
+void net_socket_remove(struct net_socket *socket); /* closes */
+/* Back-pressure: does the owner take more data now? (On at first.) */
+void net_receive(struct net_socket *socket, bool on);
+/* How many bytes were taken, or -errno when the connection broke. When it were not all, the bytes must stay where they
+ * are until on_sent() was called, and nothing may be sent before. */
+ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov);
+
+/* Not accepting yet. 0 or -errno. */
+int net_listener_init(struct net_listener *listener, int fd,
+                      void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address),
+                      void (*on_failed)(struct net_listener *listener, int error), void *owner);
+void net_listen(struct net *net, struct net_listener *listener, bool on);
+
+/* edge: tell each change once (the callee drains it), else as long as something is there. */
+int net_watch_add(struct net *net, struct net_watch *watch, int fd, bool edge);
+void net_watch_remove(struct net *net, struct net_watch *watch); /* does not close */
+
+/* Sleeps until something happens or it is when_ns (UINT64_MAX: for ever). 0 or -errno. */
+int net_wait(struct net *net, uint64_t now_ns, uint64_t when_ns);
+/* Is there something left from the last turn, so that sleeping would be wrong? */
+bool net_pending(const struct net *net);
+/* Calls back for everything that happened, each connection a bounded piece. */
+void net_dispatch(struct net *net);

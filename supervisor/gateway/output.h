@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bytes on their way to a client: a list of chunks. Small answers are copied
+ * into pooled chunks, large bodies are taken over as they are.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define OUTPUT_CHUNK_ROOM 4048u
+
+struct output_chunk {
+        struct output_chunk *next;
+        uint8_t *data;  /* own room, or inside `taken` */
+        uint8_t *taken; /* malloc'ed, freed with the chunk; NULL for a pooled one */
+        size_t size;
+        uint8_t room[];
+};
+
+/* Chunks that wait for their next use. */
+struct output_pool {
+        struct output_chunk *free;
+        uint32_t n;
+};
+void output_pool_deinit(struct output_pool *pool);
+
+struct output {
+        struct output_pool *pool;
+        struct output_chunk *first, *last;
+        size_t size;
+};
+
+void output_init(struct output *out, struct output_pool *pool);
+void output_deinit(struct output *out);
+/* Copies. 0 or -ENOMEM. */
+int output_append(struct output *out, const void *data, size_t size);
+/* Room for at most OUTPUT_CHUNK_ROOM bytes in one piece, to be filled and then committed; NULL when out of memory. */
+uint8_t *output_reserve(struct output *out, size_t size);
+void output_commit(struct output *out, size_t size);
+/* Takes the malloc'ed buffer over (also on error); data[0...size) lies in it. 0 or -ENOMEM. */
+int output_take(struct output *out, uint8_t *buffer, uint8_t *data, size_t size);
+/* Moves all of `from` behind `to`. */
+void output_splice(struct output *to, struct output *from);
+/* Up to max pieces from the front; how many. */
+int output_iov(const struct output *out, struct iovec *iov, int max);
+void output_consume(struct output *out, size_t size);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Requests: memory, encoding, answers.
+ */
+#include "supervisor/gateway/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/errors.h"
+#include "supervisor/gateway/client.h"
+#include "supervisor/gateway/upstream.h"
+
+#define FREE_MAX 1024u
+#define BODY_ROOM_MIN 4096u
+
+/* A head in one piece of memory: the texts lie behind the fields. */
+struct kept_head {
+        struct http_request_payload q;
+        struct http_field fields[];
+};
+
+struct request *request_new(struct client *client) {
+        struct gateway *g = client->gateway;
+        struct request *request = g->free_requests;
+
+        if (request) {
+                g->free_requests = request->next_free;
+                g->n_free_requests--;
+        } else {
+                request = calloc(1, sizeof(*request));
+                if (!request)
+                        return NULL;
+                if (deadline_init(&g->deadlines, &request->deadline, upstream_on_due) < 0) {
+                        free(request);
+                        return NULL;
+                }
+        }
+        request->client = client;
+        output_init(&request->answer, &g->pool);
+        return request;
+}
+
+static void end_call(struct request *request) {
+        struct gateway *g = request->client->gateway;
+
+        if (!request->id)
+                return;
+        call_table_remove(&g->calls, request->id);
+        request->id = 0;
+        g->counters.in_flight--;
+}
+
+/* Everything but what is kept for the next use. */
+static void request_clear(struct request *request) {
+        struct deadline deadline = request->deadline;
+
+        free(request->payload);
+        free(request->kept);
+        free(request->body);
+        output_deinit(&request->answer);
+        memset(request, 0, sizeof(*request));
+        request->deadline = deadline;
+}
+
+void request_free(struct request *request) {
+        struct gateway *g = request->client->gateway;
+
+        end_call(request);
+        if (request->upstream)
+                upstream_unuse(request->upstream);
+        deadline_clear(&g->deadlines, &request->deadline);
+        request_clear(request);
+        if (g->n_free_requests == FREE_MAX) {
+                deadline_deinit(&g->deadlines, &request->deadline);
+                free(request);
+                return;
+        }
+        request->next_free = g->free_requests;
+        g->free_requests = request;
+        g->n_free_requests++;
+}
+
+/* Body and head ---------------------------------------------------------------------------------------------------------- */
+
+static struct http_text text_copy(char **at, struct http_text t) {
+        char *begin = *at;
+
+        if (t.size)
+                memcpy(begin, t.text, t.size);
+        *at += t.size;
+        return (struct http_text){ begin, t.size };
+}
+
+int request_keep(struct request *request, const struct http_request_payload *q) {
+        size_t size = q->method.size + q->path.size + q->query.size, fields = q->n_fields * sizeof(struct http_field);
+        struct kept_head *kept;
+        char *at;
+
+        for (uint32_t i = 0; i < q->n_fields; i++)
+                size += q->fields[i].name.size + q->fields[i].value.size;
+        kept = malloc(sizeof(*kept) + fields + size);
+        if (!kept)
+                return -ENOMEM;
+        at = (char *)kept->fields + fields;
+        kept->q = *q;
+        kept->q.method = text_copy(&at, q->method);
+        kept->q.path = text_copy(&at, q->path);
+        kept->q.query = text_copy(&at, q->query);
+        kept->q.fields = kept->fields;
+        for (uint32_t i = 0; i < q->n_fields; i++)
+                kept->fields[i] = (struct http_field){ text_copy(&at, q->fields[i].name), text_copy(&at, q->fields[i].value) };
+        request->kept = kept;
+        return 0;
+}
+
+/* Room grows with what has come, never by what a header promises. */
+static int body_grow(struct request *request, size_t need, uint64_t expected) {
+        size_t room = MAX(MAX(request->body_room * 2, need), (size_t)BODY_ROOM_MIN);
+        uint8_t *grown;
+
+        if (expected && room > expected)
+                room = MAX(need, (size_t)expected);
+        grown = realloc(request->body, room);
+        if (!grown)
+                return -ENOMEM;
+        request->body = grown;
+        request->body_room = room;
+        return 0;
+}
+
+int request_add_body(struct request *request, const uint8_t *data, size_t size, uint64_t expected) {
+        size_t need = request->body_size + size;
+
+        if (size > request->body_max - request->body_size)
+                return -EMSGSIZE;
+        if (need > request->body_room) {
+                int r = body_grow(request, need, expected);
+
+                if (r < 0)
+                        return r;
+        }
+        memcpy(request->body + request->body_size, data, size);
+        request->body_size = need;
+        return 0;
+}
+
+int request_encode(struct request *request, const struct http_request_payload *q) {
+        return http_request_encode(q, &request->payload, &request->payload_size);
+}
+
+int request_encode_kept(struct request *request) {
+        struct kept_head *kept = request->kept;
+        int r;
+
+        kept->q.body = request->body;
+        kept->q.body_size = request->body_size;
+        r = request_encode(request, &kept->q);
+        request->kept = (free(request->kept), NULL);
+        request->body = (free(request->body), NULL);
+        return r;
+}
+
+/* Answers ----------------------------------------------------------------------------------------------------------------- */
+
+void request_answer(struct request *request, const struct response *response) {
+        struct client *client = request->client;
+        struct gateway *g = client->gateway;
+        struct response_context context = {
+                .head = request->head, .keep_alive = request->keep_alive, .minor = request->minor, .date = g->date
+        };
+
+        if (response->status >= 500)
+                g->counters.errors++;
+        deadline_clear(&g->deadlines, &request->deadline);
+        end_call(request);
+        request->payload = (free(request->payload), NULL);
+        if (response_write(&request->answer, response, &context) < 0)
+                client_fail(client);
+        request->state = REQUEST_ANSWERED;
+        client_touch(client);
+}
+
+void request_problem(struct request *request, const struct problem *problem) {
+        struct http_field fields[2] = { { { "content-type", 12 }, { PROBLEM_TYPE, sizeof(PROBLEM_TYPE) - 1 } },
+                                        { { "retry-after", 11 }, { "1", 1 } } };
+        struct response response = { .status = problem->status, .fields = fields, .n_fields = problem->status == 503 ? 2 : 1 };
+        char text[PROBLEM_SIZE_MAX];
+
+        response.body = text;
+        response.body_size = problem_format(problem, text);
+        request_answer(request, &response);
+}
+
+void request_error(struct request *request, int error) {
+        struct problem problem = problem_of_error(error, request->upstream ? upstream_name(request->upstream) : NULL);
+
+        request_problem(request, &problem);
+}

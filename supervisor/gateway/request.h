@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One request on its way from a client through a module and back. It belongs to
+ * its client's list, in the order in which answers must go out, and meanwhile to
+ * its module's queue or to the instance that works on it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/edge.h"
+#include "supervisor/gateway/gateway.h"
+#include "supervisor/gateway/problem.h"
+
+enum request_state {
+        REQUEST_READING,  /* its body is not whole */
+        REQUEST_WAITING,  /* for an instance: in upstream->waiting */
+        REQUEST_SENT,     /* in instance->sent */
+        REQUEST_ANSWERED, /* `answer` is whole */
+};
+
+struct kept_head;
+
+struct request {
+        TAILQ_ENTRY(request) in_client;
+        TAILQ_ENTRY(request) in_upstream;
+        struct request *next_free;
+        struct client *client;
+        struct upstream *upstream;
+        struct instance *instance;
+        enum request_state state;
+        bool head, keep_alive, safe;
+        uint8_t minor;
+
+        /* on the bus */
+        uint64_t id; /* correlation; 0: none */
+        uint8_t *payload;
+        uint32_t payload_size;
+        struct edge_outgoing out;
+        uint64_t position; /* in the edge's ring behind the request; UINT64_MAX: not all of it is there */
+        struct deadline deadline;
+
+        /* while the body comes */
+        struct kept_head *kept;
+        uint8_t *body;
+        size_t body_size, body_room, body_max;
+        bool discards; /* it is answered already */
+
+        struct output answer;
+};
+
+/* Pooled. NULL when out of memory. */
+struct request *request_new(struct client *client);
+void request_free(struct request *request); /* not in any list any more */
+
+/* Takes a copy of what the head said, for when the body is whole. 0 or -ENOMEM. */
+int request_keep(struct request *request, const struct http_request_payload *q);
+/* 0, -ENOMEM, -EMSGSIZE when it is longer than body_max. */
+int request_add_body(struct request *request, const uint8_t *data, size_t size, uint64_t expected);
+/* Encodes for the bus. 0, -ENOMEM or -EINVAL. */
+int request_encode(struct request *request, const struct http_request_payload *q);
+int request_encode_kept(struct request *request);
+
+/* Answering. The request must not be in a list of its module any more; the client is touched. */
+void request_answer(struct request *request, const struct response *response);
+void request_problem(struct request *request, const struct problem *problem);
+void request_error(struct request *request, int error); /* enum error_code */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Serialising answers. Framing (Content-Length), the connection and Server, Date
+ * are the gateway's; a module that sets them is not heard. Names and values were
+ * checked when the reply was decoded, so no line can be smuggled in here.
+ */
+#include "supervisor/gateway/response.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ipc/cleanup.h"
+
+const char *status_reason(int status) {
+        static const struct {
+                int status;
+                const char *reason;
+        } table[] = {
+                { 200, "OK" },
+                { 201, "Created" },
+                { 202, "Accepted" },
+                { 203, "Non-Authoritative Information" },
+                { 204, "No Content" },
+                { 205, "Reset Content" },
+                { 206, "Partial Content" },
+                { 300, "Multiple Choices" },
+                { 301, "Moved Permanently" },
+                { 302, "Found" },
+                { 303, "See Other" },
+                { 304, "Not Modified" },
+                { 307, "Temporary Redirect" },
+                { 308, "Permanent Redirect" },
+                { 400, "Bad Request" },
+                { 401, "Unauthorized" },
+                { 402, "Payment Required" },
+                { 403, "Forbidden" },
+                { 404, "Not Found" },
+                { 405, "Method Not Allowed" },
+                { 406, "Not Acceptable" },
+                { 408, "Request Timeout" },
+                { 409, "Conflict" },
+                { 410, "Gone" },
+                { 411, "Length Required" },
+                { 412, "Precondition Failed" },
+                { 413, "Content Too Large" },
+                { 414, "URI Too Long" },
+                { 415, "Unsupported Media Type" },
+                { 416, "Range Not Satisfiable" },
+                { 417, "Expectation Failed" },
+                { 421, "Misdirected Request" },
+                { 422, "Unprocessable Content" },
+                { 423, "Locked" },
+                { 424, "Failed Dependency" },
+                { 425, "Too Early" },
+                { 426, "Upgrade Required" },
+                { 428, "Precondition Required" },
+                { 429, "Too Many Requests" },
+                { 431, "Request Header Fields Too Large" },
+                { 451, "Unavailable For Legal Reasons" },
+                { 499, "Client Closed Request" },
+                { 500, "Internal Server Error" },
+                { 501, "Not Implemented" },
+                { 502, "Bad Gateway" },
+                { 503, "Service Unavailable" },
+                { 504, "Gateway Timeout" },
+                { 505, "HTTP Version Not Supported" },
+                { 507, "Insufficient Storage" },
+        };
+
+        for (size_t i = 0; i < N_ELEMENTS(table); i++) {
+                if (table[i].status == status)
+                        return table[i].reason;
+        }
+        return "";
+}
+
+void response_date(uint64_t realtime_s, char ret_date[RESPONSE_DATE_SIZE]) {
+        static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+        static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+        time_t t = (time_t)realtime_s;
+        char text[80];
+        struct tm tm;
+
+        gmtime_r(&t, &tm);
+        snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+                 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+        memcpy(ret_date, text, RESPONSE_DATE_SIZE - 1);
+        ret_date[RESPONSE_DATE_SIZE - 1] = '\0';
+}
+
+/* Writes as long as nothing failed. */
+struct writer {
+        struct output *out;
+        int r;
+};
+
+static void put(struct writer *w, const void *data, size_t size) {
+        if (w->r >= 0)
+                w->r = output_append(w->out, data, size);
+}
+
+#define PUT(w, literal) put((w), (literal), sizeof(literal) - 1)
+
+static void put_number(struct writer *w, uint64_t n) {
+        char digits[20], *at = digits + sizeof(digits);
+
+        do {
+                *--at = (char)('0' + n % 10);
+                n /= 10;
+        } while (n);
+        put(w, at, (size_t)(digits + sizeof(digits) - at));
+}
+
+#define NAME(text)                                                                                                                         \
+        { text, sizeof(text) - 1 }
+
+/* RFC 9110 7.6.1 and what the gateway says itself. */
+static bool field_passed_on(const struct http_field *f) {
+        static const struct {
+                const char *text;
+                uint32_t size;
+        } kept_back[] = { NAME("connection"), NAME("content-length"), NAME("transfer-encoding"), NAME("date"),
+                          NAME("server"),     NAME("keep-alive"),     NAME("proxy-connection"),  NAME("te"),
+                          NAME("trailer"),    NAME("upgrade") };
+
+        for (size_t i = 0; i < N_ELEMENTS(kept_back); i++) {
+                if (f->name.size == kept_back[i].size && !memcmp(f->name.text, kept_back[i].text, f->name.size))
+                        return false;
+        }
+        return true;
+}
+
+static void put_fields(struct writer *w, const struct response *response) {
+        for (uint32_t i = 0; i < response->n_fields; i++) {
+                const struct http_field *f = &response->fields[i];
+
+                if (!field_passed_on(f))
+                        continue;
+                put(w, f->name.text, f->name.size);
+                PUT(w, ": ");
+                put(w, f->value.text, f->value.size);
+                PUT(w, "\r\n");
+        }
+}
+
+static void put_status(struct writer *w, int status) {
+        const char *reason;
+
+        if (status == 200) {
+                PUT(w, "HTTP/1.1 200 OK\r\n");
+                return;
+        }
+        reason = status_reason(status);
+        PUT(w, "HTTP/1.1 ");
+        put_number(w, (uint64_t)status);
+        PUT(w, " ");
+        put(w, reason, strlen(reason));
+        PUT(w, "\r\n");
+}
+
+/* RFC 9110 8.6: none with 204; with 304 and HEAD only what GET would have had, which an empty body does not tell. */
+static void put_length(struct writer *w, const struct response *response, const struct response_context *context) {
+        if (response->status == 204 || response->status == 304 || (context->head && !response->body_size))
+                return;
+        PUT(w, "Content-Length: ");
+        put_number(w, response->status == 205 ? 0 : response->body_size);
+        PUT(w, "\r\n");
+}
+
+static void put_head(struct writer *w, const struct response *response, const struct response_context *context) {
+        put_status(w, response->status);
+        PUT(w, "Server: socle\r\nDate: ");
+        put(w, context->date, RESPONSE_DATE_SIZE - 1);
+        PUT(w, "\r\n");
+        put_fields(w, response);
+        put_length(w, response, context);
+        if (!context->keep_alive)
+                PUT(w, "Connection: close\r\n");
+        else if (context->minor == 0)
+                PUT(w, "Connection: keep-alive\r\n");
+        PUT(w, "\r\n");
+}
+
+static bool has_body(const struct response *response, const struct response_context *context) {
+        return !context->head && response->body_size && response->status != 204 && response->status != 205 && response->status != 304;
+}
+
+int response_write(struct output *out, const struct response *response, const struct response_context *context) {
+        struct writer w = { .out = out };
+        uint8_t *taken = response->taken;
+
+        put_head(&w, response, context);
+        if (w.r >= 0 && has_body(response, context)) {
+                if (taken && response->body_size > RESPONSE_COPY_MAX)
+                        return output_take(out, taken, (uint8_t *)(uintptr_t)response->body, response->body_size);
+                put(&w, response->body, response->body_size);
+        }
+        free(taken);
+        return w.r;
+}

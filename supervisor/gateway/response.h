@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An answer in HTTP/1.1: what a module said, without what is not for it to say.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ipc/http-payload.h"
+#include "supervisor/gateway/output.h"
+
+#define RESPONSE_COPY_MAX 8192u /* bodies up to this are copied behind their head: one piece for the kernel */
+#define RESPONSE_DATE_SIZE 30   /* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL: RFC 9110 5.6.7 */
+
+/* Of the request that is answered. */
+struct response_context {
+        bool head;       /* HEAD: no body, but its length */
+        bool keep_alive; /* the connection goes on */
+        uint8_t minor;   /* HTTP/1.minor of the request */
+        const char *date;
+};
+
+struct response {
+        int status; /* 200...599 */
+        const struct http_field *fields;
+        uint32_t n_fields;
+        const void *body;
+        size_t body_size;
+        uint8_t *taken; /* malloc'ed buffer in which the body lies, handed over; or NULL: the body is copied */
+};
+
+/* `taken` is consumed in every case. 0 or -ENOMEM. */
+int response_write(struct output *out, const struct response *response, const struct response_context *context);
+void response_date(uint64_t realtime_s, char ret_date[RESPONSE_DATE_SIZE]);
+/* "Not Found"; "" when it has none. */
+const char *status_reason(int status);

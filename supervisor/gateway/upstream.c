@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How a request finds its instance.
+ *
+ * Choosing, reserving and committing is one step without a wait in it: the
+ * instance with an open edge that has the fewest requests in flight is chosen,
+ * and the request is in its ring before anything else happens. Whatever cannot be
+ * placed at once waits in its module's queue, and after any wait is chosen for
+ * again:
+ *
+ *   no edge is open yet        the manager is asked, the answer pumps the queue
+ *   all instances are full     a reply pumps the queue
+ *   none is ACTIVE, but one is expected (starting, restarting)
+ *                              a change of the directory pumps the queue
+ *   nothing is to be expected  503 at once
+ *
+ * Requests come back into the queue, to its head, when their worker died, moved or
+ * drained before it had begun them; that may happen any number of times, for the
+ * deadline runs on. A request that was begun is never sent twice.
+ *
+ * The queue is bounded, and each request in it has a deadline. As long as anybody
+ * waits, the manager is asked to tell of changes, and the directory is looked at
+ * every 50 ms besides: a manager that dies with our wish unread delays nobody.
+ */
+#include "supervisor/gateway/upstream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/errors.h"
+#include "supervisor/gateway/instance.h"
+#include "supervisor/gateway/request.h"
+
+#define WAITING_MAX 1024u
+#define TIMEOUT_DEFAULT_MS 30000u
+#define ASK_AGAIN_NS (10 * NS_PER_S)
+
+#define REQUEST_OF(deadline_) ((struct request *)((char *)(deadline_)-offsetof(struct request, deadline)))
+
+const char *upstream_name(const struct upstream *u) {
+        return u->module.name;
+}
+
+uint64_t upstream_body_max(const struct upstream *u) {
+        return u->module.body_max;
+}
+
+/* Choosing ---------------------------------------------------------------------------------------------------------------- */
+
+static struct instance *choose(const struct upstream *u) {
+        struct instance *i, *best = NULL;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (instance_usable(i) && (!best || load_prefers(&i->load, &best->load)))
+                        best = i;
+        }
+        return best;
+}
+
+/* Is it sensible to wait? */
+static bool expected(const struct upstream *u) {
+        return u->present && (u->n_active || u->module.up);
+}
+
+static bool any_idle(const struct upstream *u) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (instance_usable(i) && !i->load.in_flight)
+                        return true;
+        }
+        return false;
+}
+
+/* Edges to further instances are opened when those that are open have work. */
+static void want_edges(struct upstream *u) {
+        uint64_t now = u->gateway->now_ns;
+        struct instance *i;
+
+        if (any_idle(u))
+                return;
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->state == INSTANCE_ASKED && now > i->asked_ns + ASK_AGAIN_NS)
+                        instance_forget_ask(i);
+                if (instance_askable(i))
+                        instance_ask(i);
+        }
+}
+
+/* The queue ---------------------------------------------------------------------------------------------------------------- */
+
+static void waiting_add(struct request *request, bool first) {
+        struct upstream *u = request->upstream;
+
+        request->state = REQUEST_WAITING;
+        request->instance = NULL;
+        if (first)
+                TAILQ_INSERT_HEAD(&u->waiting, request, in_upstream);
+        else
+                TAILQ_INSERT_TAIL(&u->waiting, request, in_upstream);
+        u->n_waiting++;
+        u->gateway->n_waiting++;
+}
+
+static void waiting_remove(struct request *request) {
+        struct upstream *u = request->upstream;
+
+        TAILQ_REMOVE(&u->waiting, request, in_upstream);
+        u->n_waiting--;
+        u->gateway->n_waiting--;
+}
+
+static int unplaced_error(const struct upstream *u) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->state == INSTANCE_OPEN && i->active)
+                        return ERROR_OVERLOADED;
+        }
+        return ERROR_UNAVAILABLE;
+}
+
+void upstream_take_back(struct request *request) {
+        waiting_add(request, true);
+}
+
+void upstream_pump(struct upstream *u) {
+        struct request *request;
+        struct instance *i;
+
+        while ((request = TAILQ_FIRST(&u->waiting)) && (i = choose(u))) {
+                waiting_remove(request);
+                if (!instance_send(i, request))
+                        waiting_add(request, true);
+        }
+        if (u->n_waiting && !expected(u)) {
+                while ((request = TAILQ_FIRST(&u->waiting))) {
+                        waiting_remove(request);
+                        request_error(request, ERROR_UNAVAILABLE);
+                }
+        }
+        if (u->n_waiting)
+                want_edges(u);
+}
+
+void upstreams_pump(struct gateway *g) {
+        if (!g->n_waiting)
+                return;
+        for (struct upstream *u = g->upstreams; u; u = u->next) {
+                if (u->n_waiting)
+                        upstream_pump(u);
+        }
+        if (g->n_waiting)
+                bus_watch(&g->bus);
+}
+
+/* Requests ----------------------------------------------------------------------------------------------------------------- */
+
+void upstream_submit(struct request *request) {
+        struct upstream *u = request->upstream;
+        struct gateway *g = u->gateway;
+        uint32_t timeout_ms = u->module.request_timeout_ms ? u->module.request_timeout_ms : TIMEOUT_DEFAULT_MS;
+        struct instance *i;
+
+        if (call_table_add(&g->calls, request, &request->id) < 0) {
+                request_error(request, ERROR_NO_MEMORY);
+                return;
+        }
+        g->counters.in_flight++;
+        deadline_set(&g->deadlines, &request->deadline, g->now_ns + timeout_ms * NS_PER_MS);
+        i = u->n_waiting ? NULL : choose(u);
+        if (i && instance_send(i, request)) {
+                if (u->n_cold)
+                        want_edges(u);
+                return;
+        }
+        if (!expected(u) || u->n_waiting >= WAITING_MAX) {
+                request_error(request, expected(u) ? unplaced_error(u) : ERROR_UNAVAILABLE);
+                return;
+        }
+        waiting_add(request, false);
+        want_edges(u);
+}
+
+void upstream_forget(struct request *request) {
+        if (request->state == REQUEST_WAITING)
+                waiting_remove(request);
+        else if (request->state == REQUEST_SENT)
+                instance_cancel(request->instance, request);
+}
+
+/* Also of one that never was sent: whoever has not even taken the edge offered to him may hang. */
+static void tell_asked(struct upstream *u) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->state == INSTANCE_ASKED)
+                        instance_timed_out(i);
+        }
+}
+
+void upstream_on_due(struct deadline *deadline) {
+        struct request *request = REQUEST_OF(deadline);
+        struct instance *i = request->instance;
+
+        if (request->state == REQUEST_WAITING) {
+                waiting_remove(request);
+                tell_asked(request->upstream);
+                request_error(request, unplaced_error(request->upstream));
+        } else if (request->state == REQUEST_SENT) {
+                instance_cancel(i, request);
+                instance_timed_out(i);
+                request_error(request, ERROR_TIMEOUT);
+        }
+}
+
+/* Modules ------------------------------------------------------------------------------------------------------------------ */
+
+static struct upstream *upstream_new(struct gateway *g, const struct directory_module *module) {
+        struct upstream *u = calloc(1, sizeof(*u));
+
+        if (!u)
+                return NULL;
+        u->gateway = g;
+        u->module = *module;
+        TAILQ_INIT(&u->instances);
+        TAILQ_INIT(&u->waiting);
+        u->next = g->upstreams;
+        g->upstreams = u;
+        return u;
+}
+
+static struct instance *find_instance(struct upstream *u, uint64_t id) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->id == id)
+                        return i;
+        }
+        return NULL;
+}
+
+/* A newcomer begins where the others are, not with all that they were given in their lives. */
+static uint64_t served_by_others(const struct upstream *u) {
+        uint64_t least = 0;
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->active && (!least || i->load.served < least))
+                        least = i->load.served;
+        }
+        return least;
+}
+
+static void take_instance(struct upstream *u, const struct directory_instance *entry) {
+        struct instance *i = find_instance(u, entry->id);
+
+        if (!i) {
+                uint64_t served = served_by_others(u);
+
+                i = instance_new(u, entry->id);
+                if (!i)
+                        return;
+                i->load.served = served;
+        }
+        i->listed = true;
+        i->active = entry->state == DIRECTORY_ACTIVE && entry->weight > 0;
+        i->load.weight = MAX(entry->weight, 1u);
+}
+
+/* Whoever is on the way out and has nothing of ours any more is left. */
+static void settle_instances(struct upstream *u) {
+        struct instance *i, *next;
+
+        u->n_active = u->n_cold = 0;
+        for (i = TAILQ_FIRST(&u->instances); i; i = next) {
+                next = TAILQ_NEXT(i, entry);
+                if (!i->active && TAILQ_EMPTY(&i->sent))
+                        instance_close(i);
+                if (!i->listed && i->state == INSTANCE_COLD) {
+                        instance_free(i);
+                        continue;
+                }
+                u->n_active += i->active;
+                u->n_cold += i->active && i->state != INSTANCE_OPEN;
+        }
+}
+
+static void mark_absent(struct upstream *u) {
+        struct instance *i;
+
+        u->present = false;
+        TAILQ_FOREACH(i, &u->instances, entry)
+        i->listed = i->active = false;
+}
+
+static void take_module(struct upstream *u, const struct directory_table *t, uint32_t index) {
+        const struct directory_module *module = &t->modules[index];
+
+        mark_absent(u);
+        u->module = *module;
+        u->present = true;
+        for (uint32_t k = 0; k < module->n_instances; k++)
+                take_instance(u, &t->instances[module->first_instance + k]);
+        settle_instances(u);
+}
+
+int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream) {
+        const struct directory_table *t = &g->bus.table;
+        const struct directory_route *route = directory_match(t, host, *path);
+        struct upstream *u;
+
+        if (!route)
+                return ERROR_NOT_FOUND;
+        u = g->upstream_of[route->module];
+        if (!u) {
+                u = upstream_new(g, &t->modules[route->module]);
+                if (!u)
+                        return ERROR_NO_MEMORY;
+                g->upstream_of[route->module] = u;
+                take_module(u, t, route->module);
+        }
+        if ((route->flags & DIRECTORY_ROUTE_STRIP) && route->prefix[1])
+                *path += strlen(route->prefix);
+        if (!**path)
+                *path = "/";
+        u->n_users++;
+        *ret_upstream = u;
+        return 0;
+}
+
+void upstream_unuse(struct upstream *u) {
+        u->n_users--;
+}
+
+static int compare_names(const void *a, const void *b) {
+        return strcmp((*(struct upstream *const *)a)->module.name, (*(struct upstream *const *)b)->module.name);
+}
+
+/* The modules of the new table are looked up in a sorted list of those that were asked for. */
+static int match_modules(struct gateway *g, struct upstream **sorted, size_t n) {
+        const struct directory_table *t = &g->bus.table;
+        struct upstream **upstream_of = calloc(MAX(t->n_modules, 1u), sizeof(struct upstream *));
+
+        if (!upstream_of)
+                return -ENOMEM;
+        for (uint32_t k = 0; n && k < t->n_modules; k++) {
+                struct upstream wanted = { .module = t->modules[k] }, *key = &wanted;
+                struct upstream **found = bsearch(&key, sorted, n, sizeof(*sorted), compare_names);
+
+                upstream_of[k] = found ? *found : NULL;
+        }
+        free(g->upstream_of);
+        g->upstream_of = upstream_of;
+        g->n_upstream_of = t->n_modules;
+        return 0;
+}
+
+/* One that is neither in the directory nor used by anybody is forgotten. */
+static void sweep(struct gateway *g) {
+        struct upstream **link = &g->upstreams, *u;
+
+        while ((u = *link)) {
+                if (u->present || u->n_users || !TAILQ_EMPTY(&u->instances)) {
+                        link = &u->next;
+                        continue;
+                }
+                *link = u->next;
+                free(u);
+        }
+}
+
+int upstreams_on_directory(struct gateway *g) {
+        _cleanup_free_ struct upstream **sorted = NULL;
+        struct upstream *u;
+        size_t n = 0;
+        int r;
+
+        for (u = g->upstreams; u; u = u->next)
+                n++;
+        sorted = calloc(MAX(n, (size_t)1), sizeof(*sorted));
+        if (!sorted)
+                return -ENOMEM;
+        n = 0;
+        for (u = g->upstreams; u; u = u->next)
+                sorted[n++] = u;
+        qsort(sorted, n, sizeof(*sorted), compare_names);
+        r = match_modules(g, sorted, n);
+        if (r < 0)
+                return r;
+        for (u = g->upstreams; u; u = u->next)
+                mark_absent(u);
+        for (uint32_t k = 0; k < g->n_upstream_of; k++) {
+                if (g->upstream_of[k])
+                        take_module(g->upstream_of[k], &g->bus.table, k);
+        }
+        for (u = g->upstreams; u; u = u->next) {
+                if (!u->present)
+                        settle_instances(u);
+        }
+        sweep(g);
+        return 0;
+}
+
+void upstream_settle(struct upstream *u) {
+        settle_instances(u);
+}
+
+/* Edges -------------------------------------------------------------------------------------------------------------------- */
+
+void upstreams_on_manager(struct gateway *g) {
+        struct instance *i;
+
+        for (struct upstream *u = g->upstreams; u; u = u->next) {
+                TAILQ_FOREACH(i, &u->instances, entry) {
+                        i->refused_version = i->retry_ns = 0;
+                        if (i->state == INSTANCE_ASKED)
+                                instance_forget_ask(i);
+                }
+        }
+}
+
+static struct instance *find_asked(struct gateway *g, uint64_t request) {
+        struct instance *i;
+
+        for (struct upstream *u = g->upstreams; u; u = u->next) {
+                TAILQ_FOREACH(i, &u->instances, entry) {
+                        if (i->state == INSTANCE_ASKED && i->asked == request)
+                                return i;
+                }
+        }
+        return NULL;
+}
+
+void upstreams_on_edge(struct gateway *g, uint64_t request, uint64_t edge, int memory_fd, int bell_fd) {
+        struct instance *i = find_asked(g, request);
+
+        if (!i) {
+                fd_close(memory_fd);
+                fd_close(bell_fd);
+                return;
+        }
+        instance_open(i, edge, memory_fd, bell_fd);
+        settle_instances(i->upstream);
+}
+
+void upstreams_on_refused(struct gateway *g, uint64_t request, int error) {
+        struct instance *i = find_asked(g, request);
+
+        if (!i)
+                return;
+        instance_refused(i, error);
+        settle_instances(i->upstream);
+}
+
+void upstreams_on_release(struct gateway *g, uint64_t edge) {
+        struct instance *i;
+
+        for (struct upstream *u = g->upstreams; u; u = u->next) {
+                TAILQ_FOREACH(i, &u->instances, entry) {
+                        if (i->state != INSTANCE_OPEN || i->edge_id != edge)
+                                continue;
+                        if (TAILQ_EMPTY(&i->sent))
+                                instance_close(i);
+                        settle_instances(u);
+                        return;
+                }
+        }
+}
+
+void upstreams_deinit(struct gateway *g) {
+        struct upstream *u;
+        struct instance *i;
+
+        while ((u = g->upstreams)) {
+                g->upstreams = u->next;
+                while ((i = TAILQ_FIRST(&u->instances))) {
+                        instance_close(i);
+                        instance_free(i);
+                }
+                free(u);
+        }
+        free(g->upstream_of);
+        instances_free_dead(g);
+}

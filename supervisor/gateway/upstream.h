@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A module as the gateway sees it: its instances and the requests that wait for
+ * one. See upstream.c for how a request finds its instance.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/directory-layout.h"
+#include "supervisor/gateway/gateway.h"
+
+struct upstream {
+        struct upstream *next;
+        struct gateway *gateway;
+        struct directory_module module; /* a copy; the last known one when it is gone */
+        bool present;                   /* in the directory */
+        struct instance_list instances;
+        uint32_t n_active, n_cold;
+        struct request_list waiting;
+        uint32_t n_waiting;
+        uint32_t n_users; /* requests that name it */
+};
+
+/* The module for host and path; *path moves behind a prefix that is stripped. 0 or an error_code. */
+int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream);
+void upstream_unuse(struct upstream *u);
+const char *upstream_name(const struct upstream *u);
+uint64_t upstream_body_max(const struct upstream *u);
+
+/* The request is whole: sends it, or lets it wait, or answers it. */
+void upstream_submit(struct request *request);
+/* Its client is gone. */
+void upstream_forget(struct request *request);
+void upstream_on_due(struct deadline *deadline);
+/* It was sent and not begun: it stands first in the queue again. */
+void upstream_take_back(struct request *request);
+/* Something has changed: gives waiting requests to who can take them. */
+void upstream_pump(struct upstream *u);
+
+/* What follows from the states of its instances. */
+void upstream_settle(struct upstream *u);
+
+/* The directory has changed. 0 or -ENOMEM. */
+int upstreams_on_directory(struct gateway *g);
+/* A new manager: what the former one was asked for is asked again. */
+void upstreams_on_manager(struct gateway *g);
+void upstreams_pump(struct gateway *g);
+/* An answer of the manager to an edge request. Takes the fds. */
+void upstreams_on_edge(struct gateway *g, uint64_t request, uint64_t edge, int memory_fd, int bell_fd);
+void upstreams_on_refused(struct gateway *g, uint64_t request, int error);
+void upstreams_on_release(struct gateway *g, uint64_t edge);
+void upstreams_deinit(struct gateway *g);
