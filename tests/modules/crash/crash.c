@@ -27,7 +27,7 @@ static int on_exit_3(struct socle_request *req, struct socle_reply *reply) {
 }
 
 static int on_null(struct socle_request *req, struct socle_reply *reply) {
-        int *volatile nowhere = NULL;
+        volatile int *volatile nowhere = NULL;
 
         *nowhere = 1;
         return socle_reply_text(reply, 200, "NULL could be written to\n");

@@ -5,7 +5,7 @@
 #include <socle/module.h>
 
 static int start(struct socle_module *self) {
-        int *volatile nowhere = NULL;
+        volatile int *volatile nowhere = NULL;
 
         *nowhere = 1;
         return 0;
