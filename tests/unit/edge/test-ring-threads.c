@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A producer and a consumer in threads of their own, each asleep in poll()
+ * whenever the protocol says that it may be: two million messages, each looked
+ * at whole. A lost wake shows as a sleep that does not end.
+ *
+ * Under TSan both must touch the ring at the same address, or it would see two
+ * memories and no race between them: the linker puts the functions below in
+ * the place of memfd_map_*(), and a peer's read-only view is the owner's own.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fixture.h"
+#include "ipc/cleanup.h"
+#include "ipc/memfd.h"
+
+#define MESSAGES UINT64_C(2000000)
+#define WAKE_MS 20000
+#define LARGE_EVERY 4096 /* one message in so many is larger than a record */
+#define LARGE_SIZE 3000u
+#define SMALL_MAX 96u
+
+/* One address for both sides ------------------------------------------------------------------------------------------ */
+
+int __real_memfd_map_rw(int fd, uint64_t size, void **ret_map);
+int __wrap_memfd_map_rw(int fd, uint64_t size, void **ret_map);
+int __wrap_memfd_map_ro(int fd, uint64_t size, const void **ret_map);
+
+static struct {
+        ino_t inode;
+        void *map;
+} owned[8];
+static unsigned n_owned;
+
+int __wrap_memfd_map_rw(int fd, uint64_t size, void **ret_map) {
+        struct stat st;
+        int r = __real_memfd_map_rw(fd, size, ret_map);
+
+        assert_int_equal(r, 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        owned[n_owned].inode = st.st_ino;
+        owned[n_owned++ % N_ELEMENTS(owned)].map = *ret_map;
+        return 0;
+}
+
+int __wrap_memfd_map_ro(int fd, uint64_t size, const void **ret_map) {
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        for (unsigned i = 0; i < n_owned; i++) {
+                if (owned[i].inode == st.st_ino) {
+                        *ret_map = owned[i].map;
+                        return 0;
+                }
+        }
+        fail_msg("a mapping of memory that nobody owns");
+        return -1;
+}
+
+/* The two ends -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t size_of(uint64_t number) {
+        return number % LARGE_EVERY == LARGE_EVERY - 1 ? LARGE_SIZE : (uint32_t)(number * 7 % SMALL_MAX);
+}
+
+static uint8_t byte_of(uint64_t number, uint32_t i) {
+        return (uint8_t)(number * 167 + i * 13);
+}
+
+/* Sleeps as a loop does. A deadline here is a wake that was lost. */
+static void sleep_until_rung(const struct edge *edge, const char *who, uint64_t number) {
+        struct pollfd p = { .fd = edge_wait_fd(edge), .events = POLLIN };
+
+        if (poll(&p, 1, WAKE_MS) != 1) {
+                print_error("the %s sleeps at message %llu and nobody wakes it\n", who, (unsigned long long)number);
+                abort();
+        }
+}
+
+struct ends {
+        struct edge *producer, *consumer;
+        uint64_t n_producer_sleeps, n_consumer_sleeps; /* each written by its thread, read after the join */
+};
+
+static void on_sent(struct edge_outgoing *out, int result) {
+        *(bool *)out->userdata = result == 0;
+}
+
+static void produce_one(struct ends *e, uint64_t number, uint8_t *payload) {
+        struct frame frame = { .kind = FRAME_CAST, .correlation = number };
+        bool sent = false;
+        struct edge_outgoing out = { .on_sent = on_sent, .userdata = &sent };
+        uint32_t size = size_of(number);
+        struct edge_message none;
+        int r;
+
+        for (uint32_t i = 0; i < size; i++)
+                payload[i] = byte_of(number, i);
+        r = edge_send(e->producer, &frame, payload, size, &out);
+        if (r == 0)
+                return;
+        assert_int_equal(r, EDGE_E_FULL);
+        while (!sent) {
+                assert_int_equal(edge_receive(e->producer, &none), EDGE_E_EMPTY);
+                assert_true(edge_arm(e->producer));
+                e->n_producer_sleeps++;
+                sleep_until_rung(e->producer, "producer", number);
+                assert_int_equal(edge_on_bell(e->producer), 0);
+        }
+}
+
+static void *produce(void *arg) {
+        uint8_t payload[LARGE_SIZE];
+        struct ends *e = arg;
+
+        for (uint64_t number = 0; number < MESSAGES; number++) {
+                produce_one(e, number, payload);
+                /* batches of all sizes, so that each side sleeps now and then */
+                if (number % 17 == 0 || number % 5 == 0 || number == MESSAGES - 1)
+                        assert_int_equal(edge_flush(e->producer), 0);
+        }
+        return NULL;
+}
+
+static void check(const struct edge_message *m, uint64_t number) {
+        assert_int_equal(m->frame.correlation, number);
+        assert_int_equal(m->size, size_of(number));
+        for (uint32_t i = 0; i < m->size; i++) {
+                if (m->payload[i] != byte_of(number, i))
+                        fail_msg("message %llu is broken at byte %u", (unsigned long long)number, i);
+        }
+}
+
+static void consume(struct ends *e) {
+        for (uint64_t number = 0; number < MESSAGES;) {
+                struct edge_message m;
+                int r = edge_receive(e->consumer, &m);
+
+                if (r == 0) {
+                        check(&m, number++);
+                        continue;
+                }
+                assert_int_equal(r, EDGE_E_EMPTY);
+                if (!edge_arm(e->consumer))
+                        continue;
+                e->n_consumer_sleeps++;
+                sleep_until_rung(e->consumer, "consumer", number);
+                assert_int_equal(edge_on_bell(e->consumer), 0);
+        }
+}
+
+static void test_two_threads(void **state) {
+        struct edge_limits limits = { .ring_size = RING, .max_message = 64 << 10, .max_partial = 64 << 10 };
+        struct ends e = { 0 };
+        pthread_t thread;
+
+        edges_join(&e.producer, &e.consumer, &limits);
+        assert_int_equal(pthread_create(&thread, NULL, produce, &e), 0);
+        consume(&e);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        /* Without sleeps on both sides nothing was tested. */
+        assert_true(e.n_producer_sleeps > 0);
+        assert_true(e.n_consumer_sleeps > 0);
+        assert_int_equal(edge_on_bell(e.producer), 0);
+        assert_true(edge_is_idle(e.producer) && edge_is_idle(e.consumer));
+        edge_free(e.producer);
+        edge_free(e.consumer);
+}
+
+/* Request and reply, one in flight: every message meets a sleeper. */
+static void *echo(void *arg) {
+        struct edge *edge = arg;
+
+        for (uint64_t number = 0; number < MESSAGES / 40;) {
+                struct edge_message m;
+                int r = edge_receive(edge, &m);
+
+                if (r == 0) {
+                        struct frame frame = { .kind = FRAME_REPLY, .correlation = m.frame.correlation };
+
+                        edge_accept(edge, &m);
+                        assert_int_equal(edge_send(edge, &frame, m.payload, m.size, NULL), 0);
+                        number++;
+                        continue;
+                }
+                assert_int_equal(edge_flush(edge), 0);
+                if (!edge_arm(edge))
+                        continue;
+                sleep_until_rung(edge, "server", number);
+                assert_int_equal(edge_on_bell(edge), 0);
+        }
+        assert_int_equal(edge_flush(edge), 0);
+        return NULL;
+}
+
+static void call(struct edge *edge, uint64_t number) {
+        struct frame frame = { .kind = FRAME_REQUEST, .correlation = number };
+        struct edge_message m;
+
+        assert_int_equal(edge_send(edge, &frame, &number, sizeof(number), NULL), 0);
+        assert_int_equal(edge_flush(edge), 0);
+        while (edge_receive(edge, &m)) {
+                if (!edge_arm(edge))
+                        continue;
+                sleep_until_rung(edge, "caller", number);
+                assert_int_equal(edge_on_bell(edge), 0);
+        }
+        assert_int_equal(m.frame.correlation, number);
+        assert_memory_equal(m.payload, &number, sizeof(number));
+        assert_true(edge_peer_accepted(edge) == edge_sent_position(edge));
+}
+
+static void test_calls(void **state) {
+        struct edge_limits limits = EDGE_LIMITS_DEFAULT;
+        struct edge *caller, *server;
+        pthread_t thread;
+
+        edges_join(&caller, &server, &limits);
+        assert_int_equal(pthread_create(&thread, NULL, echo, server), 0);
+        for (uint64_t number = 0; number < MESSAGES / 40; number++)
+                call(caller, number);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        edge_free(caller);
+        edge_free(server);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_two_threads),
+                cmocka_unit_test(test_calls),
+        };
+
+        signal(SIGPIPE, SIG_IGN);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
