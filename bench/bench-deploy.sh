@@ -55,7 +55,7 @@ mkdir -p "$here/bench/results"
 "$build/bench/bench-deploy" "$folder" "$rounds" "$build/bench/deploy-module.so" "$build/bench/floor-unpack" \
         "$build/supervisor/base/socled" "$nginx" "$fcgi_app" >"$folder/output" || {
         cat "$folder/output"
-        tail -n 20 "$folder"/root/output.log "$folder"/nginx/output.log "$folder"/nginx/error.log 2>/dev/null >&2
+        tail -n 20 "$folder"/root/output.log "$folder"/nginx/output.log "$folder"/nginx/error.log >&2 2>/dev/null
         exit 1
 }
 cat "$folder/output"

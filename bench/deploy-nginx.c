@@ -138,7 +138,9 @@ static int listen_at(const char *path) {
 
         if (fd < 0)
                 return -errno;
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
         if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 64) < 0)
                 return -errno;
         return TAKE_FD(fd);

@@ -19,26 +19,36 @@
 
 #define PATIENCE_MS 10000
 
-int process_start(pid_t *ret_pid, const char *folder, char *const *arguments, int input) {
-        _cleanup_close_ int log = -1, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+static int open_log(const char *folder) {
         char path[512];
-        pid_t pid;
+        int fd;
 
         snprintf(path, sizeof(path), "%s/output.log", folder);
-        log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        return fd < 0 ? -errno : fd;
+}
+
+static _Noreturn void child_main(char *const *arguments, int input, int output) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        dup2(input, STDIN_FILENO);
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
+        execv(arguments[0], arguments);
+        _exit(127);
+}
+
+int process_start(pid_t *ret_pid, const char *folder, char *const *arguments, int input) {
+        _cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int log = open_log(folder);
+        pid_t pid;
+
         if (log < 0 || null < 0)
-                return -errno;
+                return log < 0 ? log : -EMFILE;
         pid = vfork();
+        if (pid == 0)
+                child_main(arguments, input < 0 ? null : input, log);
         if (pid < 0)
                 return -errno;
-        if (pid == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGTERM);
-                dup2(input < 0 ? null : input, STDIN_FILENO);
-                dup2(log, STDOUT_FILENO);
-                dup2(log, STDERR_FILENO);
-                execv(arguments[0], arguments);
-                _exit(127);
-        }
         *ret_pid = pid;
         return 0;
 }
