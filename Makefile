@@ -50,7 +50,8 @@ bin: $(BUILD)/build.ninja
 	@ln -sf ../supervisor/base/socled ../supervisor/ctl/soclectl $(BUILD)/bin/
 
 $(BUILD)/build.ninja:
-	meson setup $(BUILD) . -Dprefix=$(PREFIX)
+	@echo "meson setup $(BUILD)"
+	@out=$$(meson setup $(BUILD) . -Dprefix=$(PREFIX) 2>&1) || { echo "$$out"; exit 1; }
 
 packages:
 	@rm -f $(BUILD)/examples/*.smod
