@@ -305,37 +305,54 @@ static int judge_framing(const struct reading *r) {
 
 /* The request line ------------------------------------------------------------------------------------------------------ */
 
-/* What is wrong with a request line that llhttp did not take: the version is told from the rest. */
-static int judge_line(const uint8_t *data, size_t size, llhttp_errno_t error) {
-        const uint8_t *end = memchr(data, '\r', size), *space = end ? memchr(data, ' ', (size_t)(end - data)) : NULL;
+/* RFC 9112 3: one SP each between the three elements, and CR LF right behind the version. llhttp takes more than that. */
+static bool line_exact(const struct http_head *head, const uint8_t *data, size_t size) {
+        const char *at = (const char *)data, *version = head->target.text + head->target.size;
 
-        if (!space || !text_all((struct http_text){ (const char *)data, (uint32_t)(space - data) }, CHAR_TOKEN) || space == data)
-                return REFUSAL_REQUEST_LINE;
-        if (error == HPE_INVALID_METHOD)
-                return REFUSAL_METHOD;
-        if (error == HPE_INVALID_VERSION || error == HPE_PAUSED_H2_UPGRADE)
-                return REFUSAL_VERSION;
-        if (error == HPE_INVALID_URL)
-                return REFUSAL_TARGET;
-        return 0;
+        if (head->method.text != at || head->target.text != at + head->method.size + 1 || at[head->method.size] != ' ')
+                return false;
+        return (size_t)(at + size - version) > 11 && !memcmp(version, " HTTP/1.", 8) && !memcmp(version + 9, "\r\n", 2);
 }
 
-static int judge_failure(const struct reading *r, const uint8_t *data, size_t size, llhttp_errno_t error) {
-        int refusal = r->refusal;
+/* " HTTP/1.1" at the end of the line; the version as two digits, 0 when it has another form. */
+static unsigned line_version(const char *line, size_t size) {
+        const char *v = line + size - 9;
 
-        if (!refusal && !r->head->n_fields)
-                refusal = judge_line(data, size, error);
-        if (refusal)
-                return refusal;
+        if (size < 9 || memcmp(v, " HTTP/", 6) != 0 || !char_is((uint8_t)v[6], CHAR_DIGIT) || v[7] != '.' ||
+            !char_is((uint8_t)v[8], CHAR_DIGIT))
+                return 0;
+        return (unsigned)(v[6] - '0') * 10 + (unsigned)(v[8] - '0');
+}
+
+/* What is wrong with a request line that llhttp did not take. */
+static int judge_line(const char *line, size_t size, llhttp_errno_t error) {
+        const char *space = memchr(line, ' ', size);
+        unsigned version = line_version(line, size);
+
+        if (!space || space == line || !text_all((struct http_text){ line, (uint32_t)(space - line) }, CHAR_TOKEN) || !version)
+                return REFUSAL_REQUEST_LINE;
+        if (version != 10 && version != 11)
+                return REFUSAL_VERSION;
+        if (error == HPE_INVALID_METHOD)
+                return REFUSAL_METHOD;
+        return error == HPE_INVALID_URL ? REFUSAL_TARGET : REFUSAL_REQUEST_LINE;
+}
+
+static int judge_failure(const struct reading *r, const llhttp_t *parser, const uint8_t *data, size_t size) {
+        const char *line = (const char *)data, *line_end = memchr(line, '\r', size), *at = llhttp_get_error_pos(parser);
+        llhttp_errno_t error = llhttp_get_errno(parser);
+
+        if (r->refusal)
+                return r->refusal;
+        if (!r->head->n_fields && (!at || at <= line_end + 1))
+                return judge_line(line, (size_t)(line_end - line), error);
         switch (error) {
         case HPE_INVALID_CONTENT_LENGTH:
                 return REFUSAL_LENGTH;
         case HPE_UNEXPECTED_CONTENT_LENGTH:
-                return REFUSAL_LENGTH_AND_CODING;
-        case HPE_INVALID_TRANSFER_ENCODING:
-                return REFUSAL_CODING_NOT_LAST;
+                return REFUSAL_LENGTH_TWICE;
         default:
-                return r->head->n_fields ? REFUSAL_FIELD : REFUSAL_REQUEST_LINE;
+                return REFUSAL_FIELD;
         }
 }
 
@@ -344,12 +361,14 @@ static bool method_served(struct http_text method) {
         return !text_is(method, "connect") && !text_is(method, "trace");
 }
 
-static int judge(struct reading *r, const llhttp_t *parser) {
+static int judge(struct reading *r, const llhttp_t *parser, const uint8_t *data, size_t size) {
         struct http_head *head = r->head;
         int refusal;
 
         if (parser->http_major != 1 || parser->http_minor > 1)
                 return REFUSAL_VERSION;
+        if (!line_exact(head, data, size))
+                return REFUSAL_REQUEST_LINE;
         if (!method_served(head->method))
                 return REFUSAL_METHOD;
         head->minor = parser->http_minor;
@@ -362,7 +381,6 @@ static int judge(struct reading *r, const llhttp_t *parser) {
 
 int http_head_parse(uint8_t *data, size_t size, struct http_head *ret_head) {
         struct reading r = { .head = ret_head };
-        llhttp_errno_t error;
         llhttp_t parser;
 
         ret_head->method = ret_head->target = ret_head->host = (struct http_text){ 0 };
@@ -371,11 +389,14 @@ int http_head_parse(uint8_t *data, size_t size, struct http_head *ret_head) {
         ret_head->length = 0;
         llhttp_init(&parser, HTTP_REQUEST, &settings);
         parser.data = &r;
-        error = llhttp_execute(&parser, (const char *)data, size);
+        /* Judged here, so that all versions of llhttp give one answer. */
+        llhttp_set_lenient_chunked_length(&parser, 1);
+        llhttp_set_lenient_transfer_encoding(&parser, 1);
+        llhttp_execute(&parser, (const char *)data, size);
         if (!r.complete)
-                return judge_failure(&r, data, size, error);
+                return judge_failure(&r, &parser, data, size);
         /* Both readings of where the head ends must agree. */
         if (llhttp_get_error_pos(&parser) != (const char *)data + size)
                 return REFUSAL_FIELD;
-        return judge(&r, &parser);
+        return judge(&r, &parser, data, size);
 }
