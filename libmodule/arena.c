@@ -4,6 +4,7 @@
  */
 #include "libmodule/arena.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@ void *arena_alloc(struct arena *arena, size_t size) {
         struct arena_block *b = arena->blocks;
         void *p;
 
+        if (size > SIZE_MAX / 4)
+                return NULL;
         size = (size + 15) & ~(size_t)15;
         if (!b || size > b->size - b->used) {
                 size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
@@ -37,7 +40,7 @@ void *arena_alloc(struct arena *arena, size_t size) {
 }
 
 char *arena_text(struct arena *arena, const char *text, size_t size) {
-        char *copy = arena_alloc(arena, size + 1);
+        char *copy = size < SIZE_MAX ? arena_alloc(arena, size + 1) : NULL;
 
         if (!copy)
                 return NULL;
