@@ -50,6 +50,7 @@ static int client_ask(int fd, const char *path) {
         static char text[1 << 20];
         size_t size = 0;
         ssize_t n;
+        int status;
 
         if (dprintf(fd, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path) < 0)
                 return -errno;
@@ -60,7 +61,8 @@ static int client_ask(int fd, const char *path) {
                 size += (size_t)n;
                 text[size] = '\0';
         } while (!response_size(text) || size < response_size(text));
-        return atoi(text + strlen("HTTP/1.1 "));
+        status = atoi(text + strlen("HTTP/1.1 "));
+        return status < 100 ? -EPROTO : status;
 }
 
 static int drop_and_ask(int fd, const char *file, const char *name, const char *path, uint64_t *ret_ns) {
@@ -82,7 +84,7 @@ static int drop_and_ask(int fd, const char *file, const char *name, const char *
 
 int main(int argc, char **argv) {
         _cleanup_close_ int fd = -1;
-        uint64_t ns;
+        uint64_t ns = 0;
         int r;
 
         if (argc != 5) {
