@@ -174,8 +174,8 @@ act_render() {
                 ok "POST /markdown with $file: $(wc -c <"$file") bytes of Markdown, $(wc -c <"$root/reply") of HTML: $(heading)"
                 show_document "docs/$(basename "$file")"
         done
-        find /usr/share/doc -type f \( -name '*.md' -o -name '*.md.gz' \) -size -64k | sort | head -n 3 >"$root/documents"
-        [ -s "$root/documents" ] || find /usr/share/doc -type f -name copyright | sort | head -n 1 >"$root/documents"
+        find /usr/share/doc -type f \( -name '*.md' -o -name '*.md.gz' \) -size -64k | sort | sed -n 1,3p >"$root/documents"
+        [ -s "$root/documents" ] || find /usr/share/doc -type f -name copyright | sort | sed -n 1p >"$root/documents"
         while read -r file; do show_document "$file"; done <"$root/documents"
         expect_text "raw HTML" "raw HTML omitted" curl -sS --fail --data-binary '<script>alert(1)</script>' "$url/markdown"
         expect_text "a path that leads out" '"status":403' curl -sS "$url/markdown/doc?path=docs/../../../../etc/passwd"
@@ -229,7 +229,7 @@ act_replace() {
 nobody_holds() { # nobody_holds FILE: a list of memory files
         local pid
         for pid in $base $(pgrep -P "$base"); do
-                ! { memfds_mapped "$pid" && memfds_open "$pid"; } 2>/dev/null | grep -qxFf "$1" || return 1
+                ! grep -qxFf "$1" <(memfds_mapped "$pid" 2>/dev/null && memfds_open "$pid") || return 1
         done
 }
 
