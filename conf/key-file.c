@@ -120,6 +120,8 @@ static const struct key_section *section_free(const struct key_table *table, con
 }
 
 static bool section_known(const struct key_table *table, const char *name) {
+        if (table->any)
+                return true;
         for (size_t i = 0; i < table->n_keys; i++) {
                 if (!strcmp(table->keys[i].section, name))
                         return true;
@@ -143,6 +145,10 @@ static int key_read(struct key_file *f, const char *section, const char *name, c
         char expected[300] = "";
         int r;
 
+        if (f->table->any) {
+                r = f->table->any(f->object, section, name, value, expected, sizeof(expected));
+                return r == -EINVAL ? fail_key(f, section, name, value, expected) : r;
+        }
         if (!*section)
                 return fail(f, "%s = %s: expected a [section] before the first key", shown(name).text, shown(value).text);
         if (!key && !free_keys)

@@ -76,6 +76,9 @@ struct key_table {
         size_t n_keys;
         const struct key_section *sections;
         size_t n_sections;
+        /* Takes every section and key, also those before the first section (then ""): the other fields count for nothing.
+         * 0, -ENOMEM, -EINVAL and what was expected. */
+        int (*any)(void *object, const char *section, const char *name, const char *value, char *expected, size_t expected_size);
 };
 
 /* A row: KEY(section, name, type, field, default, words, min, max, flags, what it is for), in a file that has defined

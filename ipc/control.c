@@ -165,6 +165,8 @@ int control_receive(int link, enum control_party from, enum control_party to, st
         bool bad;
         int r;
 
+        for (size_t i = 0; i < N_ELEMENTS(record.fds); i++)
+                record.fds[i] = -1;
         do {
                 n = recvmsg(link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         } while (n < 0 && errno == EINTR);

@@ -78,7 +78,16 @@ void instance_free(struct base *base, struct instance *i) {
         free(i);
 }
 
+/* Of a process of another uid only its opener is asked, so the manager reads what it could not open. */
+static int memory_open(const struct instance *i) {
+        char path[48];
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", i->pid);
+        return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static void tell(struct base *base, const struct instance *i, uint64_t request, uint32_t adopted) {
+        _cleanup_close_ int memory = memory_open(i);
         struct control_instance body = {
                 .instance = i->id,
                 .pid = i->pid,
@@ -90,8 +99,8 @@ static void tell(struct base *base, const struct instance *i, uint64_t request, 
         };
 
         memcpy(body.tag, i->tag, sizeof(body.tag));
-        link_send(base, manager_link(base), CONTROL_KIND_INSTANCE, request, &body, sizeof(body), (const int[]){ i->link, i->page, i->log },
-                  3);
+        link_send(base, manager_link(base), CONTROL_KIND_INSTANCE, request, &body, sizeof(body),
+                  (const int[]){ i->link, i->page, i->log, memory }, memory >= 0 ? 4 : 3);
 }
 
 /* Undoes what was made for a worker that was never born. */

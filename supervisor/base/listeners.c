@@ -41,6 +41,8 @@ static int socket_listen(const struct control_listener *listener) {
                 unlink_stale(listener);
         else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
                 return -errno;
+        /* "*:PORT" takes both families, "[::]:PORT" the one that it names. */
+        on = listener->text[0] != '*';
         if (listener->address.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
                 return -errno;
         if (bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) < 0 || listen(fd, BACKLOG) < 0)

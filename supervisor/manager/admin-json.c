@@ -20,25 +20,21 @@
 #include "supervisor/manager/lifecycle.h"
 
 /* Private_Dirty + swap of a process, from the kernel's own sum. 0 when it cannot be read. */
-static uint64_t private_bytes(int32_t pid) {
-        char path[64], line[256];
-        uint64_t sum = 0, kb;
-        FILE *f;
+static uint64_t private_bytes(const struct instance *i) {
+        char text[4096], *rest = text, *line;
+        uint64_t kib = 0;
+        ssize_t n = i->memory < 0 ? -1 : pread(i->memory, text, sizeof(text) - 1, 0);
 
-        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-        f = fopen(path, "re");
-        if (!f)
+        if (n <= 0)
                 return 0;
-        while (fgets(line, sizeof(line), f)) {
-                unsigned long long n = 0;
+        text[n] = '\0';
+        while ((line = strsep(&rest, "\n"))) {
+                unsigned long long value;
 
-                if (sscanf(line, "Private_Dirty: %llu kB", &n) == 1 || sscanf(line, "Swap: %llu kB", &n) == 1) {
-                        kb = n;
-                        sum += kb * 1024;
-                }
+                if (sscanf(line, "Private_Dirty: %llu kB", &value) == 1 || sscanf(line, "Swap: %llu kB", &value) == 1)
+                        kib += value;
         }
-        fclose(f);
-        return sum;
+        return kib * 1024;
 }
 
 static json_t *json_instance(const struct instance *i) {
@@ -49,8 +45,8 @@ static json_t *json_instance(const struct instance *i) {
         return json_pack("{s:I, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)i->id, "pid", i->pid, "uid",
                          (json_int_t)i->uid, "state", instance_state_name(i->state), "uptime_ms",
                          (json_int_t)(i->forked_ns && now > i->forked_ns ? (now - i->forked_ns) / NS_PER_MS : 0), "private_bytes",
-                         (json_int_t)(i->pid ? private_bytes(i->pid) : 0), "requests", (json_int_t)v.requests, "errors",
-                         (json_int_t)v.errors, "in_flight", (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts);
+                         (json_int_t)private_bytes(i), "requests", (json_int_t)v.requests, "errors", (json_int_t)v.errors, "in_flight",
+                         (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts);
 }
 
 static json_t *json_version(const struct candidate *c) {

@@ -253,38 +253,96 @@ static void put_package(struct manager *m, struct evhttp_request *req, const cha
 
 /* Undeployment ------------------------------------------------------------------------------------------------------- */
 
+/* A file that the base was asked to remove. */
+struct removal {
+        uint64_t operation;
+        char file[CONTROL_FILE_SIZE];
+};
+
 static void on_removed(struct manager *m, int result, void *userdata) {
-        struct operation *op = operation_find(&m->operations, (uint64_t)(uintptr_t)userdata);
+        struct removal *removal = userdata;
+        struct operation *op = operation_find(&m->operations, removal->operation);
+        struct drop_file *f = drop_find(m, removal->file);
         struct module *mod;
 
-        if (!op || op->state != OPERATION_RUNNING)
-                return;
-        op->n_waiting--;
-        mod = module_find(m, op->module);
-        if (result < 0 && result != -ENOENT) {
-                if (mod)
-                        mod->undeploy = NULL;
+        free(removal);
+        if (op)
+                op->n_waiting--;
+        if (result < 0 && result != -ENOENT)
                 operation_fail(op, "NO_SPACE", strerror(-result));
-                return;
-        }
+        else if (f)
+                drop_on_removed(f);
+        mod = op ? module_find(m, op->module) : NULL;
         if (mod)
-                lifecycle_on_progress(mod);
+                lifecycle_settle(mod);
+}
+
+static int removal_ask(struct manager *m, struct operation *op, const char *file) {
+        struct removal *removal = calloc(1, sizeof(*removal));
+        int r;
+
+        if (!removal)
+                return -ENOMEM;
+        removal->operation = op->id;
+        snprintf(removal->file, sizeof(removal->file), "%s", file);
+        r = base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, file, on_removed, removal);
+        if (r < 0)
+                free(removal);
+        else
+                op->n_waiting++;
+        return r;
+}
+
+static bool file_is_of(const struct drop_file *f, const char *name, const char *version) {
+        char n[CONTROL_NAME_SIZE], v[64];
+
+        return drop_name_split(f->name, n, v) && !strcmp(n, name) && (!version || !strcmp(v, version));
+}
+
+static bool any_file_is_of(struct manager *m, const char *name, const char *version) {
+        struct drop_file *f;
+
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (file_is_of(f, name, version))
+                        return true;
+        }
+        return false;
+}
+
+/* All answers come later, so the operation cannot end while this asks. */
+static void undeploy(struct manager *m, struct module *mod, struct operation *op, const char *version) {
+        struct drop_file *f;
+        int r = 0;
+
+        mod->undeploy = op;
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (r >= 0 && file_is_of(f, mod->name, version))
+                        r = removal_ask(m, op, f->name);
+        }
+        if (r < 0) {
+                operation_fail(op, "NO_SPACE", strerror(-r));
+                lifecycle_settle(mod);
+        }
 }
 
 static void delete_module(struct manager *m, struct evhttp_request *req, char *target) {
-        char *at = strchr(target, '@'), *version = at ? at + 1 : NULL;
-        struct module *mod;
-        struct drop_file *f, *next;
+        char *at = strchr(target, '@'), *version = at ? at + 1 : NULL, detail[256];
         struct operation *op;
+        struct module *mod;
         struct waiter *w;
-        uint32_t n = 0;
 
         if (at)
                 *at = '\0';
+        if (!any_file_is_of(m, target, version)) {
+                snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
+                         version ? version : "");
+                reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
+                return;
+        }
         if (conflict(m, req, target))
                 return;
-        mod = module_find(m, target);
-        op = operation_new(&m->operations, OPERATION_UNDEPLOY, target, "");
+        mod = module_get(m, target);
+        op = mod ? operation_new(&m->operations, OPERATION_UNDEPLOY, target, "") : NULL;
         w = op ? waiter_new(m, req, op) : NULL;
         if (!w) {
                 reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
@@ -293,31 +351,7 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
         snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
         op->on_end = on_operation_end;
         op->userdata = w;
-        if (mod)
-                mod->undeploy = op;
-        for (f = TAILQ_FIRST(&m->files); f; f = next) {
-                char name[CONTROL_NAME_SIZE], v[64];
-
-                next = TAILQ_NEXT(f, entry);
-                if (!drop_name_split(f->name, name, v) || strcmp(name, target) != 0 || (version && strcmp(v, version) != 0))
-                        continue;
-                op->n_waiting++;
-                n++;
-                if (base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, f->name, on_removed, (void *)(uintptr_t)op->id) < 0)
-                        op->n_waiting--;
-        }
-        if (!n) {
-                char detail[256];
-
-                snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
-                         version ? version : "");
-                if (mod)
-                        mod->undeploy = NULL;
-                op->on_end = NULL;
-                operation_fail(op, "NOT_FOUND", detail);
-                waiter_free(w);
-                reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
-        }
+        undeploy(m, mod, op, version);
 }
 
 /* Requests ----------------------------------------------------------------------------------------------------------- */

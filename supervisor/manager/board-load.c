@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <ini.h>
 #include <jansson.h>
 #include <msgpack.h>
 
+#include "conf/key-table.h"
 #include "ipc/board.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
@@ -25,7 +25,6 @@ struct source {
         struct board_builder *builder;
         const char *file;
         char stem[64];
-        int result;
 };
 
 static int add_packed(struct source *s, const char *key, const msgpack_sbuffer *b) {
@@ -36,23 +35,27 @@ static int add_packed(struct source *s, const char *key, const msgpack_sbuffer *
         return r;
 }
 
-static int on_ini(void *userdata, const char *section, const char *name, const char *value) {
-        struct source *s = userdata;
+static int on_ini(void *object, const char *section, const char *name, const char *value, char *expected, size_t expected_size) {
+        struct source *s = object;
         msgpack_sbuffer b;
         msgpack_packer p;
         char key[BOARD_KEY_MAX];
-        int n;
+        int n, r;
 
         n = section[0] ? snprintf(key, sizeof(key), "%s.%s.%s", s->stem, section, name)
                        : snprintf(key, sizeof(key), "%s.%s", s->stem, name);
-        if (n < 0 || (size_t)n >= sizeof(key))
-                return 0;
+        if (n < 0 || (size_t)n >= sizeof(key)) {
+                snprintf(expected, expected_size, "FILE.SECTION.KEY of at most %zu bytes", sizeof(key) - 1);
+                return -EINVAL;
+        }
         msgpack_sbuffer_init(&b);
         msgpack_packer_init(&p, &b, msgpack_sbuffer_write);
         msgpack_pack_str_with_body(&p, value, strlen(value));
-        s->result = add_packed(s, key, &b);
+        r = board_builder_add(s->builder, key, b.data, b.size);
         msgpack_sbuffer_destroy(&b);
-        return s->result >= 0;
+        if (r == -EEXIST)
+                snprintf(expected, expected_size, "each key only once in a file");
+        return r == -EEXIST ? -EINVAL : r;
 }
 
 static void pack_json(msgpack_packer *p, const json_t *j) {
@@ -159,7 +162,9 @@ static int load_msgpack(struct source *s, const char *text, size_t size) {
 }
 
 static int load_text(struct source *s, const char *ending, const char *text, size_t size) {
-        int line;
+        static const struct key_table table = { .any = on_ini };
+        char file[300], error[512] = "";
+        int r;
 
         if (!strcmp(ending, "json"))
                 return load_json(s, text, size);
@@ -167,10 +172,11 @@ static int load_text(struct source *s, const char *ending, const char *text, siz
                 return load_msgpack(s, text, size);
         if (strcmp(ending, "ini") != 0)
                 return load_raw(s, text, size);
-        line = ini_parse_string(text, on_ini, s);
-        if (line && s->result >= 0)
-                log_error("board.d/%s:%d: expected [section], key = value, or a comment", s->file, line);
-        return line ? -EINVAL : 0;
+        snprintf(file, sizeof(file), "board.d/%s", s->file);
+        r = key_file_parse(&table, s, file, text, size, 0, error, sizeof(error));
+        if (r < 0)
+                log_error("%s", error[0] ? error : strerror(-r));
+        return r;
 }
 
 static int load_file(struct manager *m, struct board_builder *builder, const char *file) {

@@ -92,10 +92,32 @@ static void look_again(struct drop_file *f) {
                 f->arrived = false;
 }
 
+/* An undeployment may have waited for this file. */
+static void settle_module(struct manager *m, const char *file) {
+        char name[CONTROL_NAME_SIZE], version[64];
+        struct module *mod;
+
+        mod = drop_name_split(file, name, version) ? module_find(m, name) : NULL;
+        if (mod)
+                lifecycle_settle(mod);
+}
+
+bool drop_looks_at(const struct module *mod) {
+        char name[CONTROL_NAME_SIZE], version[64];
+        const struct drop_file *f;
+
+        TAILQ_FOREACH(f, &mod->manager->files, entry) {
+                if (f->admission && drop_name_split(f->name, name, version) && !strcmp(name, mod->name))
+                        return true;
+        }
+        return false;
+}
+
 void drop_on_settled(struct drop_file *f) {
         struct manager *m = f->manager;
 
         look_again(f);
+        settle_module(m, f->name);
         lifecycle_check_restored(m);
 }
 
@@ -107,14 +129,23 @@ void drop_on_refused(struct drop_file *f, const char *code, const char *reason) 
         drop_on_settled(f);
 }
 
+void drop_on_removed(struct drop_file *f) {
+        if (f->admission)
+                f->again = true;
+        else
+                drop_on_gone(f);
+}
+
 void drop_on_gone(struct drop_file *f) {
         struct candidate *c = f->candidate;
         struct manager *m = f->manager;
+        char name[CONTROL_FILE_SIZE];
 
         if (f->again) {
                 drop_look(f, false);
                 return;
         }
+        snprintf(name, sizeof(name), "%s", f->name);
         if (c) {
                 log_info("%s is gone from the drop directory", f->name);
                 candidate_detach(c);
@@ -122,6 +153,7 @@ void drop_on_gone(struct drop_file *f) {
         drop_free(f);
         if (c)
                 lifecycle_on_gone(c);
+        settle_module(m, name);
         /* A prefix may be free now. */
         TAILQ_FOREACH(f, &m->files, entry) {
                 if (!strcmp(f->code, "ROUTE_CONFLICT") && !f->admission)

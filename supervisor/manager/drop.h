@@ -23,6 +23,10 @@ void drop_look(struct drop_file *file, bool arrived);
 void drop_on_gone(struct drop_file *file);
 void drop_on_refused(struct drop_file *file, const char *code, const char *reason);
 void drop_on_settled(struct drop_file *file); /* otherwise */
+/* The base has removed the file for us: what the event will say is acted on at once. */
+void drop_on_removed(struct drop_file *file);
+/* Is a file of this module being looked at? */
+bool drop_looks_at(const struct module *module);
 /* `soclectl deploy` has made this candidate active: what it had put there before makes room. */
 void drop_on_deployed(struct candidate *candidate, const struct operation *operation);
 

@@ -49,6 +49,7 @@ static void instance_free(struct instance *i) {
         fd_close(i->page_fd);
         fd_close(i->link);
         fd_close(i->log_pipe);
+        fd_close(i->memory);
         free(i);
 }
 
@@ -58,7 +59,7 @@ static struct instance *instance_new(struct candidate *c) {
         if (!i)
                 return NULL;
         i->candidate = c;
-        i->link = i->log_pipe = i->page_fd = -1;
+        i->link = i->log_pipe = i->memory = i->page_fd = -1;
         TAILQ_INSERT_TAIL(&c->instances, i, entry);
         return i;
 }
@@ -307,7 +308,7 @@ static void on_log_pipe(evutil_socket_t fd, short what, void *userdata) {
 
 /* Records of the base ------------------------------------------------------------------------------------------------ */
 
-static int instance_attach(struct instance *i, const struct control_instance *record, int fds[3]) {
+static int instance_attach(struct instance *i, const struct control_instance *record, int fds[4]) {
         struct manager *m = instance_manager(i);
 
         i->id = record->instance;
@@ -318,6 +319,7 @@ static int instance_attach(struct instance *i, const struct control_instance *re
         i->link = TAKE_FD(fds[0]);
         i->page_fd = TAKE_FD(fds[1]);
         i->log_pipe = TAKE_FD(fds[2]);
+        i->memory = TAKE_FD(fds[3]);
         i->state = INSTANCE_STARTING;
         i->link_event = event_new(m->loop, i->link, EV_READ | EV_PERSIST, on_worker_link, i);
         i->log_event = event_new(m->loop, i->log_pipe, EV_READ | EV_PERSIST, on_log_pipe, i);
@@ -335,7 +337,7 @@ static void adopt_later(struct manager *m, struct control_record *record) {
         }
         a->record = record->INSTANCE;
         memcpy(&a->tag, a->record.tag, sizeof(a->tag));
-        for (int n = 0; n < 3; n++)
+        for (int n = 0; n < 4; n++)
                 a->fds[n] = TAKE_FD(record->fds[n]);
         TAILQ_INSERT_TAIL(&m->adopted, a, entry);
 }
@@ -363,7 +365,7 @@ void instance_on_record(struct manager *m, struct control_record *record) {
 
 static void adopted_free(struct manager *m, struct adopted *a) {
         TAILQ_REMOVE(&m->adopted, a, entry);
-        for (int n = 0; n < 3; n++)
+        for (int n = 0; n < 4; n++)
                 fd_close(a->fds[n]);
         free(a);
 }

@@ -39,7 +39,7 @@ struct adopted {
         TAILQ_ENTRY(adopted) entry;
         struct control_instance record;
         struct instance_tag tag;
-        int fds[3];
+        int fds[4];
 };
 /* Takes those of the adopted that run this candidate. */
 void instance_adopt(struct manager *manager, struct candidate *candidate);

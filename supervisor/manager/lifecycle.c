@@ -284,6 +284,7 @@ static bool module_all_refuse(const struct module *mod, const struct candidate *
         return true;
 }
 
+/* Of candidates whose file is gone. */
 static bool module_has_instances(const struct module *mod) {
         struct candidate *c;
 
@@ -303,11 +304,13 @@ void lifecycle_on_progress(struct module *mod) {
                 drop_on_deployed(a, op);
                 operation_done(op);
         }
-        if (mod->undeploy && !mod->undeploy->n_waiting && !module_has_instances(mod)) {
-                struct operation *op = TAKE_PTR(mod->undeploy);
+        if (mod->undeploy && !mod->undeploy->n_waiting && !drop_looks_at(mod) && !module_has_instances(mod))
+                operation_done(TAKE_PTR(mod->undeploy)); /* unless it has failed already */
+}
 
-                operation_done(op);
-        }
+void lifecycle_settle(struct module *mod) {
+        lifecycle_on_progress(mod);
+        module_free_if_empty(mod);
 }
 
 void lifecycle_on_gone(struct candidate *c) {

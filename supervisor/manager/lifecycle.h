@@ -36,6 +36,7 @@ void lifecycle_on_start_failed(struct candidate *candidate, const char *code, co
 void lifecycle_on_crash(struct candidate *candidate, const char *how);
 void lifecycle_on_released(struct instance *instance, const struct control_exited *exited);
 void lifecycle_on_progress(struct module *module);   /* something drains or is gone: are operations done? */
+void lifecycle_settle(struct module *module);        /* likewise; a module of which nothing is left is freed */
 void lifecycle_on_gone(struct candidate *candidate); /* an instance of it is gone */
 
 /* The start scan: is everything settled? Then adopts, publishes, tells the base READY. */

@@ -69,7 +69,7 @@ struct instance {
         int32_t pid;
         uint32_t uid;
         uint64_t forked_ns;
-        int link, log_pipe;
+        int link, log_pipe, memory; /* memory: its smaps_rollup, -1 when the base could not open it */
         struct event *link_event, *log_event, *timer;
         struct page_reader *page;
         int page_fd; /* until it is sealed by its owner */

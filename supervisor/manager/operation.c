@@ -32,6 +32,7 @@ static const struct {
         { "UNSIGNED", "sign it, or set [packages] require-signature = no" },
         { "EXCLUDED", "see [packages] include and exclude in socled.conf" },
         { "ROUTE_CONFLICT", "give it another [http] prefix or undeploy the other module" },
+        { "NEEDS_BASE", "pack it for this version of Socle, or upgrade the base" },
         { "LOAD_FAILED", "link the module against what it needs; `ldd -r` shows missing symbols" },
         { "START_FAILED", "see `soclectl logs NAME`" },
         { "START_TIMEOUT", "see `soclectl logs NAME`; [limits] start-timeout sets the time" },
@@ -66,7 +67,7 @@ static void list_trim(struct operation_list *list) {
 
         for (; op && list->n > OPERATIONS_KEPT; op = next) {
                 next = TAILQ_NEXT(op, entry);
-                if (op->state == OPERATION_RUNNING)
+                if (op->state == OPERATION_RUNNING || op->n_waiting)
                         continue;
                 TAILQ_REMOVE(&list->queue, op, entry);
                 list->n--;
@@ -81,6 +82,7 @@ struct operation *operation_new(struct operation_list *list, enum operation_kind
                 return NULL;
         op->id = list->next_id++;
         op->kind = kind;
+        op->hint = "";
         snprintf(op->module, sizeof(op->module), "%s", module);
         snprintf(op->file, sizeof(op->file), "%s", file);
         TAILQ_INSERT_TAIL(&list->queue, op, entry);
@@ -153,7 +155,7 @@ void operation_fail(struct operation *op, const char *code, const char *detail) 
         snprintf(op->detail, sizeof(op->detail), "%s", detail);
         for (i = 0; i < N_ELEMENTS(hints); i++) {
                 if (!strcmp(hints[i].code, code))
-                        snprintf(op->hint, sizeof(op->hint), "%s", hints[i].hint);
+                        op->hint = hints[i].hint;
         }
         operation_end(op, OPERATION_FAILED);
 }

@@ -11,7 +11,7 @@
 
 #include "ipc/control.h"
 
-#define OPERATIONS_KEPT 256
+#define OPERATIONS_KEPT 64
 
 #define OPERATION_STEPS                                                                                                                    \
         X(noticed)                                                                                                                         \
@@ -48,7 +48,8 @@ struct operation {
         char module[CONTROL_NAME_SIZE], version[64], file[CONTROL_FILE_SIZE];
         uint64_t stamps[N_STEPS]; /* CLOCK_MONOTONIC; 0 = not reached */
         enum operation_step failed_step;
-        char code[32], detail[640], hint[256];
+        char code[32], detail[640];
+        const char *hint; /* static text */
         struct released *released;
         uint32_t n_released;
         uint32_t n_waiting; /* undeploy: file removals that the base has not answered */

@@ -24,6 +24,7 @@
 #include <sodium.h>
 
 #include "conf/package.h"
+#include "conf/version.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
@@ -168,32 +169,43 @@ static void admission_accept(struct admission *a) {
 
 /* Manifest ----------------------------------------------------------------------------------------------------------- */
 
-static void admission_check(struct admission *a) {
+/* The code of what speaks against it, NULL for nothing. */
+static const char *admission_object(struct admission *a, char *error, size_t size) {
         const struct base_config *config = &a->manager->config;
-        char error[512] = "", route[300];
+        const struct manifest *man = &a->manifest;
         struct module *other;
+        char route[300];
 
-        if (manifest_check(&a->manifest, "module.ini", error, sizeof(error)) < 0) {
-                admission_refuse(a, "BAD_MANIFEST", error);
-                return;
-        }
-        if (strcmp(a->manifest.name, a->name) != 0 || strcmp(a->manifest.version, a->version) != 0) {
-                snprintf(error, sizeof(error), "the manifest says %s %s, so the file must be named %s-%s.smod", a->manifest.name,
-                         a->manifest.version, a->manifest.name, a->manifest.version);
-                admission_refuse(a, "NAME_MISMATCH", error);
-                return;
+        if (manifest_check(man, "module.ini", error, size) < 0)
+                return "BAD_MANIFEST";
+        if (strcmp(man->name, a->name) != 0 || strcmp(man->version, a->version) != 0) {
+                snprintf(error, size, "the manifest says %s %s, so the file must be named %s-%s.smod", man->name, man->version, man->name,
+                         man->version);
+                return "NAME_MISMATCH";
         }
         if (text_list_has(&config->exclude, a->name) || (config->include.n && !text_list_has(&config->include, a->name))) {
-                admission_refuse(a, "EXCLUDED", "[packages] include and exclude of socled.conf leave this name out");
-                return;
+                snprintf(error, size, "[packages] include and exclude of socled.conf leave this name out");
+                return "EXCLUDED";
         }
-        other = publish_conflict(a->manager, &a->manifest, a->name, route, sizeof(route));
-        if (other) {
-                snprintf(error, sizeof(error), "the route %s belongs to the module %s", route, other->name);
-                admission_refuse(a, "ROUTE_CONFLICT", error);
-                return;
+        if (man->base && !version_in_range(SOCLE_VERSION, man->base)) {
+                snprintf(error, size, "[module] base = %s, and this base is " SOCLE_VERSION, man->base);
+                return "NEEDS_BASE";
         }
-        admission_accept(a);
+        other = publish_conflict(a->manager, man, a->name, route, sizeof(route));
+        if (!other)
+                return NULL;
+        snprintf(error, size, "the route %s belongs to the module %s", route, other->name);
+        return "ROUTE_CONFLICT";
+}
+
+static void admission_check(struct admission *a) {
+        char error[512] = "";
+        const char *code = admission_object(a, error, sizeof(error));
+
+        if (code)
+                admission_refuse(a, code, error);
+        else
+                admission_accept(a);
 }
 
 static void on_override(struct manager *m, int result, void *userdata) {
