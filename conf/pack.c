@@ -285,9 +285,9 @@ int package_pack(const char *folder, int out_fd, struct package_report *ret_repo
         *ret_report = (struct package_report){ 0 };
         package_locale_enter(&locale);
         r = pack_all(&p, folder);
-        /* Freeing a tar that broke half-way would write its end. */
-        if (p.tar && r)
-                archive_write_fail(p.tar);
+        /* Freeing a tar that broke half-way writes its end: nowhere. */
+        if (!p.result)
+                p.result = r;
         archive_write_free(p.tar);
         ZSTD_freeCCtx(p.zstd);
         package_locale_leave(&locale);
