@@ -22,8 +22,8 @@ _soclectl() {
         done
 
         case $before in
-        --root) COMPREPLY=($(compgen -d -- "$word")); return ;;
-        -o) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        --root) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+        -o) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         -n) return ;;
         esac
         if [[ $word == -* ]]; then
@@ -32,14 +32,14 @@ _soclectl() {
                 logs) options+=' -n' ;;
                 pack) options+=' -o' ;;
                 esac
-                COMPREPLY=($(compgen -W "$options" -- "$word"))
+                mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
                 return
         fi
         case $command in
-        '') COMPREPLY=($(compgen -W 'status deploy undeploy logs history health pack version' -- "$word")) ;;
-        deploy) COMPREPLY=($(compgen -d -S / -- "$word") $(compgen -f -X '!*.smod' -- "$word")) ;;
-        pack) COMPREPLY=($(compgen -d -- "$word")) ;;
-        status | undeploy | logs | history | health) COMPREPLY=($(compgen -W "$(_soclectl_modules)" -- "$word")) ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy logs history health pack version' -- "$word") ;;
+        deploy) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
+        pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        status | undeploy | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
         esac
 }
 
