@@ -78,14 +78,18 @@ int sandbox_layout_close(void) {
         return r;
 }
 
+/* The gap is asked for right below the lowest place, found with one page: left to itself the kernel would align a large
+ * mapping to a huge page (always since 6.7, by its length since 6.12), and the hole above it is the same in every worker. */
 int sandbox_layout_shift(void) {
-        uint64_t pages;
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size;
+        uint8_t *lowest;
 
-        if (getrandom(&pages, sizeof(pages), 0) != sizeof(pages))
+        if (getrandom(&size, sizeof(size), 0) != sizeof(size))
                 return -errno;
-        pages = (pages & GAP_PAGES_MASK) + 1;
-        if (mmap(NULL, pages * (uint64_t)sysconf(_SC_PAGESIZE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) ==
-            MAP_FAILED)
+        size = ((size & GAP_PAGES_MASK) + 1) * page;
+        lowest = mmap(NULL, page, PROT_NONE, flags, -1, 0);
+        if (lowest == MAP_FAILED || mmap(lowest - size, size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
                 return -errno;
         return 0;
 }

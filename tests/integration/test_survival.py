@@ -139,11 +139,12 @@ def test_idle_processes_sleep(base):
         return counts
 
     def steady():
+        # The base looks every 5 s and asks those who have run since: after two looks without news it lets them sleep.
         a = switches()
-        threading.Event().wait(1.0)
+        threading.Event().wait(11.0)
         return a if a == switches() else None
 
-    before = wait(steady, "a first quiet second", 30)
+    before = wait(steady, "a first quiet time", 60)
     threading.Event().wait(60)
     expect_equal(switches(), before, "context switches after 60 idle seconds")
 
