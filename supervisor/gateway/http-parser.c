@@ -77,27 +77,24 @@ static bool line_end(struct http_parser *p) {
         return empty;
 }
 
-/* Bytes of one line up to its CR. Returns where it stopped, NULL for a refusal. */
-static uint8_t *frame_text(struct http_parser *p, uint8_t *at, uint8_t *end, int *ret_refusal) {
-        uint8_t *cr = memchr(at, '\r', (size_t)(end - at)), *stop = cr ? cr : end;
+/* Bytes of one line up to its CR. 0 or a refusal: the one for what comes first, so that it does not depend on how the bytes came. */
+static int frame_text(struct http_parser *p, uint8_t **at, uint8_t *end) {
+        uint8_t *begin = *at, *cr = memchr(begin, '\r', (size_t)(end - begin)), *stop = cr ? cr : end;
+        uint8_t *lf = memchr(begin, '\n', (size_t)(stop - begin));
+        uint32_t n = (uint32_t)((lf ? lf : stop) - begin);
+        int refusal = n ? line_begin(p, *begin) : 0;
 
-        if (memchr(at, '\n', (size_t)(stop - at))) {
-                *ret_refusal = REFUSAL_BARE_LF;
-                return NULL;
-        }
-        *ret_refusal = stop > at ? line_begin(p, *at) : 0;
-        p->line_size += (uint32_t)(stop - at);
+        if (refusal)
+                return refusal;
+        p->line_size += n;
         if (p->line_done)
-                p->fields_size += (uint32_t)(stop - at) + 2 * (cr != NULL);
-        if (!*ret_refusal)
-                *ret_refusal = too_large(p);
-        if (*ret_refusal)
-                return NULL;
-        if (cr) {
-                p->after_cr = true;
-                stop++;
-        }
-        return stop;
+                p->fields_size += n + (cr && !lf ? 2 : 0);
+        refusal = too_large(p);
+        if (refusal || lf)
+                return refusal ? refusal : REFUSAL_BARE_LF;
+        p->after_cr = cr != NULL;
+        *at = stop + (cr != NULL);
+        return 0;
 }
 
 /* Goes over the input. 0: the head is whole and ends at *ret_end; -1: there must be more; else a refusal. */
@@ -114,8 +111,8 @@ static int frame_head(struct http_parser *p, uint8_t *at, uint8_t *end, uint8_t 
                         }
                         continue;
                 }
-                at = frame_text(p, at, end, &refusal);
-                if (!at)
+                refusal = frame_text(p, &at, end);
+                if (refusal)
                         return refusal;
         }
         return -1;

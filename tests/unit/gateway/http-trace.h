@@ -17,19 +17,21 @@
 
 #include "supervisor/gateway/http-parser.h"
 
-#define TRACE_SIZE 200000u
-
 struct trace {
         struct http_parser parser;
         struct http_head head;
         char *text;
-        size_t size;
+        size_t size, room;
         bool refused, in_request;
 };
 
 static inline void trace_put(struct trace *t, const char *text, size_t size) {
-        if (size > TRACE_SIZE - 1 - t->size)
-                size = TRACE_SIZE - 1 - t->size;
+        if (t->size + size >= t->room) {
+                t->room = 2 * (t->size + size) + 256;
+                t->text = realloc(t->text, t->room);
+                if (!t->text)
+                        abort();
+        }
         memcpy(t->text + t->size, text, size);
         t->size += size;
         t->text[t->size] = '\0';
@@ -42,10 +44,7 @@ static inline void trace_text(struct trace *t, const char *text) {
 static inline void trace_begin(struct trace *t) {
         memset(t, 0, sizeof(*t));
         http_parser_init(&t->parser);
-        t->text = malloc(TRACE_SIZE);
-        if (!t->text)
-                abort();
-        t->text[0] = '\0';
+        trace_put(t, "", 0);
 }
 
 static inline void trace_end(struct trace *t) {

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lists of chunks: nothing is lost, doubled or moved, however it is taken out.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/gateway/output.h"
+
+/* Takes everything out in steps of at most `step` bytes. */
+static uint8_t *drain(struct output *out, size_t step, size_t *ret_size) {
+        uint8_t *all = malloc(out->size + 1);
+        size_t size = 0;
+        struct iovec iov[3];
+
+        assert_non_null(all);
+        while (out->size) {
+                int n = output_iov(out, iov, 3);
+                size_t left = step, taken = 0;
+
+                assert_true(n > 0);
+                for (int i = 0; i < n && left; i++) {
+                        size_t m = MIN(left, iov[i].iov_len);
+
+                        memcpy(all + size, iov[i].iov_base, m);
+                        size += m;
+                        taken += m;
+                        left -= m;
+                }
+                output_consume(out, taken);
+        }
+        assert_null(out->first);
+        assert_null(out->last);
+        *ret_size = size;
+        return all;
+}
+
+static void fill(uint8_t *data, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                data[i] = (uint8_t)(i * 7 + i / 251);
+}
+
+static void test_what_goes_in_comes_out(void **state) {
+        static const size_t steps[] = { 1, 100, OUTPUT_CHUNK_ROOM, 1000000 };
+        static uint8_t data[20000];
+        struct output_pool pool = { 0 };
+
+        fill(data, sizeof(data));
+        for (size_t k = 0; k < N_ELEMENTS(steps); k++) {
+                _cleanup_free_ uint8_t *all = NULL;
+                struct output out;
+                size_t size;
+
+                output_init(&out, &pool);
+                assert_int_equal(output_append(&out, data, 10), 0);
+                assert_int_equal(output_append(&out, data + 10, 0), 0);
+                assert_int_equal(output_append(&out, data + 10, 9990), 0);
+                uint8_t *taken = malloc(5010);
+                memcpy(taken + 5, data + 10000, 5000);
+                assert_int_equal(output_take(&out, taken, taken + 5, 5000), 0);
+                assert_int_equal(output_append(&out, data + 15000, 5000), 0);
+                assert_int_equal(out.size, sizeof(data));
+                all = drain(&out, steps[k], &size);
+                assert_int_equal(size, sizeof(data));
+                assert_memory_equal(all, data, size);
+                output_deinit(&out);
+        }
+        output_pool_deinit(&pool);
+}
+
+static void test_adding_behind_a_started_chunk(void **state) {
+        static uint8_t data[3 * OUTPUT_CHUNK_ROOM];
+        _cleanup_free_ uint8_t *all = NULL;
+        struct output_pool pool = { 0 };
+        struct output out;
+        size_t size;
+
+        fill(data, sizeof(data));
+        output_init(&out, &pool);
+        output_append(&out, data, 1000);
+        output_consume(&out, 600);
+        output_append(&out, data + 1000, sizeof(data) - 1000);
+        all = drain(&out, 333, &size);
+        assert_int_equal(size, sizeof(data) - 600);
+        assert_memory_equal(all, data + 600, size);
+        output_pool_deinit(&pool);
+}
+
+static void test_splicing_keeps_the_order(void **state) {
+        struct output_pool pool = { 0 };
+        struct output a, b;
+        _cleanup_free_ uint8_t *all = NULL;
+        size_t size;
+
+        output_init(&a, &pool);
+        output_init(&b, &pool);
+        output_splice(&a, &b);
+        assert_int_equal(a.size, 0);
+        output_append(&b, "one ", 4);
+        output_splice(&a, &b);
+        assert_int_equal(b.size, 0);
+        assert_null(b.first);
+        output_append(&b, "two ", 4);
+        output_splice(&a, &b);
+        output_append(&a, "three", 5);
+        all = drain(&a, 3, &size);
+        all[size] = '\0';
+        assert_string_equal((char *)all, "one two three");
+        output_deinit(&b);
+        output_pool_deinit(&pool);
+}
+
+static void test_chunks_are_used_again(void **state) {
+        struct output_pool pool = { 0 };
+        struct output out;
+
+        output_init(&out, &pool);
+        for (int i = 0; i < 100; i++) {
+                output_append(&out, "answer", 6);
+                output_consume(&out, 6);
+        }
+        assert_int_equal(pool.n, 1);
+        output_pool_deinit(&pool);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_what_goes_in_comes_out),
+                cmocka_unit_test(test_adding_behind_a_started_chunk),
+                cmocka_unit_test(test_splicing_keeps_the_order),
+                cmocka_unit_test(test_chunks_are_used_again),
+        };
+
+        return cmocka_run_group_tests_name("output", tests, NULL, NULL);
+}
