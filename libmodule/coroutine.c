@@ -220,15 +220,18 @@ static void stack_put(struct coroutine *co) {
         n_pool++;
 }
 
-void coroutine_set_stack_size(size_t size) {
+void coroutine_empty_pool(void) {
         struct coroutine *co;
 
-        /* Those of the pool have the former size. */
         while ((co = pool)) {
                 pool = co->next;
                 stack_free(co);
         }
         n_pool = 0;
+}
+
+void coroutine_set_stack_size(size_t size) {
+        coroutine_empty_pool(); /* of the former size */
         stack_size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
         if (stack_size < 4 * PAGE)
                 stack_size = 4 * PAGE;

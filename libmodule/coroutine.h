@@ -11,6 +11,8 @@ struct coroutine;
 
 /* Stack size of all coroutines, rounded up to pages; before the first coroutine_new(). */
 void coroutine_set_stack_size(size_t size);
+/* Unmaps the stacks that wait for their next use. */
+void coroutine_empty_pool(void);
 
 /* NULL when no stack can be had. fn runs at the first resume; its return ends the coroutine, which is then gone. */
 struct coroutine *coroutine_new(void (*fn)(void *), void *arg);

@@ -231,6 +231,8 @@ int worker_prepare(void) {
         if (!co)
                 return -ENOMEM;
         coroutine_resume(co);
+        /* A worker that unmapped the stack would leave the same hole as all others, above its random gap. */
+        coroutine_empty_pool();
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
         return 0;
 }
