@@ -393,16 +393,23 @@ static void not_found(struct evhttp_request *req, const char *what) {
         reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
 }
 
+static void module_not_found(struct evhttp_request *req, const char *name) {
+        char what[300];
+
+        snprintf(what, sizeof(what), "module %.200s", name);
+        not_found(req, what);
+}
+
 static void get_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
         char *name = strsep(&rest, "/");
         struct module *mod = module_find(m, name);
 
         if (!module_name_ok(name))
-                not_found(req, name);
+                module_not_found(req, name);
         else if (rest && !strcmp(rest, "logs"))
                 get_logs(m, req, name, query);
         else if (!mod || TAILQ_EMPTY(&mod->candidates))
-                not_found(req, name);
+                module_not_found(req, name);
         else if (!rest)
                 reply(req, json_module(mod));
         else if (!strcmp(rest, "history"))
@@ -435,6 +442,8 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
                 get_health(m, req, NULL);
         else if (!strncmp(path, "/v1/health/", 11) && module_find(m, path + 11))
                 get_health(m, req, path + 11);
+        else if (!strncmp(path, "/v1/health/", 11))
+                module_not_found(req, path + 11);
         else
                 not_found(req, path);
 }

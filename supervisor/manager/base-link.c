@@ -16,6 +16,7 @@
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/module-log.h"
 #include "supervisor/manager/packages.h"
 
 struct file_request {
@@ -247,6 +248,9 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 break;
         case CONTROL_KIND_SHUTDOWN:
                 lifecycle_shutdown(m);
+                break;
+        case CONTROL_KIND_REOPEN_LOGS:
+                module_log_reopen(m);
                 break;
         case CONTROL_KIND_RELOAD:
                 lifecycle_reload(m);

@@ -167,7 +167,7 @@ struct candidate *module_wanted(const struct module *mod) {
         if (mod->manager->stopping)
                 return NULL;
         TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->file || c->failed || c->state == CANDIDATE_REJECTED)
+                if (!c->file || c->failed)
                         continue;
                 if (!best || c->choice > best->choice)
                         best = c;
@@ -177,8 +177,8 @@ struct candidate *module_wanted(const struct module *mod) {
 
 enum candidate_state module_state(const struct module *mod, const char **ret_reason) {
         static const uint8_t badness[] = {
-                [CANDIDATE_STOPPED] = 0,  [CANDIDATE_RESOLVED] = 1, [CANDIDATE_ACTIVE] = 2, [CANDIDATE_DRAINING] = 3,
-                [CANDIDATE_STARTING] = 4, [CANDIDATE_REJECTED] = 5, [CANDIDATE_BROKEN] = 6, [CANDIDATE_QUARANTINED] = 7,
+                [CANDIDATE_STOPPED] = 0,  [CANDIDATE_RESOLVED] = 1, [CANDIDATE_ACTIVE] = 2,      [CANDIDATE_DRAINING] = 3,
+                [CANDIDATE_STARTING] = 4, [CANDIDATE_BROKEN] = 5,   [CANDIDATE_QUARANTINED] = 6,
         };
         const struct candidate *c, *worst = NULL;
 

@@ -41,8 +41,7 @@ struct admin;
         X(DRAINING)                                                                                                                        \
         X(STOPPED)                                                                                                                         \
         X(BROKEN)                                                                                                                          \
-        X(QUARANTINED)                                                                                                                     \
-        X(REJECTED)
+        X(QUARANTINED)
 
 enum candidate_state {
 #define X(name) CANDIDATE_##name,

@@ -52,6 +52,14 @@ static void log_rotate(struct module *mod) {
         log_open(mod);
 }
 
+/* One line stays one line, and does nothing to a terminal. */
+static void line_clean(char *line, size_t size) {
+        for (size_t n = 0; n < size; n++) {
+                if (((unsigned char)line[n] < 0x20 && line[n] != '\t') || line[n] == 0x7f)
+                        line[n] = '?';
+        }
+}
+
 static void write_line(struct instance *i, uint64_t time_ns, uint32_t level, const char *text, size_t size) {
         struct module *mod = i->candidate->module;
         time_t seconds = (time_t)(time_ns / NS_PER_S);
@@ -63,10 +71,15 @@ static void write_line(struct instance *i, uint64_t time_ns, uint32_t level, con
         if (mod->log_fd < 0 || !gmtime_r(&seconds, &tm))
                 return;
         strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-        n = snprintf(line, sizeof(line), "%s.%03uZ %s %s #%llu %.*s\n", stamp, (unsigned)(time_ns % NS_PER_S / NS_PER_MS),
+        n = snprintf(line, sizeof(line) - 1, "%s.%03uZ %s %s #%llu %.*s", stamp, (unsigned)(time_ns % NS_PER_S / NS_PER_MS),
                      level_names[MIN(level, 7u)], i->candidate->manifest.version, (unsigned long long)i->id,
                      (int)MIN(size, (size_t)LINE_MAX_SIZE), text);
-        if (n > 0 && fd_write_all(mod->log_fd, line, (size_t)n) == 0)
+        if (n <= 0)
+                return;
+        n = (int)MIN((size_t)n, sizeof(line) - 2);
+        line_clean(line, (size_t)n);
+        line[n++] = '\n';
+        if (fd_write_all(mod->log_fd, line, (size_t)n) == 0)
                 mod->log_size += (uint64_t)n;
         log_rotate(mod);
 }
@@ -80,16 +93,14 @@ static uint64_t now_realtime_ns(void) {
 
 static void take_output(struct instance *i, const char *data, size_t size, uint64_t now) {
         for (size_t n = 0; n < size; n++) {
-                unsigned char ch = (unsigned char)data[n];
-
-                if (ch != '\n' && i->n_partial < sizeof(i->partial)) {
-                        i->partial[i->n_partial++] = ch < 0x20 && ch != '\t' ? '?' : (char)ch;
+                if (data[n] != '\n' && i->n_partial < sizeof(i->partial)) {
+                        i->partial[i->n_partial++] = data[n];
                         continue;
                 }
                 write_line(i, now, 6, i->partial, i->n_partial);
                 i->n_partial = 0;
-                if (ch != '\n')
-                        i->partial[i->n_partial++] = (char)ch;
+                if (data[n] != '\n')
+                        i->partial[i->n_partial++] = data[n];
         }
 }
 
@@ -147,6 +158,14 @@ static void drain_all(struct manager *m) {
 
 static void on_log_timer(evutil_socket_t fd, short what, void *userdata) {
         drain_all(userdata);
+}
+
+void module_log_reopen(struct manager *m) {
+        struct module *mod;
+
+        /* The next line opens it again, under its name. */
+        TAILQ_FOREACH(mod, &m->modules, entry)
+        mod->log_fd = fd_close(mod->log_fd);
 }
 
 int module_log_start(struct manager *m) {

@@ -12,6 +12,8 @@
 #include "supervisor/manager/manager.h"
 
 int module_log_start(struct manager *manager);
+/* Somebody has moved the files away. */
+void module_log_reopen(struct manager *manager);
 /* Standard output and error of a worker. */
 void module_log_drain_pipe(struct instance *instance);
 /* Everything that is there now: both sources; `last`: the worker is dead. */

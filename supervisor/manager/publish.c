@@ -135,7 +135,7 @@ struct module *publish_conflict(struct manager *m, const struct manifest *man, c
                 if (!strcmp(mod->name, name))
                         continue;
                 TAILQ_FOREACH(c, &mod->candidates, entry) {
-                        if (c->file && c->state != CANDIDATE_REJECTED && manifests_overlap(man, &c->manifest, ret_route, size))
+                        if (c->file && manifests_overlap(man, &c->manifest, ret_route, size))
                                 return mod;
                 }
         }

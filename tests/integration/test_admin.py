@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 
 from harness import alive, expect, expect_equal, package, wait
 
@@ -84,3 +85,31 @@ def test_the_board(base):
     expect_equal((r.status, r.text.strip()), (200, "a title from the board"), "a granted key")
     expect_equal(base.get("/crash/board?key=secret.keys.key").status, 403, "a key that is not granted")
     expect_equal(base.get("/crash/board?key=site.texts.nothing").status, 404, "an unknown key")
+
+
+def test_moved_logs_are_opened_again(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash"))
+    log = base.path("log/crash.log")
+    base.get("/crash/log?text=before")
+    wait(lambda: os.path.exists(log) and "before" in open(log).read(), "a first line in the file")
+    os.rename(log, log + ".moved")
+    base.process.send_signal(signal.SIGUSR1)
+
+    def after():
+        base.get("/crash/log?text=after")
+        base.ctl("logs", "crash")
+        return os.path.exists(log) and "after" in open(log).read()
+
+    wait(after, "lines in a new file")
+
+
+def test_a_line_of_the_log_stays_one_line(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash"))
+    base.get("/crash/log?text=one%0Atwo%1B[2J")
+
+    def lines():
+        return [l["text"] for l in json.loads(base.ctl("logs", "crash", "--json").stdout)["lines"]]
+
+    wait(lambda: "one?two?[2J" in lines(), "the line")
