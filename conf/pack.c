@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,10 +22,16 @@
 #include "ipc/fd.h"
 
 #define COMPRESSION_LEVEL 19
+/* A tar up to this size is compressed as one piece: the frame then tells its size, and whoever unpacks it needs no window of
+ * 8 MiB for a few kilobytes. */
+#define ONE_PIECE_MAX (1u << 20)
 
 struct packer {
         struct archive *tar;
         ZSTD_CCtx *zstd;
+        uint8_t *begin; /* ONE_PIECE_MAX bytes; what is not compressed yet */
+        size_t n_begin;
+        bool streaming;
         int out;
         struct stat out_st;
         int result; /* why writing broke */
@@ -53,11 +60,29 @@ static int compress(struct packer *p, const void *data, size_t size, ZSTD_EndDir
         return 0;
 }
 
+static int add(struct packer *p, const void *data, size_t size) {
+        int r;
+
+        if (!p->streaming && size <= ONE_PIECE_MAX - p->n_begin) {
+                memcpy(p->begin + p->n_begin, data, size);
+                p->n_begin += size;
+                return 0;
+        }
+        if (!p->streaming) {
+                p->streaming = true;
+                r = compress(p, p->begin, p->n_begin, ZSTD_e_continue);
+                if (r)
+                        return r;
+                p->n_begin = 0;
+        }
+        return compress(p, data, size, ZSTD_e_continue);
+}
+
 static la_ssize_t on_write(struct archive *tar, void *userdata, const void *data, size_t size) {
         struct packer *p = userdata;
 
         if (!p->result)
-                p->result = compress(p, data, size, ZSTD_e_continue);
+                p->result = add(p, data, size);
         if (!p->result)
                 return (la_ssize_t)size;
         archive_set_error(tar, EIO, "the package cannot be written");
@@ -248,7 +273,8 @@ static int packer_open(struct packer *p) {
                 return package_refuse(p->report, -errno, "the package cannot be written: %s", strerror(errno));
         p->zstd = ZSTD_createCCtx();
         p->tar = archive_write_new();
-        if (!p->zstd || !p->tar)
+        p->begin = malloc(ONE_PIECE_MAX);
+        if (!p->zstd || !p->tar || !p->begin)
                 return package_refuse(p->report, -ENOMEM, "out of memory");
         ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
         ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_checksumFlag, 1);
@@ -274,7 +300,7 @@ static int pack_all(struct packer *p, const char *path) {
                 r = pack_folder(p, folder, "");
         if (!r && archive_write_close(p->tar) != ARCHIVE_OK)
                 r = writing_failed(p);
-        return r ? r : compress(p, NULL, 0, ZSTD_e_end);
+        return r ? r : compress(p, p->begin, p->n_begin, ZSTD_e_end);
 }
 
 int package_pack(const char *folder, int out_fd, struct package_report *ret_report) {
@@ -290,6 +316,7 @@ int package_pack(const char *folder, int out_fd, struct package_report *ret_repo
                 p.result = r;
         archive_write_free(p.tar);
         ZSTD_freeCCtx(p.zstd);
+        free(p.begin);
         package_locale_leave(&locale);
         return r;
 }

@@ -42,7 +42,7 @@ void package_locale_leave(struct package_locale *locale);
 
 /* The stream ------------------------------------------------------------------------------------------------------- */
 
-#define PACKAGE_CHUNK (128u << 10)
+#define PACKAGE_CHUNK (64u << 10)
 
 struct package_stream {
         int fd;

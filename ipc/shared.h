@@ -2,8 +2,8 @@
  *
  * The only ways to touch memory that another process writes. Each word is
  * loaded once and then checked in private; bytes are copied out once before
- * they are looked at. A fuzz build may replace them by versions that assert
- * that no byte is fetched twice.
+ * they are looked at. With SOCLE_FUZZ_SHARED every copy is told to the fuzz
+ * target first, which asserts that no byte is fetched twice.
  */
 #pragma once
 
@@ -28,7 +28,14 @@ static inline void shared_store32(_Atomic uint32_t *word, uint32_t value) {
         atomic_store_explicit(word, value, memory_order_release);
 }
 
+#ifdef SOCLE_FUZZ_SHARED
+#include "ipc/shared-fuzz.h"
+#else
+#define shared_fetching(from, size) ((void)0)
+#endif
+
 static inline void shared_copy_out(void *to, const uint8_t *from, uint64_t size) {
+        shared_fetching(from, size);
         memcpy(to, from, size);
         /* The copy is made here and now: the compiler must not look at the original again instead. */
         __asm__ volatile("" ::: "memory");

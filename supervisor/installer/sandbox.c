@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +131,8 @@ static int compile(struct sandbox *s) {
         if (!r)
                 r = export_code(ctx, s);
         seccomp_release(ctx);
+        /* What the compiler left in the heap would be copied page by page in every child. */
+        malloc_trim(0);
         return r;
 }
 

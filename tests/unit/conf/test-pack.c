@@ -118,6 +118,35 @@ static void test_there_and_back(void **state) {
         bytes_free(&package);
 }
 
+/* More than is compressed as one piece, and not compressible: what is streamed must come back, too. */
+static void test_large(void **state) {
+        const struct room *room = *state;
+        size_t size = 3u << 20;
+        char *text = calloc(1, size + 1), path[64], *back;
+        uint32_t seed = 1;
+        struct package_report report;
+        struct bytes package;
+        int fd, folder;
+
+        for (size_t i = 0; i < size; i++) {
+                seed = seed * 1664525u + 1013904223u;
+                text[i] = (char)('!' + (seed >> 24) % 90);
+        }
+        put(room, "large", text, 0644);
+        package = pack(room->path);
+        fd = file_of(&package);
+        folder = folder_make(path);
+        assert_int_equal(package_unpack(fd, folder, &PACKAGE_LIMITS_DEFAULT, &report), 0);
+        back = folder_text(folder, "large");
+        assert_memory_equal(back, text, size);
+        free(back);
+        free(text);
+        close(fd);
+        close(folder);
+        folder_remove(path);
+        bytes_free(&package);
+}
+
 static void test_equal_folders_give_equal_bytes(void **state) {
         const struct timespec old[] = { { 1000, 0 }, { 1000, 0 } };
         const struct room *room = *state;
@@ -244,6 +273,7 @@ static void test_read_manifest_refuses(void **state) {
 int main(void) {
 #define ROOM(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
         const struct CMUnitTest tests[] = {
+                ROOM(test_large),
                 ROOM(test_there_and_back),
                 ROOM(test_equal_folders_give_equal_bytes),
                 ROOM(test_what_is_left_out),
