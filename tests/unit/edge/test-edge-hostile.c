@@ -388,6 +388,7 @@ static void test_credit_while_queued(void **state) {
         shared_store64(&l->side->head, UINT64_MAX);
         assert_int_equal(edge_on_bell(l->victim), EDGE_E_POISONED);
         assert_poisoned(l, "consumed");
+        edge_cancel(&out);
 }
 
 /* Nothing but what was meant is published: rests of records are zeroes, also in used memory. */
