@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Stand-ins around a gateway.
+ */
+#include "tests/unit/gateway/front.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/fd.h"
+#include "supervisor/common/role.h"
+
+#define WAIT_MS 20000
+#define SELF 7
+
+static void await(int fd, short events, const char *what) {
+        struct pollfd p = { .fd = fd, .events = events };
+
+        if (poll(&p, 1, WAIT_MS) != 1)
+                fail_msg("timed out waiting for %s", what);
+}
+
+/* Base and manager --------------------------------------------------------------------------------------------------------- */
+
+static pid_t spawn(int link) {
+        char pid_text[16];
+        pid_t pid;
+
+        snprintf(pid_text, sizeof(pid_text), "%d", getpid());
+        pid = fork();
+        if (pid)
+                return pid;
+        setenv("SOCLE_BASE_PID", pid_text, 1);
+        if (geteuid() == 0) {
+                setenv("SOCLE_ROLE_UID", "1900000003", 1);
+                setenv("SOCLE_ROLE_GID", "1900000003", 1);
+        }
+        if (link == ROLE_LINK_FD)
+                fd_set_cloexec(link, false);
+        else
+                dup2(link, ROLE_LINK_FD);
+        execl(GATEWAY, GATEWAY, (char *)NULL);
+        _exit(127);
+}
+
+static void listen_somewhere(struct front *f) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+
+        f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(f->listener, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(listen(f->listener, 100), 0);
+        assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &size), 0);
+        f->port = ntohs(address.sin_port);
+}
+
+void front_start(struct front *f) {
+        int base[2], manager[2];
+
+        *f = (struct front){ .epoch = 100 };
+        signal(SIGPIPE, SIG_IGN);
+        assert_int_equal(fd_socketpair(base), 0);
+        assert_int_equal(fd_socketpair(manager), 0);
+        listen_somewhere(f);
+        f->pid = spawn(base[1]);
+        fd_close(base[1]);
+        f->base = base[0];
+        f->manager = manager[0];
+        CONTROL_SEND(f->base, HELLO, 0, NULL, 0, .epoch = 1, .instance = SELF);
+        CONTROL_SEND(f->base, HANDOVER, 0, &manager[1], 1, .what = HANDOVER_GATEWAY_LINK, .id = SELF);
+        CONTROL_SEND(f->base, HANDOVER, 0, &f->listener, 1, .what = HANDOVER_LISTENER);
+        CONTROL_SEND(f->base, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
+        fd_close(manager[1]);
+        assert_int_equal(directory_writer_new(&f->directory, f->epoch), 0);
+}
+
+void front_stop(struct front *f) {
+        int status;
+
+        fd_close(f->base);
+        assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+        assert_int_equal(status, 0);
+        fd_close(f->manager);
+        fd_close(f->listener);
+        directory_writer_free(f->directory);
+        page_reader_free(f->page);
+}
+
+static void add_module(struct directory_table *t, const struct front_module *m) {
+        struct directory_module *module = &t->modules[t->n_modules];
+        struct directory_route *route = &t->routes[t->n_routes++];
+
+        *module = (struct directory_module){
+                .first_instance = t->n_instances,
+                .request_timeout_ms = m->timeout_ms ? m->timeout_ms : WAIT_MS,
+                .in_flight_max = m->in_flight_max,
+                .body_max = m->body_max ? m->body_max : 8u << 20,
+                .up = !m->down,
+        };
+        snprintf(module->name, sizeof(module->name), "%s", m->name);
+        *route = (struct directory_route){ .module = t->n_modules++, .flags = m->flags };
+        snprintf(route->prefix, sizeof(route->prefix), "/%s", m->name);
+        for (size_t i = 0; i < N_ELEMENTS(m->instances) && m->instances[i].id; i++) {
+                t->instances[t->n_instances++] = (struct directory_instance){
+                        .id = m->instances[i].id, .module = route->module, .state = m->instances[i].state, .weight = 100
+                };
+                module->n_instances++;
+        }
+}
+
+void front_publish(struct front *f, const struct front_module *modules, uint32_t n) {
+        struct directory_module table_modules[8] = { 0 };
+        struct directory_route routes[8];
+        struct directory_instance instances[32];
+        struct directory_table t = { .modules = table_modules, .routes = routes, .instances = instances };
+        int fd = directory_writer_fd(f->directory);
+        uint64_t generation;
+
+        for (uint32_t i = 0; i < n; i++)
+                add_module(&t, &modules[i]);
+        generation = directory_publish(f->directory, &t);
+        if (generation == 1)
+                CONTROL_SEND(f->manager, DIRECTORY, 0, &fd, 1, .epoch = f->epoch, .ring_size = 16384, .max_message = 16u << 20);
+        /* As the real one does: whoever asked is told once. Here everybody is told always, which must do no harm. */
+        CONTROL_SEND(f->manager, CHANGED, 0, NULL, 0, .reserved = 0);
+}
+
+void front_new_manager(struct front *f) {
+        f->epoch++;
+        directory_writer_free(f->directory);
+        assert_int_equal(directory_writer_new(&f->directory, f->epoch), 0);
+}
+
+void front_expect(struct front *f, enum control_kind kind, struct control_record *ret_record) {
+        for (;;) {
+                int r = control_receive_wait(f->manager, CONTROL_GATEWAY, CONTROL_MANAGER, WAIT_MS, ret_record);
+
+                if (r)
+                        fail_msg("waiting for %s of the gateway: %d", control_kind_name(kind), r);
+                if (ret_record->header.kind == kind)
+                        return;
+                f->n_watches += ret_record->header.kind == CONTROL_KIND_WATCH;
+                if (ret_record->header.kind != CONTROL_KIND_WATCH && ret_record->header.kind != CONTROL_KIND_PEER_PAGE)
+                        fail_msg("%s came instead of %s", control_kind_name(ret_record->header.kind), control_kind_name(kind));
+                control_record_deinit(ret_record);
+        }
+}
+
+void front_accept_edge(struct front *f, struct control_record *request, struct worker *ret_worker) {
+        const struct edge_limits limits = EDGE_LIMITS_DEFAULT;
+        int fds[2];
+
+        *ret_worker = (struct worker){ 0 };
+        assert_int_equal(edge_new(&ret_worker->edge, &limits), 0);
+        assert_int_equal(edge_attach(ret_worker->edge, TAKE_FD(request->fds[0]), TAKE_FD(request->fds[1])), 0);
+        edge_local_fds(ret_worker->edge, fds);
+        assert_int_equal(CONTROL_SEND(f->manager, EDGE_READY, request->header.request, fds, 2, .edge = request->EDGE_REQUEST.target + 1000,
+                                      .target = request->EDGE_REQUEST.target),
+                         0);
+        edge_local_sent(ret_worker->edge);
+}
+
+void front_grant(struct front *f, uint64_t instance, struct worker *ret_worker) {
+        struct control_record record;
+
+        front_expect(f, CONTROL_KIND_EDGE_REQUEST, &record);
+        assert_int_equal(record.EDGE_REQUEST.target, instance);
+        front_accept_edge(f, &record, ret_worker);
+        control_record_deinit(&record);
+}
+
+/* Workers ------------------------------------------------------------------------------------------------------------------ */
+
+static void take(struct worker *w) {
+        free(w->payload);
+        w->payload = edge_message_take(w->edge, &w->message);
+        if (w->message.frame.kind != FRAME_REQUEST)
+                return;
+        assert_int_equal(w->message.frame.method, FRAME_METHOD_HTTP);
+        assert_int_equal(http_request_decode(w->payload, w->message.size, w->fields, &w->request), 0);
+}
+
+bool worker_has_message(struct worker *w) {
+        edge_on_bell(w->edge);
+        if (edge_receive(w->edge, &w->message) != 0)
+                return false;
+        take(w);
+        return true;
+}
+
+void worker_expect(struct worker *w, enum frame_kind kind) {
+        for (;;) {
+                int r = edge_receive(w->edge, &w->message);
+
+                if (!r)
+                        break;
+                if (r != EDGE_E_EMPTY)
+                        fail_msg("waiting for a frame of kind %d: result %d", kind, r);
+                edge_flush(w->edge);
+                if (!edge_arm(w->edge))
+                        continue;
+                await(edge_wait_fd(w->edge), POLLIN, "a message to the worker");
+                edge_on_bell(w->edge);
+        }
+        take(w);
+        assert_int_equal(w->message.frame.kind, kind);
+}
+
+void worker_begin(struct worker *w) {
+        edge_accept(w->edge, &w->message);
+}
+
+static void on_sent(struct edge_outgoing *out, int result) {
+        *(int *)out->userdata = 1;
+}
+
+/* Sends and goes on until all of it is in the ring. */
+static void send_all(struct worker *w, const struct frame *frame, const void *data, uint32_t size) {
+        int sent = 0;
+        struct edge_outgoing out = { .on_sent = on_sent, .userdata = &sent };
+        int r = edge_send(w->edge, frame, data, size, &out);
+
+        while (r == EDGE_E_FULL && !sent) {
+                edge_flush(w->edge);
+                await(edge_wait_fd(w->edge), POLLIN, "room in the ring");
+                edge_on_bell(w->edge);
+        }
+        assert_true(r == 0 || sent);
+        assert_int_equal(edge_flush(w->edge), 0);
+}
+
+void worker_reply_bytes(struct worker *w, uint64_t correlation, const void *data, uint32_t size) {
+        struct frame frame = { .kind = FRAME_REPLY, .correlation = correlation };
+
+        send_all(w, &frame, data, size);
+}
+
+static void reply(struct worker *w, uint64_t correlation, int status, const void *body, size_t body_size) {
+        const struct http_field type = { { "content-type", 12 }, { "text/plain", 10 } };
+        struct http_reply_payload p = { .status = status, .fields = &type, .n_fields = 1, .body = body, .body_size = body_size };
+        _cleanup_free_ uint8_t *data = NULL;
+        uint32_t size;
+
+        assert_int_equal(http_reply_encode(&p, &data, &size), 0);
+        worker_reply_bytes(w, correlation, data, size);
+}
+
+void worker_reply(struct worker *w, uint64_t correlation, int status, const char *body) {
+        reply(w, correlation, status, body, strlen(body));
+}
+
+void worker_reply_large(struct worker *w, uint64_t correlation, size_t size) {
+        _cleanup_free_ char *body = malloc(size);
+
+        memset(body, 'x', size);
+        reply(w, correlation, 200, body, size);
+}
+
+void worker_error(struct worker *w, uint64_t correlation, int error) {
+        struct frame frame = { .kind = FRAME_ERROR, .correlation = correlation, .error = (uint16_t)error };
+
+        send_all(w, &frame, NULL, 0);
+}
+
+void worker_die(struct worker *w) {
+        w->edge = edge_free(w->edge);
+        free(w->payload);
+        w->payload = NULL;
+}
+
+void worker_expect_closed(struct worker *w) {
+        int r;
+
+        while ((r = edge_receive(w->edge, &w->message)) == EDGE_E_EMPTY) {
+                if (!edge_arm(w->edge))
+                        continue;
+                await(edge_wait_fd(w->edge), POLLIN, "the end of the edge");
+                edge_on_bell(w->edge);
+        }
+        assert_int_equal(r, EDGE_E_CLOSED);
+        worker_die(w);
+}
+
+struct http_text worker_header(const struct worker *w, const char *name) {
+        for (uint32_t i = 0; i < w->request.n_fields; i++) {
+                if (w->fields[i].name.size == strlen(name) && !memcmp(w->fields[i].name.text, name, strlen(name)))
+                        return w->fields[i].value;
+        }
+        return (struct http_text){ 0 };
+}
+
+/* Clients ------------------------------------------------------------------------------------------------------------------ */
+
+int client_connect(const struct front *f) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(f->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        return fd;
+}
+
+void client_send_bytes(int fd, const void *data, size_t size) {
+        assert_int_equal(fd_write_all(fd, data, size), 0);
+}
+
+void client_send(int fd, const char *text) {
+        client_send_bytes(fd, text, strlen(text));
+}
+
+static void read_some(int fd, char *at, size_t size, const char *what) {
+        while (size) {
+                ssize_t n;
+
+                await(fd, POLLIN, what);
+                n = read(fd, at, size);
+                if (n <= 0)
+                        fail_msg("%s: the connection ended", what);
+                at += n;
+                size -= (size_t)n;
+        }
+}
+
+int client_expect(int fd, char **ret_head, char **ret_body) {
+        char *head = calloc(1, 65536), *length;
+        size_t n = 0, size = 0;
+        int status;
+
+        while (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4) != 0) {
+                assert_true(n < 65535);
+                read_some(fd, head + n++, 1, "the head of an answer");
+        }
+        assert_int_equal(sscanf(head, "HTTP/1.1 %d ", &status), 1);
+        length = strstr(head, "\r\nContent-Length: ");
+        if (length && ret_body)
+                size = strtoul(length + 18, NULL, 10);
+        if (ret_body) {
+                *ret_body = calloc(1, size + 1);
+                read_some(fd, *ret_body, size, "the body of an answer");
+        }
+        *ret_head = head;
+        return status;
+}
+
+void client_expect_answer(int fd, int status, const char *part) {
+        _cleanup_free_ char *head = NULL, *body = NULL;
+        int got = client_expect(fd, &head, &body);
+
+        if (got != status || (!strstr(head, part) && !strstr(body, part)))
+                fail_msg("got %s%s, expected %d with \"%s\"", head, body, status, part);
+}
+
+void client_expect_end(int fd) {
+        char c;
+        ssize_t n;
+
+        await(fd, POLLIN, "the end of the connection");
+        n = read(fd, &c, 1);
+        if (n > 0)
+                fail_msg("there is more: %c", c);
+        close(fd);
+}

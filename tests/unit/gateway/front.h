@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A real socle-gateway between stand-ins for everybody around it: base, manager,
+ * workers, clients. Every wait is for something that must come, with a deadline.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ipc/control.h"
+#include "ipc/directory.h"
+#include "ipc/edge.h"
+#include "ipc/http-payload.h"
+#include "ipc/page.h"
+
+struct front {
+        pid_t pid;
+        int base, manager, listener;
+        uint16_t port;
+        struct directory_writer *directory;
+        uint64_t epoch;
+        struct page_reader *page;
+        uint32_t n_watches; /* WATCH records that came */
+};
+
+/* A module with one route of the same name: "hello" is "/hello". */
+struct front_module {
+        const char *name;
+        uint32_t timeout_ms, in_flight_max, flags;
+        uint64_t body_max;
+        bool down; /* nothing is to be expected */
+        struct {
+                uint64_t id;
+                enum directory_instance_state state;
+        } instances[4]; /* id 0 ends */
+};
+
+/* The worker's end of an edge. */
+struct worker {
+        struct edge *edge;
+        struct edge_message message; /* the last one received */
+        uint8_t *payload;            /* of it, owned */
+        struct http_request_payload request;
+        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX];
+};
+
+void front_start(struct front *f);
+/* Ends the base's link: the gateway must exit with 0. */
+void front_stop(struct front *f);
+/* Publishes a table and, the first time of an epoch, sends the directory. */
+void front_publish(struct front *f, const struct front_module *modules, uint32_t n);
+void front_new_manager(struct front *f);
+/* The next record of this kind from the gateway. The caller deinits it. */
+void front_expect(struct front *f, enum control_kind kind, struct control_record *ret_record);
+/* Waits for an EDGE_REQUEST to the instance and grants it. */
+void front_grant(struct front *f, uint64_t instance, struct worker *ret_worker);
+void front_accept_edge(struct front *f, struct control_record *request, struct worker *ret_worker);
+
+/* The next REQUEST (decoded), or any other frame. */
+void worker_expect(struct worker *w, enum frame_kind kind);
+bool worker_has_message(struct worker *w); /* now */
+void worker_begin(struct worker *w);       /* says that the last one was begun */
+void worker_reply(struct worker *w, uint64_t correlation, int status, const char *body);
+void worker_reply_large(struct worker *w, uint64_t correlation, size_t size);
+void worker_reply_bytes(struct worker *w, uint64_t correlation, const void *data, uint32_t size);
+void worker_error(struct worker *w, uint64_t correlation, int error);
+void worker_die(struct worker *w);
+/* The gateway must close its end. */
+void worker_expect_closed(struct worker *w);
+struct http_text worker_header(const struct worker *w, const char *name);
+
+int client_connect(const struct front *f);
+void client_send(int fd, const char *text);
+void client_send_bytes(int fd, const void *data, size_t size);
+/* One answer: its status, the body malloc'ed and terminated (no body for HEAD). */
+int client_expect(int fd, char **ret_head, char **ret_body);
+/* Shorter: status and a part of head or body must be as given. */
+void client_expect_answer(int fd, int status, const char *part);
+void client_expect_end(int fd);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How long a client may take for what: a connection driven by hand, with a clock
+ * that is only a number. What needs modules is tested with a real process.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/gateway/client.h"
+#include "supervisor/gateway/gateway.h"
+#include "supervisor/gateway/request.h"
+#include "supervisor/gateway/upstream.h"
+
+#define S(n) ((uint64_t)(n)*NS_PER_S)
+
+static struct gateway gateway, *const g = &gateway;
+static int peer;
+/* one module that never gets an instance: its requests wait */
+static struct directory_module module = { .name = "m", .request_timeout_ms = 3600000, .body_max = 1000000, .up = 1 };
+static struct directory_route route = { .prefix = "/m" };
+static struct upstream *upstream_of[1];
+
+static void turn(uint64_t now_ns) {
+        g->now_ns = now_ns;
+        for (int i = 0; i < 4; i++) {
+                assert_int_equal(net_wait(g->net, now_ns, 0), 0);
+                net_dispatch(g->net);
+                deadlines_run(&g->deadlines, now_ns);
+                clients_turn(g);
+                clients_free_dead(g);
+        }
+}
+
+static int setup(void **state) {
+        struct sockaddr_storage address = { .ss_family = AF_UNIX };
+        int pair[2];
+
+        *g = (struct gateway){ .bus = { .manager.fd = -1,
+                                        .table = { .n_modules = 1, .n_routes = 1, .modules = &module, .routes = &route } } };
+        g->upstream_of = upstream_of;
+        upstream_of[0] = NULL;
+        TAILQ_INIT(&g->clients);
+        TAILQ_INIT(&g->touched);
+        call_table_init(&g->calls);
+        response_date(0, g->date);
+        assert_int_equal(net_new(&g->net), 0);
+        assert_int_equal(listeners_init(&g->listeners, g), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        peer = pair[1];
+        assert_int_equal(client_new(g, pair[0], &address), 0);
+        turn(0);
+        return 0;
+}
+
+static int teardown(void **state) {
+        clients_deinit(g);
+        free(g->upstreams);
+        listeners_deinit(&g->listeners);
+        call_table_deinit(&g->calls);
+        assert_int_equal(g->deadlines.n_owners, 0);
+        deadlines_deinit(&g->deadlines);
+        output_pool_deinit(&g->pool);
+        net_free(g->net);
+        fd_close(peer);
+        return 0;
+}
+
+static void say(const char *text) {
+        assert_int_equal(write(peer, text, strlen(text)), strlen(text));
+}
+
+/* What has come so far; "" and *ret_ended when the connection is over. */
+static const char *hear(bool *ret_ended) {
+        static char text[65536];
+        ssize_t n, size = 0;
+
+        while ((n = read(peer, text + size, sizeof(text) - 1 - (size_t)size)) > 0)
+                size += n;
+        text[size] = '\0';
+        *ret_ended = n == 0 || (n < 0 && errno == ECONNRESET);
+        return text;
+}
+
+static void expect_quiet(void) {
+        bool ended;
+
+        assert_string_equal(hear(&ended), "");
+        assert_false(ended);
+}
+
+static void expect_end_after(const char *part) {
+        bool ended;
+        const char *text = hear(&ended);
+
+        assert_true(ended);
+        if (part[0])
+                assert_non_null(strstr(text, part));
+        else
+                assert_string_equal(text, "");
+}
+
+static void test_an_idle_connection_ends_in_silence(void **state) {
+        turn(S(74));
+        expect_quiet();
+        turn(S(75));
+        expect_end_after("");
+        assert_int_equal(g->n_clients, 0);
+        assert_int_equal(deadlines_next(&g->deadlines), UINT64_MAX);
+}
+
+static void test_a_request_begins_the_idle_time_anew(void **state) {
+        bool ended;
+
+        turn(S(70));
+        say("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+        turn(S(70));
+        assert_non_null(strstr(hear(&ended), "HTTP/1.1 404 "));
+        turn(S(144));
+        expect_quiet();
+        turn(S(145));
+        expect_end_after("");
+}
+
+static void test_a_head_has_ten_seconds_from_its_first_byte(void **state) {
+        turn(S(50));
+        for (int i = 0; i < 9; i++) {
+                say(i ? "a" : "GET /");
+                turn(S(50 + i));
+        }
+        turn(S(59));
+        expect_quiet();
+        turn(S(60));
+        expect_end_after("HTTP/1.1 408 Request Timeout");
+        /* closed when its answer had time to arrive */
+        assert_int_equal(g->n_clients, 1);
+        turn(S(62));
+        assert_int_equal(g->n_clients, 0);
+}
+
+/* Each piece ends in the middle of a head, so that there is always one that has begun. */
+static void test_every_head_has_its_own_ten_seconds(void **state) {
+        bool ended;
+
+        say("GET /none HTTP/1.1\r\nHost: x\r\n\r\nGET ");
+        for (int i = 0; i < 10; i++) {
+                turn(S(5 * i));
+                assert_non_null(strstr(hear(&ended), "404"));
+                assert_false(ended);
+                say("/none HTTP/1.1\r\nHost: x\r\n\r\nGET ");
+        }
+        turn(S(50));
+        hear(&ended);
+        turn(S(59));
+        expect_quiet();
+        turn(S(60));
+        expect_end_after("408");
+}
+
+static void test_a_body_must_make_progress(void **state) {
+        say("POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
+        for (int i = 0; i < 5; i++) {
+                turn(S(25 * i));
+                expect_quiet();
+                say("a");
+        }
+        turn(S(125));
+        turn(S(154));
+        expect_quiet();
+        turn(S(155));
+        expect_end_after("HTTP/1.1 408 Request Timeout");
+}
+
+/* While a module works, nothing is wanted of the client. */
+static void test_waiting_for_a_module_takes_as_long_as_it_takes(void **state) {
+        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        turn(S(1));
+        assert_int_equal(g->n_waiting, 1);
+        for (int i = 1; i < 100; i++)
+                turn(S(10 * i));
+        expect_quiet();
+        assert_int_equal(g->n_clients, 1);
+}
+
+static void answer_large(struct request *request, size_t size) {
+        struct response response = { .status = 200, .body = calloc(1, size), .body_size = size };
+
+        response.taken = (uint8_t *)(uintptr_t)response.body;
+        upstream_forget(request);
+        request_answer(request, &response);
+}
+
+static void test_a_client_that_takes_nothing_is_left(void **state) {
+        static char some[100000];
+
+        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        turn(S(1));
+        answer_large(TAILQ_FIRST(&TAILQ_FIRST(&g->clients)->requests), 4u << 20);
+        turn(S(2));
+        turn(S(60));
+        assert_int_equal(g->n_clients, 1);
+        /* It takes a bufferful: sixty seconds more. */
+        while (read(peer, some, sizeof(some)) > 0)
+                ;
+        turn(S(61));
+        turn(S(120));
+        assert_int_equal(g->n_clients, 1);
+        turn(S(121));
+        assert_int_equal(g->n_clients, 0);
+}
+
+/* Answers that nobody takes: no further request is read, memory stays bounded. */
+static void test_requests_stop_when_answers_pile_up(void **state) {
+        struct client *c = TAILQ_FIRST(&g->clients);
+
+        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        turn(S(1));
+        answer_large(TAILQ_FIRST(&c->requests), 4u << 20);
+        turn(S(1));
+        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        turn(S(1));
+        assert_int_equal(c->n_requests, 0);
+        assert_int_equal(g->n_waiting, 0);
+        assert_true(c->out.size > 1u << 20);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_an_idle_connection_ends_in_silence),
+                TEST(test_a_request_begins_the_idle_time_anew),
+                TEST(test_a_head_has_ten_seconds_from_its_first_byte),
+                TEST(test_every_head_has_its_own_ten_seconds),
+                TEST(test_a_body_must_make_progress),
+                TEST(test_waiting_for_a_module_takes_as_long_as_it_takes),
+                TEST(test_a_client_that_takes_nothing_is_left),
+                TEST(test_requests_stop_when_answers_pile_up),
+        };
+
+        return cmocka_run_group_tests_name("client", tests, NULL, NULL);
+}
