@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A worker's edges and requests without a process: the test is the manager at
+ * one end of the link and the caller at the other end of the edge, and turns
+ * the worker's loop by hand.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/control.h"
+#include "ipc/edge-layout.h"
+#include "ipc/errors.h"
+#include "ipc/fd.h"
+#include "ipc/memfd.h"
+#include "ipc/shared.h"
+#include "libmodule/worker-internal.h"
+
+#define LIMITS ((struct edge_limits){ .ring_size = 4096, .max_message = 64 << 10, .max_partial = 256 << 10 })
+#define TEXT(s) ((struct http_text){ (s), (uint32_t)strlen(s) })
+
+struct world {
+        int link[2]; /* the worker's end, the manager's */
+        struct worker_settings settings;
+        struct edge *caller;
+};
+
+/* Handlers ------------------------------------------------------------------------------------------------------------ */
+
+static int hello(struct socle_request *req, struct socle_reply *reply) {
+        return socle_reply_text(reply, 200, "hello %s", socle_request_query(req, "name", "world"));
+}
+
+static int fails(struct socle_request *req, struct socle_reply *reply) {
+        return SOCLE_E_DENIED;
+}
+
+static int says_nothing(struct socle_request *req, struct socle_reply *reply) {
+        return 0;
+}
+
+static int huge(struct socle_request *req, struct socle_reply *reply) {
+        _cleanup_free_ char *bytes = calloc(1, 128 << 10);
+
+        return socle_reply_data(reply, 200, "x/y", bytes, 128 << 10);
+}
+
+static int large(struct socle_request *req, struct socle_reply *reply) {
+        _cleanup_free_ char *bytes = calloc(1, 40 << 10);
+
+        return socle_reply_data(reply, 200, "x/y", bytes, 40 << 10);
+}
+
+static int sleeps(struct socle_request *req, struct socle_reply *reply) {
+        assert_int_equal(socle_sleep(1), 0);
+        return socle_reply_text(reply, 200, "slept");
+}
+
+static void in_thread(void *arg) {
+        *(int *)arg = 42;
+}
+
+static int offloads(struct socle_request *req, struct socle_reply *reply) {
+        int answer = 0;
+
+        assert_int_equal(socle_offload(in_thread, &answer), 0);
+        return socle_reply_text(reply, 200, "%d", answer);
+}
+
+/* The worker ---------------------------------------------------------------------------------------------------------- */
+
+static void offer(struct world *w, uint64_t id) {
+        struct control_record record;
+        int fds[2];
+
+        assert_int_equal(edge_new(&w->caller, &LIMITS), 0);
+        edge_local_fds(w->caller, fds);
+        connection_offer(id, fd_dup(fds[0]), fd_dup(fds[1]));
+        edge_local_sent(w->caller);
+        assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
+        assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_ACCEPT);
+        assert_int_equal(record.EDGE_ACCEPT.edge, id);
+        assert_int_equal(edge_attach(w->caller, TAKE_FD(record.fds[0]), TAKE_FD(record.fds[1])), 0);
+        control_record_deinit(&record);
+}
+
+static int setup(void **state) {
+        static struct world w;
+        static const struct {
+                const char *path;
+                socle_handler fn;
+        } routes[] = { { "/hello", hello }, { "/fails", fails },   { "/nothing", says_nothing }, { "/huge", huge },
+                       { "/large", large }, { "/sleeps", sleeps }, { "/offloads", offloads } };
+        int page = page_new_fd();
+
+        memset(&w, 0, sizeof(w));
+        w.settings = (struct worker_settings){ .name = "test", .in_flight = 3 };
+        assert_int_equal(fd_socketpair(w.link), 0);
+        the_worker = (struct worker){ .start = { .link = w.link[0], .settings = &w.settings }, .ring_size = 4096, .max_message = 64 << 10 };
+        assert_int_equal(page_open_writer(page, 1, &the_worker.start.page), 0);
+        fd_close(page);
+        the_worker.epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (wait_offload_fd() < 0)
+                assert_int_equal(wait_init(), 0);
+        for (size_t i = 0; i < N_ELEMENTS(routes); i++)
+                assert_int_equal(route_add(&the_worker.module.routes, "GET", routes[i].path, routes[i].fn), 0);
+        the_worker.ready = true;
+        offer(&w, 7);
+        *state = &w;
+        return 0;
+}
+
+static int teardown(void **state) {
+        struct world *w = *state;
+
+        while (the_worker.connections)
+                connection_release(the_worker.connections->id);
+        w->caller = edge_free(w->caller);
+        route_table_deinit(&the_worker.module.routes);
+        arena_deinit(&the_worker.arena);
+        munmap(the_worker.start.page, PAGE_SIZE_TOTAL);
+        fd_close(the_worker.epoll);
+        fd_close(w->link[0]);
+        fd_close(w->link[1]);
+        return 0;
+}
+
+/* One turn of worker.c's loop; true: there is more to do. */
+static bool turn(int timeout_ms) {
+        struct epoll_event events[16];
+        int n = epoll_wait(the_worker.epoll, events, N_ELEMENTS(events), timeout_ms);
+
+        for (int i = 0; i < n; i++)
+                connection_on_event(events[i].data.ptr);
+        wait_turn();
+        return connections_turn();
+}
+
+static void send_request(struct world *w, uint64_t correlation, const char *path, const char *query) {
+        struct http_request_payload q = { .method = TEXT("GET"), .path = TEXT(path), .query = TEXT(query) };
+        struct frame frame = { .kind = FRAME_REQUEST, .correlation = correlation };
+        _cleanup_free_ uint8_t *data = NULL;
+        uint32_t size;
+
+        assert_int_equal(http_request_encode(&q, &data, &size), 0);
+        assert_int_equal(edge_send(w->caller, &frame, data, size, NULL), 0);
+        assert_int_equal(edge_flush(w->caller), 0);
+}
+
+/* Turns until the answer is there; asleep only when the worker says so. */
+static void take_answer(struct world *w, struct edge_message *m) {
+        bool more = true;
+
+        for (int i = 0; i < 10000; i++) {
+                int timeout = wait_timeout_ms();
+                int r;
+
+                more = turn(more ? 0 : timeout < 0 ? 0 : timeout);
+                edge_on_bell(w->caller);
+                r = edge_receive(w->caller, m);
+                if (!r)
+                        return;
+                assert_int_equal(r, EDGE_E_EMPTY);
+                edge_arm(w->caller);
+                edge_flush(w->caller);
+        }
+        fail_msg("no answer");
+}
+
+static void expect_reply(struct world *w, uint64_t correlation, int status, const char *body) {
+        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX];
+        struct http_reply_payload reply;
+        struct edge_message m;
+
+        take_answer(w, &m);
+        assert_int_equal(m.frame.kind, FRAME_REPLY);
+        assert_int_equal(m.frame.correlation, correlation);
+        assert_int_equal(http_reply_decode(m.payload, m.size, fields, &reply), 0);
+        assert_int_equal(reply.status, status);
+        if (!body)
+                return;
+        assert_int_equal(reply.body_size, strlen(body));
+        assert_memory_equal(reply.body, body, strlen(body));
+}
+
+static void expect_error(struct world *w, uint64_t correlation, int error) {
+        struct edge_message m;
+
+        take_answer(w, &m);
+        assert_int_equal(m.frame.kind, FRAME_ERROR);
+        assert_int_equal(m.frame.correlation, correlation);
+        assert_int_equal(m.frame.error, error);
+}
+
+static uint64_t in_flight(void) {
+        return shared_load64(&the_worker.start.page->in_flight);
+}
+
+/* Requests ------------------------------------------------------------------------------------------------------------ */
+
+static void test_request(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 5, "/hello", "name=socle");
+        expect_reply(w, 5, 200, "hello socle");
+        assert_int_equal(in_flight(), 0);
+        assert_int_equal(shared_load64(&the_worker.start.page->requests), 1);
+        assert_int_equal(shared_load64(&the_worker.start.page->errors), 0);
+        /* it had begun: nobody may repeat it elsewhere unasked */
+        assert_true(edge_peer_accepted(w->caller) == edge_sent_position(w->caller));
+}
+
+static void test_answers_of_the_library(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 1, "/fails", "");
+        expect_reply(w, 1, 403, NULL);
+        send_request(w, 2, "/nothing", "");
+        expect_reply(w, 2, 500, NULL);
+        send_request(w, 3, "/none", "");
+        expect_reply(w, 3, 404, NULL);
+        assert_int_equal(in_flight(), 0);
+}
+
+static void test_many_in_one_turn(void **state) {
+        struct world *w = *state;
+
+        for (uint64_t i = 0; i < 12; i++)
+                send_request(w, i, "/hello", "");
+        for (uint64_t i = 0; i < 12; i++)
+                expect_reply(w, i, 200, "hello world");
+}
+
+static void test_waiting_requests_overlap(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 1, "/sleeps", "");
+        send_request(w, 2, "/hello", "");
+        expect_reply(w, 2, 200, NULL);
+        assert_int_equal(in_flight(), 1);
+        expect_reply(w, 1, 200, "slept");
+        assert_int_equal(in_flight(), 0);
+        assert_int_equal(wait_timeout_ms(), -1);
+}
+
+static void test_offload(void **state) {
+        struct world *w = *state;
+        struct pollfd done = { .fd = wait_offload_fd(), .events = POLLIN };
+
+        send_request(w, 1, "/offloads", "");
+        turn(0);
+        assert_int_equal(poll(&done, 1, 10000), 1);
+        assert_int_equal(in_flight(), 1);
+        wait_on_offloaded();
+        expect_reply(w, 1, 200, "42");
+}
+
+/* What is over the limit is refused at once and has not begun. */
+static void test_overload(void **state) {
+        struct world *w = *state;
+        struct edge_message m;
+        unsigned refused = 0;
+
+        for (uint64_t i = 0; i < 5; i++)
+                send_request(w, i, "/sleeps", "");
+        for (int i = 0; i < 5; i++) {
+                take_answer(w, &m);
+                if (m.frame.kind == FRAME_ERROR) {
+                        assert_int_equal(m.frame.error, ERROR_OVERLOADED);
+                        refused++;
+                }
+        }
+        assert_int_equal(refused, 2);
+        assert_int_equal(in_flight(), 0);
+}
+
+static void test_refusals(void **state) {
+        struct world *w = *state;
+        struct frame late = { .kind = FRAME_REQUEST, .correlation = 1, .deadline = 1 },
+                     method = { .kind = FRAME_REQUEST, .correlation = 2, .method = 9 }, junk = { .kind = FRAME_REQUEST, .correlation = 3 };
+
+        edge_send(w->caller, &late, NULL, 0, NULL);
+        edge_flush(w->caller);
+        expect_error(w, 1, ERROR_TIMEOUT);
+        edge_send(w->caller, &method, NULL, 0, NULL);
+        edge_flush(w->caller);
+        expect_error(w, 2, ERROR_NO_METHOD);
+        edge_send(w->caller, &junk, "junk", 4, NULL);
+        edge_flush(w->caller);
+        expect_error(w, 3, ERROR_BAD_REQUEST);
+        /* none of them has begun but the one that was looked into */
+        the_worker.draining = true;
+        send_request(w, 4, "/hello", "");
+        expect_error(w, 4, ERROR_NOT_STARTED);
+        assert_true(edge_peer_accepted(w->caller) < edge_sent_position(w->caller));
+        assert_int_equal(in_flight(), 0);
+}
+
+static void test_large_reply(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 1, "/large", "");
+        send_request(w, 2, "/large", "");
+        send_request(w, 3, "/hello", "");
+        expect_reply(w, 3, 200, "hello world"); /* overtakes */
+        expect_reply(w, 1, 200, NULL);
+        expect_reply(w, 2, 200, NULL);
+        assert_int_equal(the_worker.connections->n_sending, 0);
+}
+
+/* The error that stands for a reply too large comes also when the ring is full just then. */
+static void test_reply_that_is_too_large(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 1, "/huge", "");
+        expect_error(w, 1, ERROR_TOO_LARGE);
+        send_request(w, 2, "/large", "");
+        send_request(w, 3, "/huge", "");
+        expect_error(w, 3, ERROR_TOO_LARGE);
+        expect_reply(w, 2, 200, NULL);
+}
+
+static void test_cancelled_gets_no_reply(void **state) {
+        struct world *w = *state;
+        struct frame cancel = { .kind = FRAME_CANCEL, .correlation = 1 };
+        struct edge_message m;
+
+        send_request(w, 1, "/sleeps", "");
+        edge_send(w->caller, &cancel, NULL, 0, NULL);
+        edge_flush(w->caller);
+        turn(0);
+        assert_int_equal(in_flight(), 1);
+        while (in_flight())
+                turn(wait_timeout_ms());
+        assert_int_equal(edge_receive(w->caller, &m), EDGE_E_EMPTY);
+}
+
+/* Connections --------------------------------------------------------------------------------------------------------- */
+
+/* A caller that dies takes its connection along, but only when its last request has ended. */
+static void test_caller_dies(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 1, "/sleeps", "");
+        turn(0);
+        w->caller = edge_free(w->caller);
+        turn(0);
+        assert_non_null(the_worker.connections);
+        assert_null(the_worker.connections->edge);
+        while (in_flight())
+                turn(wait_timeout_ms());
+        assert_null(the_worker.connections);
+}
+
+static void test_caller_dies_with_replies_queued(void **state) {
+        struct world *w = *state;
+
+        send_request(w, 1, "/large", "");
+        turn(0);
+        assert_int_equal(the_worker.connections->n_sending, 1);
+        w->caller = edge_free(w->caller);
+        turn(0);
+        assert_null(the_worker.connections);
+}
+
+static void test_release_while_busy(void **state) {
+        struct world *w = *state;
+        struct edge_message m;
+
+        send_request(w, 1, "/sleeps", "");
+        send_request(w, 2, "/large", "");
+        turn(0);
+        connection_release(7);
+        connection_release(7);
+        connection_release(99);
+        assert_non_null(the_worker.connections);
+        while (in_flight())
+                turn(wait_timeout_ms());
+        assert_null(the_worker.connections);
+        edge_on_bell(w->caller);
+        while (edge_receive(w->caller, &m) != EDGE_E_CLOSED)
+                ;
+}
+
+static void test_draining_takes_no_edge(void **state) {
+        struct world *w = *state;
+        struct control_record record;
+        int pipes[2];
+
+        the_worker.draining = true;
+        assert_int_equal(fd_pipe(pipes), 0);
+        connection_offer(8, memfd_new("x", 0), pipes[0]);
+        assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
+        assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_REJECT);
+        assert_int_equal(record.EDGE_REJECT.error, ERROR_MOVED);
+        assert_int_equal(write(pipes[1], "", 1), -1); /* nobody reads it */
+        close(pipes[1]);
+}
+
+static void test_bad_offer(void **state) {
+        struct world *w = *state;
+        struct control_record record;
+        int pipes[2];
+
+        assert_int_equal(fd_pipe(pipes), 0);
+        connection_offer(8, memfd_new("x", 4096), pipes[0]);
+        assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
+        assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_REJECT);
+        assert_int_equal(record.EDGE_REJECT.edge, 8);
+        assert_int_equal(record.EDGE_REJECT.error, ERROR_BAD_REQUEST);
+        assert_null(the_worker.connections->next);
+        close(pipes[1]);
+}
+
+/* The offer fails after its bell was watched, and the peer keeps a copy of the bell: it must ring for nobody. */
+static void test_failed_offer_is_not_watched(void **state) {
+        struct world *w = *state;
+        struct epoll_event event;
+        struct edge *other;
+        int fds[2], kept;
+
+        while (CONTROL_SEND(w->link[0], LEVEL, 0, NULL, 0, .level = 1) == 0)
+                ;
+        assert_int_equal(edge_new(&other, &LIMITS), 0);
+        edge_local_fds(other, fds);
+        kept = fd_dup(fds[1]);
+        connection_offer(8, fd_dup(fds[0]), fd_dup(fds[1]));
+        assert_int_equal(the_worker.connections->id, 7);
+        assert_null(the_worker.connections->next);
+        while (epoll_wait(the_worker.epoll, &event, 1, 0) > 0)
+                assert_ptr_equal(event.data.ptr, the_worker.connections);
+        edge_free(other); /* a hang-up of the bell would be an event */
+        assert_int_equal(epoll_wait(the_worker.epoll, &event, 1, 0), 0);
+        fd_close(kept);
+}
+
+static void test_poison_closes(void **state) {
+        struct world *w = *state;
+        struct edge_side *side;
+        int fds[2], pipes[2];
+        void *map;
+
+        /* a peer made by hand that lies about its tail */
+        fds[0] = memfd_new("liar", EDGE_DATA_OFFSET + 4096);
+        assert_int_equal(memfd_map_rw(fds[0], EDGE_DATA_OFFSET + 4096, &map), 0);
+        side = map;
+        side->magic = EDGE_MAGIC;
+        side->version = EDGE_VERSION;
+        side->ring_size = 4096;
+        assert_int_equal(memfd_seal(fds[0], MEMFD_SEALS_BUS), 0);
+        assert_int_equal(fd_pipe(pipes), 0);
+        connection_offer(9, fds[0], pipes[0]);
+        assert_int_equal(the_worker.connections->id, 9);
+        shared_store64(&side->tail, 1 << 20);
+        turn(0);
+        assert_int_equal(the_worker.connections->id, 7);
+        /* and its neighbour is none the worse */
+        send_request(w, 1, "/hello", "");
+        expect_reply(w, 1, 200, "hello world");
+        munmap(map, EDGE_DATA_OFFSET + 4096);
+        close(pipes[1]);
+}
+
+/* Waiting ------------------------------------------------------------------------------------------------------------- */
+
+static void sleep_for(void *arg) {
+        uint32_t *ms = arg;
+
+        assert_int_equal(socle_sleep(*ms), 0);
+        *ms = UINT32_MAX - 1;
+}
+
+static void test_sleepers_wake_in_order(void **state) {
+        uint32_t times[] = { 3, 1, 2, 0 };
+        uint64_t end = clock_now_ns() + 10 * NS_PER_S;
+
+        assert_int_equal(socle_sleep(1), -EDEADLK);
+        assert_int_equal(socle_offload(in_thread, NULL), -EDEADLK);
+        for (size_t i = 0; i < N_ELEMENTS(times); i++)
+                worker_resume(coroutine_new(sleep_for, &times[i]));
+        while (wait_timeout_ms() >= 0 && clock_now_ns() < end) {
+                wait_turn();
+                /* whoever sleeps longer is never awake before */
+                assert_true(times[0] == 3 || (times[1] > 3 && times[2] > 3 && times[3] > 3));
+        }
+        assert_true(times[0] > 3);
+}
+
+/* More milliseconds than epoll can count are many, not "for ever" and not "at once". */
+static void test_very_long_sleep(void **state) {
+        static uint32_t ms = UINT32_MAX;
+
+        worker_resume(coroutine_new(sleep_for, &ms));
+        assert_int_equal(wait_timeout_ms(), INT_MAX);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_request),
+                TEST(test_answers_of_the_library),
+                TEST(test_many_in_one_turn),
+                TEST(test_waiting_requests_overlap),
+                TEST(test_offload),
+                TEST(test_overload),
+                TEST(test_refusals),
+                TEST(test_large_reply),
+                TEST(test_reply_that_is_too_large),
+                TEST(test_cancelled_gets_no_reply),
+                TEST(test_caller_dies),
+                TEST(test_caller_dies_with_replies_queued),
+                TEST(test_release_while_busy),
+                TEST(test_draining_takes_no_edge),
+                TEST(test_bad_offer),
+                TEST(test_failed_offer_is_not_watched),
+                TEST(test_poison_closes),
+                TEST(test_sleepers_wake_in_order),
+                TEST(test_very_long_sleep), /* the last: its sleeper stays */
+        };
+
+        signal(SIGPIPE, SIG_IGN);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
