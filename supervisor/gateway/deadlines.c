@@ -16,32 +16,32 @@
 #define WIDTH 4u
 #define ROOM_MIN 64u
 
-static void place(struct deadlines *d, uint32_t at, struct deadline *deadline) {
-        d->heap[at] = deadline;
-        deadline->place = at + 1;
+static void place(struct deadlines *d, uint32_t at, struct deadline_entry entry) {
+        d->heap[at] = entry;
+        entry.deadline->place = at + 1;
 }
 
-static void sift_up(struct deadlines *d, uint32_t at, struct deadline *deadline) {
+static void sift_up(struct deadlines *d, uint32_t at, struct deadline_entry entry) {
         while (at > 0) {
                 uint32_t parent = (at - 1) / WIDTH;
 
-                if (d->heap[parent]->key_ns <= deadline->key_ns)
+                if (d->heap[parent].key_ns <= entry.key_ns)
                         break;
                 place(d, at, d->heap[parent]);
                 at = parent;
         }
-        place(d, at, deadline);
+        place(d, at, entry);
 }
 
-static void sift_down(struct deadlines *d, uint32_t at, struct deadline *deadline) {
+static void sift_down(struct deadlines *d, uint32_t at, struct deadline_entry entry) {
         for (;;) {
                 uint32_t first = at * WIDTH + 1, least = 0;
-                uint64_t key = deadline->key_ns;
+                uint64_t key = entry.key_ns;
 
                 for (uint32_t i = first; i < first + WIDTH && i < d->n; i++) {
-                        if (d->heap[i]->key_ns < key) {
+                        if (d->heap[i].key_ns < key) {
                                 least = i;
-                                key = d->heap[i]->key_ns;
+                                key = d->heap[i].key_ns;
                         }
                 }
                 if (!least)
@@ -49,7 +49,7 @@ static void sift_down(struct deadlines *d, uint32_t at, struct deadline *deadlin
                 place(d, at, d->heap[least]);
                 at = least;
         }
-        place(d, at, deadline);
+        place(d, at, entry);
 }
 
 void deadlines_deinit(struct deadlines *d) {
@@ -60,7 +60,7 @@ void deadlines_deinit(struct deadlines *d) {
 int deadline_init(struct deadlines *d, struct deadline *deadline, void (*on_due)(struct deadline *)) {
         if (d->n_owners == d->room) {
                 uint32_t room = MAX(d->room * 2, ROOM_MIN);
-                struct deadline **heap = reallocarray(d->heap, room, sizeof(*heap));
+                struct deadline_entry *heap = reallocarray(d->heap, room, sizeof(*heap));
 
                 if (!heap)
                         return -ENOMEM;
@@ -81,25 +81,24 @@ void deadline_deinit(struct deadlines *d, struct deadline *deadline) {
 }
 
 void deadline_set(struct deadlines *d, struct deadline *deadline, uint64_t when_ns) {
+        struct deadline_entry entry = { when_ns, deadline };
+
         assert(deadline->on_due && when_ns != UINT64_MAX);
         deadline->when_ns = when_ns;
-        if (!deadline->place) {
-                deadline->key_ns = when_ns;
-                sift_up(d, d->n++, deadline);
-        } else if (when_ns < deadline->key_ns) {
-                deadline->key_ns = when_ns;
-                sift_up(d, deadline->place - 1, deadline);
-        }
+        if (!deadline->place)
+                sift_up(d, d->n++, entry);
+        else if (when_ns < d->heap[deadline->place - 1].key_ns)
+                sift_up(d, deadline->place - 1, entry);
 }
 
 static void heap_remove(struct deadlines *d, struct deadline *deadline) {
+        struct deadline_entry last = d->heap[--d->n];
         uint32_t at = deadline->place - 1;
-        struct deadline *last = d->heap[--d->n];
 
         deadline->place = 0;
-        if (last == deadline)
+        if (last.deadline == deadline)
                 return;
-        if (at > 0 && d->heap[(at - 1) / WIDTH]->key_ns > last->key_ns)
+        if (at > 0 && d->heap[(at - 1) / WIDTH].key_ns > last.key_ns)
                 sift_up(d, at, last);
         else
                 sift_down(d, at, last);
@@ -112,16 +111,15 @@ void deadline_clear(struct deadlines *d, struct deadline *deadline) {
 }
 
 uint64_t deadlines_next(const struct deadlines *d) {
-        return d->n ? d->heap[0]->key_ns : UINT64_MAX;
+        return d->n ? d->heap[0].key_ns : UINT64_MAX;
 }
 
 void deadlines_run(struct deadlines *d, uint64_t now_ns) {
-        while (d->n && d->heap[0]->key_ns <= now_ns) {
-                struct deadline *first = d->heap[0];
+        while (d->n && d->heap[0].key_ns <= now_ns) {
+                struct deadline *first = d->heap[0].deadline;
 
                 if (first->when_ns > now_ns) {
-                        first->key_ns = first->when_ns;
-                        sift_down(d, 0, first);
+                        sift_down(d, 0, (struct deadline_entry){ first->when_ns, first });
                         continue;
                 }
                 deadline_clear(d, first);

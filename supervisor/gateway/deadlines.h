@@ -10,13 +10,14 @@
 struct deadline {
         void (*on_due)(struct deadline *deadline); /* it is no longer set when this is called */
         uint64_t when_ns;                          /* UINT64_MAX: not set */
-        /* private to deadlines.c */
-        uint64_t key_ns;
-        uint32_t place; /* in the heap, from 1; 0: not there */
+        uint32_t place;                            /* private: in the heap, from 1; 0: not there */
 };
 
 struct deadlines {
-        struct deadline **heap;
+        struct deadline_entry {
+                uint64_t key_ns; /* not later than when_ns */
+                struct deadline *deadline;
+        } * heap;
         uint32_t n, room, n_owners;
 };
 

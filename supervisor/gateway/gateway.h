@@ -45,9 +45,11 @@ struct gateway {
         struct listeners listeners;
 
         /* modules that were asked for */
-        struct upstream *upstreams;    /* all of them */
-        struct upstream **upstream_of; /* by index in the directory's modules[]; NULL: not asked for yet */
-        uint32_t n_upstream_of;
+        struct upstream *upstreams; /* all of them */
+        struct upstream_slot {
+                struct upstream *upstream; /* NULL: not asked for yet */
+        } * slots;                         /* by index in the directory's modules[] */
+        uint32_t n_slots;
         struct instance_list rung;      /* whose bell rang */
         struct instance_list unflushed; /* to which something was sent in this turn */
         struct instance *dead_instances;
@@ -57,6 +59,7 @@ struct gateway {
         struct client_list touched; /* with something to do at the end of the turn */
         struct client *dead_clients;
         uint32_t n_clients;
+        uint64_t n_charged; /* bytes of request bodies, over all clients */
         struct request *free_requests;
         uint32_t n_free_requests;
 

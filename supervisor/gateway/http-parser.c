@@ -140,7 +140,7 @@ static int skip_empty_lines(struct http_parser *p, struct http_input *in) {
 /* Putting together ------------------------------------------------------------------------------------------------------- */
 
 static bool hold(struct http_parser *p, const uint8_t *data, size_t size) {
-        if (p->held_size + size > p->held_room) {
+        if (!p->held || p->held_size + size > p->held_room) {
                 size_t room = MAX(MAX((size_t)p->held_room * 2, p->held_size + size), (size_t)HELD_MIN);
                 uint8_t *grown = realloc(p->held, room);
 

@@ -17,6 +17,7 @@
 #define LISTENERS_OF(field) ((struct listeners *)((char *)(field)-offsetof(struct listeners, retry)))
 #define CLIENTS_MIN 16u
 #define RETRY_NS (100 * NS_PER_MS)
+#define TELL_NS (60 * NS_PER_S)
 
 static void on_retry(struct deadline *deadline) {
         listeners_room(LISTENERS_OF(deadline));
@@ -82,7 +83,10 @@ static void on_accept(struct net_listener *listener, int fd, const struct sockad
 static void on_failed(struct net_listener *listener, int error) {
         struct gateway *g = listener->owner;
 
-        log_warning("accept: %s; accepting pauses", strerror(-error));
+        if (!g->listeners.told_ns || g->now_ns - g->listeners.told_ns > TELL_NS) {
+                log_warning("accept: %s; accepting pauses", strerror(-error));
+                g->listeners.told_ns = g->now_ns;
+        }
         pause_all(&g->listeners, true);
 }
 

@@ -20,6 +20,7 @@ struct listeners {
         uint32_t n, clients_max;
         bool open; /* accepting was begun: there is a directory */
         bool full;
+        uint64_t told_ns; /* when a failure was logged */
         struct deadline retry;
 };
 

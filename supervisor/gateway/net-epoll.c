@@ -149,20 +149,32 @@ static void socket_read(struct net_socket *socket) {
         }
 }
 
-ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov) {
+/* One piece, nearly always: without the detour over a message header. */
+static ssize_t send_pieces(int fd, const struct iovec *iov, int n_iov) {
         struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n_iov };
+        ssize_t n;
+
+        do {
+                if (n_iov == 1)
+                        n = send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+                else
+                        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == EAGAIN ? 0 : -errno;
+        return n;
+}
+
+ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov) {
         size_t size = 0;
         ssize_t n;
 
         assert(!socket->sending);
         for (int i = 0; i < n_iov; i++)
                 size += iov[i].iov_len;
-        do {
-                n = sendmsg(socket->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        } while (n < 0 && errno == EINTR);
-        if (n < 0 && errno != EAGAIN)
-                return -errno;
-        n = MAX(n, 0);
+        n = send_pieces(socket->fd, iov, n_iov);
+        if (n < 0)
+                return n;
         socket->sending = (size_t)n < size;
         if (socket->sending && !socket->watches_room) {
                 /* Rare, so that room is asked for only then. The answer comes at once if there is some already. */

@@ -15,6 +15,7 @@
 
 #define FREE_MAX 1024u
 #define BODY_ROOM_MIN 4096u
+#define CHARGED_MAX (512u << 20) /* bytes of bodies under way; more, and whoever comes is asked to come again */
 
 /* A head in one piece of memory: the texts lie behind the fields. */
 struct kept_head {
@@ -43,6 +44,22 @@ struct request *request_new(struct client *client) {
         return request;
 }
 
+/* What clients make us keep is counted with who made us. */
+static bool charge(struct request *request, uint64_t n) {
+        struct gateway *g = request->client->gateway;
+
+        if (n > CHARGED_MAX - MIN(g->n_charged, (uint64_t)CHARGED_MAX))
+                return false;
+        g->n_charged += n;
+        request->n_charged += n;
+        return true;
+}
+
+static void discharge(struct request *request) {
+        request->client->gateway->n_charged -= request->n_charged;
+        request->n_charged = 0;
+}
+
 static void end_call(struct request *request) {
         struct gateway *g = request->client->gateway;
 
@@ -69,6 +86,7 @@ void request_free(struct request *request) {
         struct gateway *g = request->client->gateway;
 
         end_call(request);
+        discharge(request);
         if (request->upstream)
                 upstream_unuse(request->upstream);
         deadline_clear(&g->deadlines, &request->deadline);
@@ -123,6 +141,8 @@ static int body_grow(struct request *request, size_t need, uint64_t expected) {
 
         if (expected && room > expected)
                 room = MAX(need, (size_t)expected);
+        if (!charge(request, room - request->body_room))
+                return -ENOMEM;
         grown = realloc(request->body, room);
         if (!grown)
                 return -ENOMEM;
@@ -176,6 +196,7 @@ void request_answer(struct request *request, const struct response *response) {
                 g->counters.errors++;
         deadline_clear(&g->deadlines, &request->deadline);
         end_call(request);
+        discharge(request);
         request->payload = (free(request->payload), NULL);
         if (response_write(&request->answer, response, &context) < 0)
                 client_fail(client);

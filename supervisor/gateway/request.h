@@ -45,7 +45,8 @@ struct request {
         struct kept_head *kept;
         uint8_t *body;
         size_t body_size, body_room, body_max;
-        bool discards; /* it is answered already */
+        uint64_t n_charged; /* bytes of it that count in gateway->n_charged */
+        bool discards;      /* it is answered already */
 
         struct output answer;
 };
@@ -56,7 +57,7 @@ void request_free(struct request *request); /* not in any list any more */
 
 /* Takes a copy of what the head said, for when the body is whole. 0 or -ENOMEM. */
 int request_keep(struct request *request, const struct http_request_payload *q);
-/* 0, -ENOMEM, -EMSGSIZE when it is longer than body_max. */
+/* 0, -EMSGSIZE when it is longer than body_max, -ENOMEM (also when all bodies together are more than may be). */
 int request_add_body(struct request *request, const uint8_t *data, size_t size, uint64_t expected);
 /* Encodes for the bus. 0, -ENOMEM or -EINVAL. */
 int request_encode(struct request *request, const struct http_request_payload *q);

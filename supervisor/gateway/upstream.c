@@ -315,12 +315,14 @@ int upstream_route(struct gateway *g, const char *host, const char **path, struc
 
         if (!route)
                 return ERROR_NOT_FOUND;
-        u = g->upstream_of[route->module];
+        if (route->module >= g->n_slots)
+                return ERROR_NO_MEMORY; /* the map of this table could not be made */
+        u = g->slots[route->module].upstream;
         if (!u) {
                 u = upstream_new(g, &t->modules[route->module]);
                 if (!u)
                         return ERROR_NO_MEMORY;
-                g->upstream_of[route->module] = u;
+                g->slots[route->module].upstream = u;
                 take_module(u, t, route->module);
         }
         if ((route->flags & DIRECTORY_ROUTE_STRIP) && route->prefix[1])
@@ -337,25 +339,51 @@ void upstream_unuse(struct upstream *u) {
 }
 
 static int compare_names(const void *a, const void *b) {
-        return strcmp((*(struct upstream *const *)a)->module.name, (*(struct upstream *const *)b)->module.name);
+        const struct upstream_slot *x = a, *y = b;
+
+        return strcmp(x->upstream->module.name, y->upstream->module.name);
 }
 
-/* The modules of the new table are looked up in a sorted list of those that were asked for. */
-static int match_modules(struct gateway *g, struct upstream **sorted, size_t n) {
+/* All that were asked for, sorted by name. NULL when out of memory. */
+static struct upstream_slot *sort_upstreams(const struct gateway *g, size_t *ret_n) {
+        struct upstream_slot *sorted;
+        struct upstream *u;
+        size_t n = 0;
+
+        for (u = g->upstreams; u; u = u->next)
+                n++;
+        sorted = calloc(MAX(n, (size_t)1), sizeof(*sorted));
+        if (!sorted)
+                return NULL;
+        n = 0;
+        for (u = g->upstreams; u; u = u->next)
+                sorted[n++].upstream = u;
+        qsort(sorted, n, sizeof(*sorted), compare_names);
+        *ret_n = n;
+        return sorted;
+}
+
+/* Which of those that were asked for is which module of the new table? 0 or -ENOMEM: then there are no slots. */
+static int match_modules(struct gateway *g) {
         const struct directory_table *t = &g->bus.table;
-        struct upstream **upstream_of = calloc(MAX(t->n_modules, 1u), sizeof(struct upstream *));
+        _cleanup_free_ struct upstream_slot *sorted = NULL;
+        size_t n;
 
-        if (!upstream_of)
+        g->slots = (free(g->slots), NULL);
+        g->n_slots = 0;
+        sorted = sort_upstreams(g, &n);
+        if (!sorted)
                 return -ENOMEM;
+        g->slots = calloc(MAX(t->n_modules, 1u), sizeof(*g->slots));
+        if (!g->slots)
+                return -ENOMEM;
+        g->n_slots = t->n_modules;
         for (uint32_t k = 0; n && k < t->n_modules; k++) {
-                struct upstream wanted = { .module = t->modules[k] }, *key = &wanted;
-                struct upstream **found = bsearch(&key, sorted, n, sizeof(*sorted), compare_names);
+                struct upstream wanted = { .module = t->modules[k] };
+                struct upstream_slot key = { &wanted }, *found = bsearch(&key, sorted, n, sizeof(*sorted), compare_names);
 
-                upstream_of[k] = found ? *found : NULL;
+                g->slots[k].upstream = found ? found->upstream : NULL;
         }
-        free(g->upstream_of);
-        g->upstream_of = upstream_of;
-        g->n_upstream_of = t->n_modules;
         return 0;
 }
 
@@ -374,35 +402,22 @@ static void sweep(struct gateway *g) {
 }
 
 int upstreams_on_directory(struct gateway *g) {
-        _cleanup_free_ struct upstream **sorted = NULL;
         struct upstream *u;
-        size_t n = 0;
         int r;
 
-        for (u = g->upstreams; u; u = u->next)
-                n++;
-        sorted = calloc(MAX(n, (size_t)1), sizeof(*sorted));
-        if (!sorted)
-                return -ENOMEM;
-        n = 0;
-        for (u = g->upstreams; u; u = u->next)
-                sorted[n++] = u;
-        qsort(sorted, n, sizeof(*sorted), compare_names);
-        r = match_modules(g, sorted, n);
-        if (r < 0)
-                return r;
+        r = match_modules(g);
         for (u = g->upstreams; u; u = u->next)
                 mark_absent(u);
-        for (uint32_t k = 0; k < g->n_upstream_of; k++) {
-                if (g->upstream_of[k])
-                        take_module(g->upstream_of[k], &g->bus.table, k);
+        for (uint32_t k = 0; k < g->n_slots; k++) {
+                if (g->slots[k].upstream)
+                        take_module(g->slots[k].upstream, &g->bus.table, k);
         }
         for (u = g->upstreams; u; u = u->next) {
                 if (!u->present)
                         settle_instances(u);
         }
         sweep(g);
-        return 0;
+        return r;
 }
 
 void upstream_settle(struct upstream *u) {
@@ -483,6 +498,6 @@ void upstreams_deinit(struct gateway *g) {
                 }
                 free(u);
         }
-        free(g->upstream_of);
+        free(g->slots);
         instances_free_dead(g);
 }

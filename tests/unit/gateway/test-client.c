@@ -29,7 +29,7 @@ static int peer;
 /* one module that never gets an instance: its requests wait */
 static struct directory_module module = { .name = "m", .request_timeout_ms = 3600000, .body_max = 1000000, .up = 1 };
 static struct directory_route route = { .prefix = "/m" };
-static struct upstream *upstream_of[1];
+static struct upstream_slot slots[1];
 
 static void turn(uint64_t now_ns) {
         g->now_ns = now_ns;
@@ -48,8 +48,9 @@ static int setup(void **state) {
 
         *g = (struct gateway){ .bus = { .manager.fd = -1,
                                         .table = { .n_modules = 1, .n_routes = 1, .modules = &module, .routes = &route } } };
-        g->upstream_of = upstream_of;
-        upstream_of[0] = NULL;
+        g->slots = slots;
+        g->n_slots = 1;
+        slots[0].upstream = NULL;
         TAILQ_INIT(&g->clients);
         TAILQ_INIT(&g->touched);
         call_table_init(&g->calls);
