@@ -13,7 +13,7 @@ static const struct error_info table[] = {
 };
 
 const struct error_info *error_info(int code) {
-        if (code <= 0 || (unsigned)code >= N_ELEMENTS(table) || !table[code].name)
-                return &table[ERROR_INTERNAL];
-        return &table[code];
+        size_t index = code > 0 ? (size_t)code : 0;
+
+        return index < N_ELEMENTS(table) && table[index].name ? &table[index] : &table[ERROR_INTERNAL];
 }

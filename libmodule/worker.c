@@ -77,7 +77,7 @@ static void worker_load(void) {
                 worker_fail(PAGE_FAILURE_ABI, text);
         }
         if (hooks->abi >> 16 != SOCLE_SDK_MAJOR || (hooks->abi & 0xffff) > SOCLE_SDK_MINOR) {
-                snprintf(text, sizeof(text), "%s was built for SDK %u.%u, this base has %u.%u", s->settings->entry, hooks->abi >> 16,
+                snprintf(text, sizeof(text), "%s was built for SDK %u.%u, this base has %d.%d", s->settings->entry, hooks->abi >> 16,
                          hooks->abi & 0xffff, SOCLE_SDK_MAJOR, SOCLE_SDK_MINOR);
                 worker_fail(PAGE_FAILURE_ABI, text);
         }

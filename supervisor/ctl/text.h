@@ -20,7 +20,7 @@ void text_put(FILE *out, const char *text);
 
 /* Puts all of them and a newline. */
 void text_put_line(FILE *out, ...) __attribute__((sentinel));
-#define text_line(out, ...) text_put_line(out, __VA_ARGS__, NULL)
+#define text_line(out, ...) text_put_line(out, __VA_ARGS__, (const char *)NULL)
 
 /* Short forms of numbers, by value so that they can stand in an argument list. */
 struct short_text {
