@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Datagrams on a control link: the first three bytes say who sends to whom with
- * how many descriptors, the rest is the datagram. What is let through has the
- * size and the number of descriptors of its kind, and the same verdict comes
- * from the pure check and from a socket.
+ * Datagrams on a control link: the first bytes say who sends to whom with how
+ * many descriptors, the rest is the datagram, or the begin of one that has its
+ * kind's size. What is let through has the size and the number of descriptors of
+ * its kind, and the same verdict comes from the pure check and from a socket.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,20 +48,10 @@ static int by_socket(const uint8_t *data, size_t size, enum control_party from, 
         return r;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        enum control_party from, to;
+static void check_both(const uint8_t *data, size_t size, uint32_t n_fds, enum control_party from, enum control_party to) {
         struct control_header header;
-        uint32_t n_fds;
-        int r;
+        int r = control_check(data, size, n_fds, from, to);
 
-        if (size < 4)
-                return 0;
-        from = (enum control_party)(1u << data[0] % 7);
-        to = (enum control_party)(1u << data[1] % 7);
-        n_fds = data[2] % 8;
-        data += 3;
-        size -= 3;
-        r = control_check(data, size, n_fds, from, to);
         CHECK(r == 0 || r == CONTROL_E_BAD);
         if (r == 0) {
                 memcpy(&header, data, sizeof(header));
@@ -69,7 +59,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 CHECK(size == sizeof(header) + sizes[header.kind] && header.size == sizes[header.kind]);
                 CHECK(n_fds <= (from == CONTROL_BASE ? CONTROL_FDS_MAX : 2u));
         }
-        if (size <= 16384)
-                CHECK(by_socket(data, size, from, to) == control_check(data, size, 0, from, to));
+        CHECK(by_socket(data, size, from, to) == control_check(data, size, 0, from, to));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static uint8_t datagram[sizeof(struct control_record)];
+        struct control_header header;
+        enum control_party from, to;
+
+        if (size < 5)
+                return 0;
+        from = (enum control_party)(1u << data[0] % 7);
+        to = (enum control_party)(1u << data[1] % 7);
+        if (size <= sizeof(datagram))
+                check_both(data + 4, size - 4, data[2] % 8, from, to);
+        header = (struct control_header){ .kind = 1 + data[3] % (CONTROL_N_KINDS - 1), .request = size };
+        header.size = sizes[header.kind];
+        memcpy(datagram, &header, sizeof(header));
+        memcpy(datagram + sizeof(header), data + 4, MIN(size - 4, (size_t)header.size));
+        check_both(datagram, sizeof(header) + header.size, data[2] % 8, from, to);
         return 0;
 }
