@@ -194,7 +194,7 @@ static int entry_path(struct unpacker *u, struct archive_entry *entry, char ret_
 }
 
 static int unpack_entry(struct unpacker *u, struct archive_entry *entry) {
-        char path[PACKAGE_PATH_MAX + 1];
+        char path[PACKAGE_PATH_MAX + 1] = "";
         int r;
 
         r = entry_path(u, entry, path);

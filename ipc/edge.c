@@ -39,6 +39,7 @@
  */
 #include "ipc/edge.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -209,6 +210,7 @@ static void list_append(struct outgoing_list *list, struct edge_outgoing *out) {
 }
 
 static void list_remove(struct outgoing_list *list, struct edge_outgoing *out) {
+        assert(out->link);
         *out->link = out->next;
         if (out->next)
                 out->next->link = out->link;
@@ -414,6 +416,7 @@ static int ring_put(struct edge *edge, const struct frame *frame, const void *pa
         uint8_t *at;
         int r;
 
+        assert(payload || !size);
         r = ring_reserve(edge, need);
         if (r)
                 return r;
@@ -518,6 +521,7 @@ int edge_send(struct edge *edge, const struct frame *frame, const void *payload,
                 if (!edge_wait_for_room(edge))
                         break;
         }
+        assert(out); /* nobody else's message has come into the queue meanwhile */
         *out = (struct edge_outgoing){
                 .on_sent = out->on_sent, .userdata = out->userdata, .frame = now.frame, .payload = payload, .size = size, .sent = now.sent
         };

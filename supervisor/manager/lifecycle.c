@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
@@ -464,11 +465,15 @@ static void restore_all(struct manager *m) {
                         candidate_set_state(best, CANDIDATE_ACTIVE, "", "adopted");
         }
         publish(m);
-        sorted = calloc(n + 1, sizeof(struct module *));
+        sorted = calloc(n + 1, sizeof(struct module *)); /* NOLINT(bugprone-sizeof-expression): of a pointer, it is meant */
+        if (!sorted) {
+                log_error("out of memory at the start");
+                _exit(EXIT_FAILURE); /* the base starts another manager */
+        }
         n = 0;
         TAILQ_FOREACH(mod, &m->modules, entry)
         sorted[n++] = mod;
-        qsort(sorted, n, sizeof(*sorted), compare_priority);
+        qsort(sorted, n, sizeof(struct module *), compare_priority); /* NOLINT(bugprone-sizeof-expression) */
         for (i = 0; i < n; i++)
                 lifecycle_reconcile(sorted[i]);
         free(sorted);
