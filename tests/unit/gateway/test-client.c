@@ -34,7 +34,7 @@ static struct upstream_slot slots[1];
 static void turn(uint64_t now_ns) {
         g->now_ns = now_ns;
         for (int i = 0; i < 4; i++) {
-                assert_int_equal(net_wait(g->net, now_ns, 0), 0);
+                assert_true(net_wait(g->net, now_ns, 0) >= 0);
                 net_dispatch(g->net);
                 deadlines_run(&g->deadlines, now_ns);
                 clients_turn(g);
