@@ -252,6 +252,9 @@ struct control_directory {
         uint32_t ring_size;
         uint32_t max_message;
 };
+struct control_watch {
+        uint64_t generation; /* of the directory that the sender has */
+};
 struct control_edge_request {
         uint64_t target; /* instance */
 };

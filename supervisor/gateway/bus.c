@@ -135,7 +135,7 @@ void bus_timed_out(struct bus *bus, uint64_t instance) {
 void bus_watch(struct bus *bus) {
         if (bus->watching || bus->manager.fd < 0)
                 return;
-        bus->watching = CONTROL_SEND(bus->manager.fd, WATCH, 0, NULL, 0, .reserved = bus->table.generation) == 0;
+        bus->watching = CONTROL_SEND(bus->manager.fd, WATCH, 0, NULL, 0, .generation = bus->table.generation) == 0;
 }
 
 /* The base ----------------------------------------------------------------------------------------------------------------- */

@@ -135,6 +135,9 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 break;
         case CONTROL_KIND_WATCH:
                 g->watches = true;
+                /* What was published while this was on its way has been told to nobody. */
+                if (record->WATCH.generation != g->manager->generation)
+                        gateways_changed(g->manager);
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 instance_on_timed_out(g->manager, record->TIMED_OUT.instance);

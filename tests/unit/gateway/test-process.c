@@ -554,7 +554,7 @@ static void test_a_request_waits_for_an_instance(void **state) {
         front_publish(f, &none, 1);
         client_send(c, GET("/m"));
         front_expect(f, CONTROL_KIND_WATCH, &record);
-        assert_int_equal(record.WATCH.reserved, 1); /* the generation that it knows */
+        assert_int_equal(record.WATCH.generation, 1); /* the generation that it knows */
         publish_one(1);
         front_grant(f, 1, &w);
         worker_expect(&w, FRAME_REQUEST);
