@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,4 +96,18 @@ double floor_fork(const struct floor *floor, const char *module) {
         end = clock_now_ns();
         floor_reap(pid);
         return (double)(end - begin) / 1000;
+}
+
+double floor_touch(void) {
+        const size_t pages = 512, size = (size_t)sysconf(_SC_PAGESIZE);
+        volatile char *memory = mmap(NULL, pages * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint64_t begin = clock_now_ns(), end;
+
+        if (memory == MAP_FAILED)
+                floor_die("mmap");
+        for (size_t i = 0; i < pages; i++)
+                memory[i * size] = 1;
+        end = clock_now_ns();
+        munmap((void *)(uintptr_t)memory, pages * size);
+        return (double)(end - begin) / 1000 / (double)pages;
 }

@@ -32,4 +32,8 @@ void floor_reap(pid_t pid);
 /* All of it once: the time from before the fork until the parent was told, in microseconds. */
 double floor_fork(const struct floor *floor, const char *module);
 
+/* What the first touch of a page costs here, in microseconds. Forks are made of it, and virtual machines differ by more than ten
+ * times: to be read beside the figures. */
+double floor_touch(void);
+
 _Noreturn void floor_die(const char *what);

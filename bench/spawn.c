@@ -348,6 +348,7 @@ static void report(double kib, size_t rounds) {
 
         previous = floor = samples_quantile(&rows[0].us, 0.5);
         printf("\n%zu rounds, alternating; median [p10 .. p90], ratio to the floor, difference to the row above\n", rounds);
+        printf("the first touch of a page costs %.2f us here\n", floor_touch());
         for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
                 if (rows[i].layers == LAYER_CGROUP)
                         previous = floor;
