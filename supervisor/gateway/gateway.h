@@ -9,12 +9,12 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "ipc/call-table.h"
 #include "ipc/control.h"
+#include "ipc/deadlines.h"
 #include "ipc/http-payload.h"
 #include "supervisor/common/role.h"
 #include "supervisor/gateway/bus.h"
-#include "supervisor/gateway/call-table.h"
-#include "supervisor/gateway/deadlines.h"
 #include "supervisor/gateway/http-head.h"
 #include "supervisor/gateway/http-parser.h"
 #include "supervisor/gateway/listener.h"

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "ipc/edge.h"
-#include "supervisor/gateway/choose.h"
+#include "ipc/load.h"
 #include "supervisor/gateway/gateway.h"
 
 enum instance_state {

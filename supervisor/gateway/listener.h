@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "ipc/control.h"
-#include "supervisor/gateway/deadlines.h"
+#include "ipc/deadlines.h"
 #include "supervisor/gateway/net.h"
 
 struct gateway;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "ipc/cleanup.h"
-#include "supervisor/gateway/deadlines.h"
+#include "ipc/deadlines.h"
 
 #define N 500
 

@@ -5,7 +5,7 @@
  * say): then only the wish is stored, and the heap learns of it when the old time
  * comes.
  */
-#include "supervisor/gateway/deadlines.h"
+#include "ipc/deadlines.h"
 
 #include <assert.h>
 #include <errno.h>

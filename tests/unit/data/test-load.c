@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "supervisor/gateway/choose.h"
+#include "ipc/load.h"
 
 static void test_fewer_in_flight(void **state) {
         struct load a = { .in_flight = 1, .weight = 100, .served = 900 }, b = { .in_flight = 2, .weight = 100, .served = 0 };

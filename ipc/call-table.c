@@ -3,7 +3,7 @@
  * Slots in an array that grows. An id is the slot's index in the low 20 bits and
  * a count of all calls ever begun in the rest: 2^44 of them, so none comes back.
  */
-#include "supervisor/gateway/call-table.h"
+#include "ipc/call-table.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "supervisor/gateway/call-table.h"
+#include "ipc/call-table.h"
 
 static void test_found_until_removed(void **state) {
         struct call_table t;
