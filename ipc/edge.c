@@ -47,7 +47,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
@@ -285,15 +285,15 @@ void edge_local_sent(struct edge *edge) {
         edge->bell_read = fd_close(edge->bell_read);
 }
 
+/* Only a pipe has a size to tell. fstat() would ask the file system, which may be the peer's own and never answer. */
 static int check_bell(int fd) {
         int flags = fcntl(fd, F_GETFL);
-        struct stat st;
 
-        if (flags < 0 || fstat(fd, &st) < 0)
+        if (flags < 0)
                 return -errno;
-        if (!S_ISFIFO(st.st_mode) || (flags & O_ACCMODE) != O_RDONLY)
+        if (fcntl(fd, F_GETPIPE_SZ) < 0 || (flags & O_ACCMODE) != O_RDONLY)
                 return EDGE_E_POISONED;
-        return fd_set_nonblock(fd, true);
+        return 0;
 }
 
 int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
@@ -779,14 +779,18 @@ void edge_accept(struct edge *edge, const struct edge_message *message) {
 
 /* Bells carry nothing but that they rang. Reading goes on to the bottom, for a last bell and the end behind it are one
  * event of an edge-triggered set. A peer that keeps writing must not keep us here, though: what is left then is read with
- * its next bell, and only its end has to be seen now. */
+ * its next bell, and only its end has to be seen now.
+ *
+ * vmsplice() and not read(): the end that we hold is one open file with what the peer has kept of it, who can take
+ * O_NONBLOCK away between any check and a read(), which would then wait for ever. Here the call itself says so. */
 static void bell_drain(struct edge *edge) {
         struct pollfd end = { .fd = edge->wait_fd };
         char bells[PIPE_BUF];
+        struct iovec room = { bells, sizeof(bells) };
         ssize_t n;
 
         for (int i = 0; i < BELL_READS_MAX; i++) {
-                n = read(edge->wait_fd, bells, sizeof(bells));
+                n = vmsplice(edge->wait_fd, &room, 1, SPLICE_F_NONBLOCK);
                 if (n == 0)
                         edge->hung_up = true;
                 if (n <= 0)
