@@ -1,41 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From fork to _exit. The child has no privilege to begin with; what it can
- * still reach is taken away before it looks at the first byte of the package.
+ * From fork to _exit. Until the order comes the child is as trusted as the
+ * installer, and reads nothing but its own warm-up. What it can still reach is
+ * taken away before it looks at the first byte of a package.
  */
 #include "supervisor/installer/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <malloc.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "conf/manifest.h"
 #include "ipc/fd.h"
+#include "supervisor/installer/store.h"
+#include "supervisor/installer/warmup.h"
 
 #define MANIFEST_SIZE_MAX (1u << 20)
+/* What a spare frees while it warms up it keeps: the package shall find the pages touched. */
+#define HEAP_KEEP (64 << 20)
+
+/* The child ---------------------------------------------------------------------------------------------------------- */
 
 static int refuse(struct child_result *result, int error, const char *what) {
         snprintf(result->report.message, sizeof(result->report.message), "%s: %s", what, strerror(-error));
         return error;
-}
-
-static int child_narrow(const struct sandbox *sandbox, int null_fd, const struct child_order *order, struct child_result *result) {
-        int keep[] = { order->package, order->staging, order->result };
-        int r = 0;
-
-        /* What the C library says when it aborts must not get into a file that happens to have number 2. */
-        for (int fd = 0; !r && fd < 3; fd++)
-                r = dup2(null_fd, fd) < 0 ? -errno : 0;
-        if (!r)
-                r = fd_close_all_except(keep, N_ELEMENTS(keep));
-        if (!r)
-                r = sandbox_enter(sandbox, order->staging, order->limits.max_size);
-        return r ? refuse(result, r, "its sandbox cannot be set up") : 0;
 }
 
 static int read_manifest(int folder, char **ret_text, size_t *ret_size) {
@@ -81,35 +78,150 @@ static int check_entry(int folder, struct package_report *report) {
         return package_check_entry(folder, manifest.entry, report);
 }
 
-static int child_work(const struct sandbox *sandbox, int null_fd, const struct child_order *order, struct child_result *result) {
-        int r;
+static int unpack(int package, int folder, const struct package_limits *limits, struct package_report *report) {
+        int r = package_unpack(package, folder, limits, report);
 
-        r = child_narrow(sandbox, null_fd, order, result);
-        if (!r)
-                r = package_unpack(order->package, order->staging, &order->limits, &result->report);
-        return r ? r : check_entry(order->staging, &result->report);
+        return r ? r : check_entry(folder, report);
 }
 
-static _Noreturn void child_run(const struct sandbox *sandbox, int null_fd, const struct child_order *order, pid_t parent) {
+/* Whether it works out does not matter: the order is carried out all the same, only later. */
+static void warm_up(int packages) {
+        _cleanup_close_ int package = warmup_package(), folder = -1;
+        struct package_report report;
+
+        mallopt(M_MMAP_THRESHOLD, HEAP_KEEP);
+        mallopt(M_TRIM_THRESHOLD, HEAP_KEEP);
+        folder = store_stage(packages, WARMUP_NAME);
+        if (package >= 0 && folder >= 0)
+                unpack(package, folder, &PACKAGE_LIMITS_DEFAULT, &report);
+        store_unstage(packages, WARMUP_NAME);
+}
+
+/* False: nobody will order anything any more. */
+static bool wait_order(int link, struct control_record *ret_order) {
+        struct pollfd p = { .fd = link, .events = POLLIN };
+
+        while (poll(&p, 1, -1) < 0 && errno == EINTR)
+                ;
+        return control_receive(link, CONTROL_MANAGER, CONTROL_INSTALLER, ret_order) == 0 && ret_order->header.kind == CONTROL_KIND_UNPACK;
+}
+
+static int child_narrow(const struct sandbox *sandbox, int folder, uint64_t max_size, struct child_result *result) {
+        int r = folder < 0 ? folder : sandbox_enter(sandbox, folder, max_size);
+
+        return r ? refuse(result, r, "its sandbox cannot be set up") : 0;
+}
+
+static int child_work(const struct child_kit *kit, struct control_record *order, struct child_result *result) {
+        struct package_limits limits = { .max_size = order->UNPACK.max_size, .max_files = order->UNPACK.max_files };
+        int folder = store_open_staged(kit->packages, order->UNPACK.sha256), r;
+
+        fd_close(kit->packages);
+        r = child_narrow(&kit->sandbox, folder, limits.max_size, result);
+        return r ? r : unpack(order->fds[0], folder, &limits, &result->report);
+}
+
+static _Noreturn void child_run(const struct child_kit *kit, int link, bool warm, pid_t parent) {
+        int keep[] = { link, kit->packages };
         struct child_result result = { 0 };
-        ssize_t n;
+        struct control_record order;
 
         /* The installer's end is this one's, too; it may have come already. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
-                _exit(1);
+                _exit(EXIT_FAILURE);
         prctl(PR_SET_NAME, "socle-unpack");
         signal(SIGXFSZ, SIG_IGN); /* EFBIG instead */
-        result.error = child_work(sandbox, null_fd, order, &result);
-        /* Smaller than PIPE_BUF: all of it or nothing. */
-        n = write(order->result, &result, sizeof(result));
-        _exit(n != sizeof(result));
+        /* What the C library says when it aborts must not get into a file that happens to have number 2. */
+        for (int fd = 0; fd < 3; fd++)
+                if (dup2(kit->null_fd, fd) < 0)
+                        _exit(EXIT_FAILURE);
+        if (fd_close_all_except(keep, N_ELEMENTS(keep)))
+                _exit(EXIT_FAILURE);
+        if (warm)
+                warm_up(kit->packages);
+        if (!wait_order(link, &order))
+                _exit(EXIT_SUCCESS);
+        result.error = child_work(kit, &order, &result);
+        if (write(link, &result, sizeof(result)) != sizeof(result))
+                _exit(EXIT_FAILURE);
+        /* The installer stops this process; were it to end by itself, its end would be waited for. */
+        while (read(link, &result, 1) < 0 && errno == EINTR)
+                ;
+        _exit(EXIT_SUCCESS);
 }
 
-pid_t child_start(const struct sandbox *sandbox, int null_fd, const struct child_order *order) {
-        pid_t parent = getpid(), pid = fork();
+/* The installer's side ----------------------------------------------------------------------------------------------- */
 
-        if (pid == 0)
-                child_run(sandbox, null_fd, order, parent);
-        return pid < 0 ? -errno : pid;
+int child_start(struct child *ret_child, const struct child_kit *kit, bool warm) {
+        pid_t parent = getpid(), pid;
+        int pair[2], r;
+
+        r = fd_socketpair(pair);
+        if (r)
+                return r;
+        pid = fork();
+        if (pid == 0) {
+                fd_set_nonblock(pair[1], false);
+                child_run(kit, pair[1], warm, parent);
+        }
+        r = pid < 0 ? -errno : 0;
+        fd_close(pair[1]);
+        /* Not reaped before we say so, hence this pid is the child's. */
+        *ret_child = (struct child){ .pidfd = r ? -1 : pidfd_open(pid, 0), .link = pair[0] };
+        if (!r && ret_child->pidfd >= 0)
+                return 0;
+        r = r ? r : -errno;
+        fd_close(pair[0]);
+        if (pid > 0) {
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+        }
+        return r;
+}
+
+void child_reap(struct child *child, siginfo_t *ret_info) {
+        *ret_info = (siginfo_t){ 0 };
+        while (waitid(P_PIDFD, (id_t)child->pidfd, ret_info, WEXITED) < 0 && errno == EINTR)
+                ;
+        fd_close(child->pidfd);
+        fd_close(child->link);
+        *child = CHILD_NONE;
+}
+
+void child_end(struct child *child) {
+        siginfo_t info;
+
+        if (child->pidfd < 0)
+                return;
+        pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+        child_reap(child, &info);
+}
+
+int child_order(const struct child *child, const struct control_unpack *order, int package) {
+        return control_send(child->link, CONTROL_KIND_UNPACK, 0, order, sizeof(*order), &package, 1);
+}
+
+/* Its end would do as well, but costs ten times as much. SIGCONT may come from a process of the same uid only, and the
+ * filter lets no child send one. */
+static void child_stop(const struct child *child) {
+        siginfo_t info;
+
+        pidfd_send_signal(child->pidfd, SIGSTOP, NULL, 0);
+        while (waitid(P_PIDFD, (id_t)child->pidfd, &info, WSTOPPED | WEXITED | WNOWAIT) < 0 && errno == EINTR)
+                ;
+}
+
+int child_finish(struct child *child, struct child_result *ret_result) {
+        ssize_t n = read(child->link, ret_result, sizeof(*ret_result));
+
+        child->link = fd_close(child->link);
+        if (n != sizeof(*ret_result)) {
+                /* Something else than a result: it has been taken over by what it read. */
+                if (n != 0)
+                        pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+                return -EPIPE;
+        }
+        child_stop(child);
+        return 0;
 }

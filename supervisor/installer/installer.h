@@ -11,10 +11,9 @@
 #include <sys/queue.h>
 
 #include "ipc/control.h"
-#include "supervisor/installer/child.h"
+#include "supervisor/installer/pool.h"
 #include "supervisor/installer/store.h"
 
-#define CHILDREN_MAX 4
 /* What waits here holds a descriptor each; what is more waits in the link. */
 #define JOBS_MAX 64
 
@@ -32,15 +31,14 @@ struct job {
         struct control_unpacked answer;
         int package; /* memfd */
         int folder;  /* staged, then whole */
-        pid_t pid;
-        int pidfd, result;
+        struct child child;
         uint64_t deadline_ns;
 };
 
 struct installer {
-        int packages, null_fd;
+        int packages;
         int manager_link; /* -1: there is no manager now */
-        struct sandbox sandbox;
+        struct pool pool;
         TAILQ_HEAD(job_head, job) jobs;
         uint32_t n_jobs, n_running;
 };
@@ -50,7 +48,9 @@ void job_add(struct installer *installer, uint64_t request, const struct control
 void job_remove_package(struct installer *installer, const struct control_unpack *order);
 /* Begins what can begin, sends what can be sent. 0 or -errno: the link to the manager broke. */
 int jobs_run(struct installer *installer);
-/* The child of this job has ended. */
+/* The child of this job has something to say. */
+void job_on_result(struct installer *installer, struct job *job);
+/* It has ended. */
 void job_on_exit(struct installer *installer, struct job *job);
 /* Kills children that are past their deadline. The ms until the next deadline, -1: no child runs. */
 int jobs_check_deadlines(struct installer *installer);

@@ -3,8 +3,8 @@
  * Jobs: waiting, running in a child, done. They begin in the order in which they
  * came, at most CHILDREN_MAX at a time and one at a time of the same package.
  *
- * A folder counts only when the child has ended: until then something may still
- * be writing into it.
+ * A folder counts only when the child is stopped for good or has ended: until
+ * then something may still be writing into it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,8 +30,6 @@ static void job_free(struct installer *in, struct job *job) {
         in->n_jobs--;
         fd_close(job->package);
         fd_close(job->folder);
-        fd_close(job->pidfd);
-        fd_close(job->result);
         free(job);
 }
 
@@ -47,7 +45,8 @@ void job_add(struct installer *in, uint64_t request, const struct control_unpack
         job->order = *order;
         job->answer.begin_ns = clock_now_ns();
         job->package = package;
-        job->folder = job->pidfd = job->result = -1;
+        job->folder = -1;
+        job->child = CHILD_NONE;
         TAILQ_INSERT_TAIL(&in->jobs, job, entry);
         in->n_jobs++;
 }
@@ -78,28 +77,19 @@ static int job_check(struct job *job) {
         return r;
 }
 
-static int job_fork(struct installer *in, struct job *job) {
-        _cleanup_close_ int theirs = -1;
-        struct child_order order = { .package = job->package,
-                                     .staging = job->folder,
-                                     .limits = { .max_size = job->order.max_size, .max_files = job->order.max_files } };
-        int pair[2], r;
+static int job_give(struct installer *in, struct job *job) {
+        int r;
 
-        r = fd_pipe(pair);
+        r = pool_take(&in->pool, &job->child);
+        if (!r && child_order(&job->child, &job->order, job->package)) {
+                /* A spare that has died and is not reaped yet. */
+                child_end(&job->child);
+                r = pool_take(&in->pool, &job->child);
+                if (!r && child_order(&job->child, &job->order, job->package))
+                        r = -ECHILD;
+        }
         if (r)
-                return r;
-        job->result = pair[0];
-        order.result = theirs = pair[1];
-        job->pid = child_start(&in->sandbox, in->null_fd, &order);
-        if (job->pid < 0)
-                return job->pid;
-        /* Not reaped before we say so, hence this pid is the child's. */
-        job->pidfd = pidfd_open(job->pid, 0);
-        if (job->pidfd >= 0)
-                return 0;
-        r = -errno;
-        kill(job->pid, SIGKILL);
-        waitpid(job->pid, NULL, 0);
+                child_end(&job->child);
         return r;
 }
 
@@ -118,7 +108,7 @@ static void job_begin(struct installer *in, struct job *job) {
         if (!r && job->folder < 0)
                 r = job->folder;
         if (!r) {
-                r = job_fork(in, job);
+                r = job_give(in, job);
                 if (r)
                         store_unstage(in->packages, job->order.sha256);
         }
@@ -143,53 +133,40 @@ static bool same_package_runs(struct installer *in, const char *sha256) {
 
 /* End -------------------------------------------------------------------------------------------------------------- */
 
-static void job_finish(struct installer *in, struct job *job, const struct child_result *result) {
-        int r = result->error;
+/* The child is not believed blindly: what it was taken over by can fill its folder with anything, and no more. */
+void job_on_result(struct installer *in, struct job *job) {
+        struct child_result result;
+        int r;
 
+        if (child_finish(&job->child, &result))
+                return; /* its end is the pidfd's business */
+        in->n_running--;
+        pool_put(&in->pool, &job->child);
+        r = result.error;
         if (!r) {
                 r = store_publish(in->packages, job->order.sha256);
-                if (r)
-                        store_unstage(in->packages, job->order.sha256);
-                job->answer.n_files = result->report.n_files;
-                job->answer.size = result->report.size;
-                job_done(job, r, "%s", r ? strerror(-r) : "");
-                return;
+                snprintf(result.report.message, sizeof(result.report.message), "%s", r ? strerror(-r) : "");
+                job->answer.n_files = result.report.n_files;
+                job->answer.size = result.report.size;
         }
-        store_unstage(in->packages, job->order.sha256);
-        job_done(job, r, "%.*s", (int)sizeof(result->report.message) - 1, result->report.message);
-}
-
-static void job_lost(struct installer *in, struct job *job, const siginfo_t *info) {
-        store_unstage(in->packages, job->order.sha256);
-        if (!job->deadline_ns)
-                job_done(job, -ETIMEDOUT, "unpacking it took longer than %d s", DEADLINE_S);
-        else if (info->si_code == CLD_EXITED)
-                job_done(job, -ECHILD, "the process that unpacked it exited with status %d", info->si_status);
-        else
-                job_done(job, -ECHILD, "the process that unpacked it was killed by signal %d (%s)", info->si_status,
-                         sigdescr_np(info->si_status) ? sigdescr_np(info->si_status) : "unknown");
-}
-
-static void job_reap(struct installer *in, struct job *job, siginfo_t *ret_info) {
-        *ret_info = (siginfo_t){ 0 };
-        waitid(P_PIDFD, (id_t)job->pidfd, ret_info, WEXITED);
-        job->pidfd = fd_close(job->pidfd);
-        in->n_running--;
+        if (r)
+                store_unstage(in->packages, job->order.sha256);
+        job_done(job, r, "%.*s", (int)sizeof(result.report.message) - 1, result.report.message);
 }
 
 void job_on_exit(struct installer *in, struct job *job) {
-        struct child_result result;
         siginfo_t info;
-        ssize_t n;
 
-        job_reap(in, job, &info);
-        n = read(job->result, &result, sizeof(result));
-        job->result = fd_close(job->result);
-        /* The child is not believed blindly: it may have been taken over by what it read. */
-        if (n == sizeof(result) && info.si_code == CLD_EXITED && info.si_status == 0)
-                job_finish(in, job, &result);
+        child_reap(&job->child, &info);
+        in->n_running--;
+        store_unstage(in->packages, job->order.sha256);
+        if (!job->deadline_ns)
+                job_done(job, -ETIMEDOUT, "unpacking it took longer than %d s", DEADLINE_S);
+        else if (info.si_code == CLD_EXITED)
+                job_done(job, -ECHILD, "the process that unpacked it exited with status %d", info.si_status);
         else
-                job_lost(in, job, &info);
+                job_done(job, -ECHILD, "the process that unpacked it was killed by signal %d (%s)", info.si_status,
+                         sigdescr_np(info.si_status) ? sigdescr_np(info.si_status) : "unknown");
 }
 
 /* All -------------------------------------------------------------------------------------------------------------- */
@@ -211,6 +188,7 @@ int jobs_run(struct installer *in) {
                         job_begin(in, job);
                 if (job->state != JOB_DONE)
                         continue;
+                pool_touch(&in->pool);
                 r = job_send(in, job);
                 if (r == CONTROL_E_AGAIN)
                         continue; /* when the link takes it */
@@ -236,14 +214,14 @@ int jobs_check_deadlines(struct installer *in) {
         struct job *job;
 
         if (!in->n_running)
-                return -1;
+                return pool_tidy(&in->pool);
         now = clock_now_ns();
         TAILQ_FOREACH(job, &in->jobs, entry) {
                 if (job->state != JOB_RUNNING || !job->deadline_ns)
                         continue;
                 if (job->deadline_ns <= now) {
                         job->deadline_ns = 0; /* its end is the pidfd's business */
-                        pidfd_send_signal(job->pidfd, SIGKILL, NULL, 0);
+                        pidfd_send_signal(job->child.pidfd, SIGKILL, NULL, 0);
                 } else {
                         next = MIN(next, job->deadline_ns);
                 }
@@ -253,12 +231,11 @@ int jobs_check_deadlines(struct installer *in) {
 
 void jobs_cancel(struct installer *in) {
         struct job *job;
-        siginfo_t info;
 
         while ((job = TAILQ_FIRST(&in->jobs))) {
                 if (job->state == JOB_RUNNING) {
-                        pidfd_send_signal(job->pidfd, SIGKILL, NULL, 0);
-                        job_reap(in, job, &info);
+                        child_end(&job->child);
+                        in->n_running--;
                         store_unstage(in->packages, job->order.sha256);
                 }
                 job_free(in, job);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * socle-installer: two links and up to four children in one poll(). While no
- * child runs it has no timer, so that an idle one never wakes.
+ * socle-installer: two links and a few children in one poll(). While no child
+ * works it has no timer, so that an idle one never wakes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,34 +69,54 @@ static short manager_events(const struct installer *in) {
         return (short)((in->n_jobs < JOBS_MAX ? POLLIN : 0) | (jobs_unsent(in) ? POLLOUT : 0));
 }
 
-static uint32_t poll_fill(struct installer *in, struct pollfd *fds, struct job **jobs) {
-        uint32_t n = 0;
+/* The base, the manager, the pool, and two for each job that runs: in the order of the list. */
+#define SOURCES_MAX (2 + POOL_SOURCES + 2 * CHILDREN_MAX)
+
+static uint32_t poll_fill(struct installer *in, struct pollfd *fds) {
+        uint32_t n = 2 + POOL_SOURCES;
         struct job *job;
 
-        fds[n++] = (struct pollfd){ .fd = ROLE_LINK_FD, .events = POLLIN };
-        fds[n++] = (struct pollfd){ .fd = in->manager_link, .events = manager_events(in) };
+        fds[0] = (struct pollfd){ .fd = ROLE_LINK_FD, .events = POLLIN };
+        fds[1] = (struct pollfd){ .fd = in->manager_link, .events = manager_events(in) };
+        pool_fill(&in->pool, fds + 2);
         TAILQ_FOREACH(job, &in->jobs, entry) {
                 if (job->state != JOB_RUNNING)
                         continue;
-                jobs[n] = job;
-                fds[n++] = (struct pollfd){ .fd = job->pidfd, .events = POLLIN };
+                fds[n++] = (struct pollfd){ .fd = job->child.link, .events = POLLIN };
+                fds[n++] = (struct pollfd){ .fd = job->child.pidfd, .events = POLLIN };
         }
         return n;
 }
 
+static void jobs_dispatch(struct installer *in, const struct pollfd *fds) {
+        struct job *job;
+
+        TAILQ_FOREACH(job, &in->jobs, entry) {
+                if (job->state != JOB_RUNNING)
+                        continue;
+                /* A result counts although its process has ended since. */
+                if (fds[0].revents)
+                        job_on_result(in, job);
+                else if (fds[1].revents)
+                        job_on_exit(in, job);
+                fds += 2;
+        }
+}
+
 static int serve(struct installer *in) {
-        struct job *jobs[2 + CHILDREN_MAX];
-        struct pollfd fds[2 + CHILDREN_MAX];
+        struct pollfd fds[SOURCES_MAX];
 
         for (;;) {
                 int timeout = jobs_check_deadlines(in);
-                uint32_t n = poll_fill(in, fds, jobs);
+                uint32_t n = poll_fill(in, fds);
 
-                if (poll(fds, n, timeout) < 0 && errno != EINTR)
-                        return -errno;
-                for (uint32_t i = 2; i < n; i++)
-                        if (fds[i].revents)
-                                job_on_exit(in, jobs[i]);
+                if (poll(fds, n, timeout) < 0) {
+                        if (errno != EINTR)
+                                return -errno;
+                        continue;
+                }
+                pool_dispatch(&in->pool, fds + 2);
+                jobs_dispatch(in, fds + 2 + POOL_SOURCES);
                 if (fds[1].revents & POLLHUP && in->n_jobs >= JOBS_MAX)
                         manager_take(in, -1); /* nothing is read now, and poll() would not wait */
                 else if (fds[1].revents)
@@ -120,10 +140,10 @@ static int installer_begin(struct installer *in) {
                 r = role_receive_setup(CONTROL_INSTALLER, &hello, handovers, HANDOVERS_MAX, &n);
         if (r)
                 return r;
-        in->packages = role_take(handovers, n, HANDOVER_PACKAGES, 0, NULL);
+        in->packages = in->pool.kit.packages = role_take(handovers, n, HANDOVER_PACKAGES, 0, NULL);
         in->manager_link = role_take(handovers, n, HANDOVER_INSTALLER_LINK, 0, NULL);
-        in->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (in->packages < 0 || in->null_fd < 0)
+        in->pool.kit.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (in->packages < 0 || in->pool.kit.null_fd < 0)
                 return in->packages < 0 ? -EPROTO : -errno;
         fd_set_nonblock(ROLE_LINK_FD, true);
         /* Loaded here, because the child cannot open the locale's files. */
@@ -131,19 +151,21 @@ static int installer_begin(struct installer *in) {
         r = store_tidy(in->packages);
         if (r)
                 log_warning("leftovers in the folder of packages: %s", strerror(-r));
-        return sandbox_prepare(&in->sandbox);
+        pool_touch(&in->pool);
+        return sandbox_prepare(&in->pool.kit.sandbox);
 }
 
 int main(void) {
-        struct installer in = { .packages = -1, .null_fd = -1, .manager_link = -1, .jobs = TAILQ_HEAD_INITIALIZER(in.jobs) };
+        struct installer in = { .packages = -1, .manager_link = -1, .jobs = TAILQ_HEAD_INITIALIZER(in.jobs) };
         int r;
 
+        pool_init(&in.pool);
         r = installer_begin(&in);
         if (!r)
                 r = serve(&in);
         if (r)
                 log_error("cannot go on: %s", strerror(-r));
         jobs_cancel(&in);
-        sandbox_deinit(&in.sandbox);
+        pool_deinit(&in.pool);
         return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }

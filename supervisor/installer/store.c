@@ -108,7 +108,7 @@ int store_open(int packages, const char *sha256) {
 
 int store_stage(int packages, const char *sha256) {
         char name[NAME_SIZE];
-        int fd, r;
+        int r;
 
         name_of(name, sha256, ".part");
         if (mkdirat(packages, name, 0755) < 0) {
@@ -118,8 +118,14 @@ int store_stage(int packages, const char *sha256) {
                 if (r)
                         return r;
         }
-        fd = openat(packages, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return fd < 0 ? -errno : fd;
+        return store_open(packages, name);
+}
+
+int store_open_staged(int packages, const char *sha256) {
+        char name[NAME_SIZE];
+
+        name_of(name, sha256, ".part");
+        return store_open(packages, name);
 }
 
 int store_publish(int packages, const char *sha256) {

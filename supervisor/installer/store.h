@@ -17,6 +17,8 @@ bool store_hash_ok(const char *sha256, size_t size);
 int store_open(int packages, const char *sha256);
 /* An empty folder for it: a descriptor or -errno. */
 int store_stage(int packages, const char *sha256);
+/* The one that was staged: a descriptor or -errno. */
+int store_open_staged(int packages, const char *sha256);
 /* The staged folder becomes the package. 0 or -errno. */
 int store_publish(int packages, const char *sha256);
 /* Removes a staged folder, a package. 0 (also when it is not there) or -errno. */
