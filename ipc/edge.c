@@ -386,19 +386,29 @@ bool edge_arm(struct edge *edge) {
 
 /* Sending ------------------------------------------------------------------------------------------------------------ */
 
+/* What the peer says that it has consumed: loaded once, and only ever further than before, so whoever goes round because
+ * of it goes round a bounded number of times. */
+static int ring_look_for_room(struct edge *edge) {
+        uint64_t head = shared_load64(&edge->peer->head);
+
+        if (head < edge->peer_head || head > edge->published || head % RECORD_ALIGN)
+                return edge_poison(edge, "it has consumed what was never sent");
+        edge->peer_head = head;
+        return 0;
+}
+
 /* Is there room for `need` bytes that must not be split? Positions the private tail behind a pad if one is needed. */
 static int ring_reserve(struct edge *edge, uint64_t need) {
         uint64_t size = edge->limits.ring_size, to_end = size - (edge->tail & (size - 1)), total = need;
+        int r;
 
         if (need > to_end)
                 total += to_end;
         if (size - (edge->tail - edge->peer_head) < total) {
-                uint64_t head = shared_load64(&edge->peer->head);
-
-                if (head < edge->peer_head || head > edge->published || head % RECORD_ALIGN)
-                        return edge_poison(edge, "it has consumed what was never sent");
-                edge->peer_head = head;
-                if (size - (edge->tail - head) < total)
+                r = ring_look_for_room(edge);
+                if (r)
+                        return r;
+                if (size - (edge->tail - edge->peer_head) < total)
                         return EDGE_E_FULL;
         }
         if (need > to_end) {
@@ -447,12 +457,22 @@ static int outgoing_step(struct edge *edge, struct edge_outgoing *out) {
         return r;
 }
 
-/* Asks the peer for a bell when it has made room. True when there is room already after all. */
-static bool edge_wait_for_room(struct edge *edge) {
+/* Publishes, and asks the peer for a bell when it has made room. 0: it has made some after all; EDGE_E_FULL: wait for the
+ * bell; EDGE_E_*. */
+static int edge_wait_for_room(struct edge *edge) {
+        uint64_t before = edge->peer_head;
+        int r;
+
+        r = edge_flush(edge);
+        if (r)
+                return r;
         edge->waiting = (edge->waiting | 1) + 2;
         shared_store32(&edge->own->waiting, edge->waiting);
         shared_fence();
-        return shared_load64(&edge->peer->head) != edge->peer_head;
+        r = ring_look_for_room(edge);
+        if (r)
+                return r;
+        return edge->peer_head == before ? EDGE_E_FULL : 0;
 }
 
 static void edge_wait_no_more(struct edge *edge) {
@@ -468,11 +488,9 @@ static int queue_pump(struct edge *edge) {
         while ((out = edge->queue.first)) {
                 r = outgoing_step(edge, out);
                 if (r == EDGE_E_FULL) {
-                        r = edge_flush(edge);
+                        r = edge_wait_for_room(edge);
                         if (r)
-                                return r;
-                        if (!edge_wait_for_room(edge))
-                                return 0;
+                                return r == EDGE_E_FULL ? 0 : r;
                         continue;
                 }
                 if (r)
@@ -515,11 +533,11 @@ int edge_send(struct edge *edge, const struct frame *frame, const void *payload,
                         continue;
                 if (r != EDGE_E_FULL || !out)
                         return r;
-                r = edge_flush(edge);
+                r = edge_wait_for_room(edge);
+                if (r == EDGE_E_FULL)
+                        break;
                 if (r)
                         return r;
-                if (!edge_wait_for_room(edge))
-                        break;
         }
         assert(out); /* nobody else's message has come into the queue meanwhile */
         *out = (struct edge_outgoing){

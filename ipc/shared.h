@@ -2,8 +2,9 @@
  *
  * The only ways to touch memory that another process writes. Each word is
  * loaded once and then checked in private; bytes are copied out once before
- * they are looked at. With SOCLE_FUZZ_SHARED every copy is told to the fuzz
- * target first, which asserts that no byte is fetched twice.
+ * they are looked at. With SOCLE_FUZZ_SHARED every load and copy is told to the
+ * test first, which asserts that no byte is fetched twice, and may change what
+ * is about to be read: as a peer can, between any two reads.
  */
 #pragma once
 
@@ -11,12 +12,21 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef SOCLE_FUZZ_SHARED
+#include "ipc/shared-fuzz.h"
+#else
+#define shared_fetching(from, size) ((void)0)
+#define shared_loading(word) ((void)0)
+#endif
+
 /* A peer's memory is mapped read-only: the cast takes away const for the sake of C11's atomics, nothing is stored. */
 static inline uint64_t shared_load64(const _Atomic uint64_t *word) {
+        shared_loading(word);
         return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)word, memory_order_acquire);
 }
 
 static inline uint32_t shared_load32(const _Atomic uint32_t *word) {
+        shared_loading(word);
         return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)word, memory_order_acquire);
 }
 
@@ -27,12 +37,6 @@ static inline void shared_store64(_Atomic uint64_t *word, uint64_t value) {
 static inline void shared_store32(_Atomic uint32_t *word, uint32_t value) {
         atomic_store_explicit(word, value, memory_order_release);
 }
-
-#ifdef SOCLE_FUZZ_SHARED
-#include "ipc/shared-fuzz.h"
-#else
-#define shared_fetching(from, size) ((void)0)
-#endif
 
 static inline void shared_copy_out(void *to, const uint8_t *from, uint64_t size) {
         shared_fetching(from, size);

@@ -49,6 +49,15 @@ void shared_fetching(const uint8_t *from, uint64_t size) {
         }
 }
 
+/* The peer changes its mind between any two loads of its head. */
+static struct edge_side *restless;
+static uint64_t restless_bits;
+
+void shared_loading(const void *word) {
+        if (restless && ((uintptr_t)word & (EDGE_DATA_OFFSET - 1)) == offsetof(struct edge_side, head))
+                restless->head ^= restless_bits;
+}
+
 struct input {
         const uint8_t *at;
         size_t left;
@@ -162,6 +171,14 @@ static void receive_all(struct peer *p) {
         CHECK(begin <= end);
 }
 
+/* Sends, cancels or goes on, with a peer that may be restless meanwhile. */
+static void while_restless(struct peer *p, struct input *in, void (*fn)(struct peer *p, struct input *in)) {
+        restless_bits = take(in, 1) * 16;
+        restless = p->side;
+        fn(p, in);
+        restless = NULL;
+}
+
 static void send_one(struct peer *p, struct input *in) {
         struct edge_outgoing *out = &p->outs[take(in, 1) % N_ELEMENTS(p->outs)];
         struct frame frame = { .kind = FRAME_CAST, .correlation = (uint64_t)(out - p->outs) };
@@ -170,10 +187,14 @@ static void send_one(struct peer *p, struct input *in) {
                 edge_send(p->edge, &frame, p->payload, (uint32_t)take(in, 2) % (2 * RING + 2), in->left % 2 ? out : NULL);
 }
 
+static void go_on(struct peer *p, struct input *in) {
+        edge_on_bell(p->edge);
+}
+
 static void step(struct peer *p, struct input *in) {
         char bells[64];
 
-        switch (take(in, 1) % 12) {
+        switch (take(in, 1) % 14) {
         case 0:
         case 1:
         case 2:
@@ -205,6 +226,12 @@ static void step(struct peer *p, struct input *in) {
                 break;
         case 10:
                 edge_cancel(&p->outs[take(in, 1) % N_ELEMENTS(p->outs)]);
+                break;
+        case 11:
+                while_restless(p, in, send_one);
+                break;
+        case 12:
+                while_restless(p, in, go_on);
                 break;
         default:
                 edge_flush(p->edge);
