@@ -78,6 +78,7 @@ struct edge {
         struct edge_limits limits;
         const char *poison;
         bool hung_up;
+        bool ended; /* its tail was read after that, for the last time */
 
         /* own side */
         struct edge_side *own;
@@ -601,10 +602,12 @@ static int edge_return_credit(struct edge *edge) {
         return edge_ring_bell(edge);
 }
 
-/* How many bytes can be read; 0 none, or EDGE_E_POISONED through *ret_result. */
+/* How many bytes can be read; 0 none, or EDGE_E_POISONED through *ret_result. Who has hung up has published before all that
+ * counts: what is there then is the end, however much is written by one who only says that he has gone. */
 static uint64_t ring_available(struct edge *edge, int *ret_result) {
         *ret_result = 0;
-        if (edge->peer_tail == edge->head) {
+        if (edge->peer_tail == edge->head && !edge->ended) {
+                bool last = edge->hung_up;
                 uint64_t tail = shared_load64(&edge->peer->tail);
 
                 if (tail < edge->peer_tail || tail - edge->head > edge->peer_size || tail % RECORD_ALIGN) {
@@ -612,6 +615,7 @@ static uint64_t ring_available(struct edge *edge, int *ret_result) {
                         return 0;
                 }
                 edge->peer_tail = tail;
+                edge->ended = last;
         }
         return edge->peer_tail - edge->head;
 }
@@ -742,9 +746,7 @@ static int take_record(struct edge *edge, const struct frame *frame, uint32_t si
 /* Nothing to take now. The end is told only when all that the peer had published before it is taken. */
 static int receive_empty(struct edge *edge) {
         edge_return_credit(edge);
-        if (!edge->hung_up || edge->peer_tail != edge->head || shared_load64(&edge->peer->tail) != edge->head)
-                return EDGE_E_EMPTY;
-        return EDGE_E_CLOSED;
+        return edge->ended && edge->peer_tail == edge->head ? EDGE_E_CLOSED : EDGE_E_EMPTY;
 }
 
 int edge_receive(struct edge *edge, struct edge_message *ret_message) {

@@ -99,11 +99,36 @@ static void test_room_by_drops(void **state) {
         assert_null(edge_poison_reason(l->victim));
 }
 
+/* A peer that hangs up and writes on: one more record whenever somebody looks for the end. */
+static void grow_tail(struct liar *l) {
+        l->side->tail = liar_put(l, l->side->tail, &(struct frame){ .kind = FRAME_CAST }, NULL, 0);
+}
+
+static void test_end_that_does_not_come(void **state) {
+        struct liar *l = *state;
+        struct edge_message m;
+        unsigned n = 0;
+        int r;
+
+        grow_tail(l);
+        l->bell_write = fd_close(l->bell_write);
+        assert_int_equal(edge_on_bell(l->victim), 0);
+        restless_begin(l, offsetof(struct edge_side, tail), grow_tail);
+        /* what was there is delivered, and then it is over */
+        while ((r = edge_receive(l->victim, &m)) == 0)
+                n++;
+        assert_int_equal(r, EDGE_E_CLOSED);
+        assert_true(n >= 1);
+        assert_int_equal(edge_receive(l->victim, &m), EDGE_E_CLOSED);
+        assert_false(edge_arm(l->victim));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_room_that_comes_and_goes, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_room_that_comes_and_goes_for_the_queue, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_room_by_drops, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_end_that_does_not_come, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
