@@ -35,6 +35,7 @@ static struct output_chunk *chunk_new(struct output_pool *pool) {
                 if (!chunk)
                         return NULL;
         }
+        pool->used += OUTPUT_CHUNK_ROOM;
         chunk->next = NULL;
         chunk->data = chunk->room;
         chunk->taken = NULL;
@@ -43,6 +44,7 @@ static struct output_chunk *chunk_new(struct output_pool *pool) {
 }
 
 static void chunk_free(struct output_pool *pool, struct output_chunk *chunk) {
+        pool->used -= chunk->taken ? chunk->taken_size : OUTPUT_CHUNK_ROOM;
         if (chunk->taken || pool->n == POOL_MAX) {
                 free(chunk->taken);
                 free(chunk);
@@ -124,13 +126,26 @@ int output_take(struct output *out, uint8_t *buffer, uint8_t *data, size_t size)
                 free(buffer);
                 return -ENOMEM;
         }
-        *chunk = (struct output_chunk){ .data = data, .taken = buffer, .size = size };
+        *chunk = (struct output_chunk){ .data = data, .taken = buffer, .taken_size = size, .size = size };
+        out->pool->used += size;
         add(out, chunk);
         out->size += size;
         return 0;
 }
 
+/* Short answers that nobody takes would else hold a whole chunk each. */
+static void merge(struct output *to, struct output *from) {
+        struct output_chunk *chunk;
+
+        while (to->last && (chunk = from->first) && !chunk->taken && chunk->size <= chunk_left(to->last)) {
+                memcpy(to->last->data + to->last->size, chunk->data, chunk->size);
+                output_commit(to, chunk->size);
+                output_consume(from, chunk->size);
+        }
+}
+
 void output_splice(struct output *to, struct output *from) {
+        merge(to, from);
         if (!from->first)
                 return;
         if (to->last)

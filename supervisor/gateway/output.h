@@ -15,14 +15,16 @@ struct output_chunk {
         struct output_chunk *next;
         uint8_t *data;  /* own room, or inside `taken` */
         uint8_t *taken; /* malloc'ed, freed with the chunk; NULL for a pooled one */
+        size_t taken_size;
         size_t size;
         uint8_t room[];
 };
 
-/* Chunks that wait for their next use. */
+/* Chunks that wait for their next use, and how much all others hold. */
 struct output_pool {
         struct output_chunk *free;
         uint32_t n;
+        uint64_t used; /* bytes of memory in the lists, of what is taken over its size */
 };
 void output_pool_deinit(struct output_pool *pool);
 
@@ -41,7 +43,7 @@ uint8_t *output_reserve(struct output *out, size_t size);
 void output_commit(struct output *out, size_t size);
 /* Takes the malloc'ed buffer over (also on error); data[0...size) lies in it. 0 or -ENOMEM. */
 int output_take(struct output *out, uint8_t *buffer, uint8_t *data, size_t size);
-/* Moves all of `from` behind `to`. */
+/* Moves all of `from` behind `to`; what is small goes into the room that is left there. */
 void output_splice(struct output *to, struct output *from);
 /* Up to max pieces from the front; how many. */
 int output_iov(const struct output *out, struct iovec *iov, int max);

@@ -116,6 +116,53 @@ static void test_splicing_keeps_the_order(void **state) {
         output_pool_deinit(&pool);
 }
 
+/* Many small answers behind each other, and what stands between them stays where it is. */
+static void test_small_outputs_share_chunks(void **state) {
+        static uint8_t data[100 * 100];
+        _cleanup_free_ uint8_t *all = NULL;
+        struct output_pool pool = { 0 };
+        struct output a, b;
+        size_t size;
+
+        fill(data, sizeof(data));
+        output_init(&a, &pool);
+        output_init(&b, &pool);
+        for (size_t i = 0; i < 100; i++) {
+                output_append(&b, data + i * 100, 100);
+                output_splice(&a, &b);
+                assert_int_equal(b.size, 0);
+                assert_null(b.first);
+                assert_null(b.last);
+        }
+        assert_int_equal(a.size, sizeof(data));
+        assert_int_equal(pool.used, 3 * OUTPUT_CHUNK_ROOM);
+        all = drain(&a, 777, &size);
+        assert_memory_equal(all, data, size);
+        assert_int_equal(pool.used, 0);
+        output_pool_deinit(&pool);
+}
+
+static void test_memory_in_use_is_counted(void **state) {
+        struct output_pool pool = { 0 };
+        struct output out;
+
+        output_init(&out, &pool);
+        output_append(&out, "head", 4);
+        assert_int_equal(output_take(&out, malloc(100000), NULL, 0), 0);
+        assert_int_equal(pool.used, OUTPUT_CHUNK_ROOM);
+        output_deinit(&out);
+        assert_int_equal(pool.used, 0);
+        output_init(&out, &pool);
+        uint8_t *taken = malloc(100000);
+        assert_int_equal(output_take(&out, taken, taken, 100000), 0);
+        assert_int_equal(pool.used, 100000);
+        output_consume(&out, 99999);
+        assert_int_equal(pool.used, 100000); /* until the last byte is gone */
+        output_consume(&out, 1);
+        assert_int_equal(pool.used, 0);
+        output_pool_deinit(&pool);
+}
+
 static void test_chunks_are_used_again(void **state) {
         struct output_pool pool = { 0 };
         struct output out;
@@ -131,10 +178,9 @@ static void test_chunks_are_used_again(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_goes_in_comes_out),
-                cmocka_unit_test(test_adding_behind_a_started_chunk),
-                cmocka_unit_test(test_splicing_keeps_the_order),
-                cmocka_unit_test(test_chunks_are_used_again),
+                cmocka_unit_test(test_what_goes_in_comes_out),   cmocka_unit_test(test_adding_behind_a_started_chunk),
+                cmocka_unit_test(test_splicing_keeps_the_order), cmocka_unit_test(test_small_outputs_share_chunks),
+                cmocka_unit_test(test_memory_in_use_is_counted), cmocka_unit_test(test_chunks_are_used_again),
         };
 
         return cmocka_run_group_tests_name("output", tests, NULL, NULL);
