@@ -7,7 +7,8 @@
  * BUFFERED_MAX bytes of answers wait for it. Then reading stops (what was read
  * already is held, at most one receive), TCP tells the client, and memory is
  * bounded. Answers may come back in any order; they go out in that of the
- * requests.
+ * requests. Over all connections it is bounded, too: beyond KEPT_MAX whoever
+ * makes us keep most is closed.
  *
  * Everything is done once per turn of the loop: answers that came in one turn go
  * out in one call.
@@ -41,6 +42,7 @@
 #define BUFFERED_MAX (256u << 10)
 #define DISCARD_MAX (1u << 20) /* of a body that nobody wants: more, and the connection is closed */
 #define IOV_MAX_PER_SEND 64
+#define KEPT_MAX (512u << 20) /* bytes of answers and held input, over all clients */
 
 #define IDLE_NS (75 * NS_PER_S)
 #define HEAD_NS (10 * NS_PER_S)
@@ -119,6 +121,11 @@ static void request_remove(struct client *c, struct request *request) {
         request_free(request);
 }
 
+static void held_free(struct client *c) {
+        c->gateway->n_held -= c->held ? c->held_size : 0;
+        c->held = (free(c->held), NULL);
+}
+
 /* Memory stays until the end of the turn: events may still name it. */
 static void client_close(struct client *c) {
         struct gateway *g = c->gateway;
@@ -138,7 +145,7 @@ static void client_close(struct client *c) {
         deadline_deinit(&g->deadlines, &c->deadline);
         http_parser_deinit(&c->parser);
         output_deinit(&c->out);
-        c->held = (free(c->held), NULL);
+        held_free(c);
         TAILQ_REMOVE(&g->clients, c, entry);
         g->n_clients--;
         c->next_dead = g->dead_clients;
@@ -239,6 +246,16 @@ static void on_options(struct request *request) {
         request_answer(request, &response);
 }
 
+/* RFC 9112 3.2.2: what an absolute target says is the host, also for the module. */
+static void replace_host(struct http_head *head, struct http_text authority) {
+        for (uint32_t i = 0; authority.size && i < head->n_fields; i++) {
+                struct http_field *f = &head->fields[i];
+
+                if (f->name.size == 4 && !memcmp(f->name.text, "host", 4))
+                        f->value = authority;
+        }
+}
+
 /* The module takes it, as far as its head says: encoded now, or kept until the body is whole. */
 static int accept_head(struct client *c, struct request *request, const struct http_head *head, const char *path) {
         struct http_request_payload q = {
@@ -270,7 +287,7 @@ static int route(struct client *c, struct request *request, const struct http_he
 
 static const struct problem no_route = { 404, "NOT_FOUND", "no module serves this path", NULL };
 
-static void on_head(struct client *c, const struct http_head *head, bool more) {
+static void on_head(struct client *c, struct http_head *head, bool more) {
         struct gateway *g = c->gateway;
         struct request *request;
         int r;
@@ -286,6 +303,7 @@ static void on_head(struct client *c, const struct http_head *head, bool more) {
                 return;
         c->reading = request;
         c->expected = head->length;
+        replace_host(head, g->target.authority);
         g->counters.requests++;
         request->head = method_is(head, "HEAD");
         request->safe = request->head || method_is(head, "GET") || method_is(head, "OPTIONS");
@@ -354,6 +372,7 @@ static void hold(struct client *c, const struct http_input *in) {
         c->held = copy;
         c->held_at = 0;
         c->held_size = (uint32_t)size;
+        c->gateway->n_held += size;
 }
 
 /* Takes requests out of the input as long as there is room for them. */
@@ -392,14 +411,11 @@ static void take(struct client *c, struct http_input *in) {
 
 static void take_held(struct client *c) {
         struct http_input in = { c->held + c->held_at, c->held + c->held_size };
-        uint8_t *held = c->held;
 
         take(c, &in);
-        c->held_at = (uint32_t)(in.at - held);
-        if (in.at < in.end && !c->closing)
-                return;
-        free(held);
-        c->held = NULL;
+        c->held_at = (uint32_t)(in.at - c->held);
+        if (in.at == in.end || c->closing)
+                held_free(c);
 }
 
 static void on_data(struct net_socket *socket, uint8_t *data, size_t size) {
@@ -503,11 +519,16 @@ static uint64_t phase_limit_ns(enum client_phase phase) {
         return IDLE_NS;
 }
 
+/* Has anything gone on since the phase was last looked at? */
+static bool moved_on(const struct client *c, enum client_phase phase) {
+        return phase != c->phase || (c->progress & 1 << phase);
+}
+
 /* While modules work, the deadline stays as it is: when it comes due, nothing is done. */
 static void update_phase(struct client *c) {
         enum client_phase phase = phase_of(c);
 
-        if (phase != c->phase || (c->progress & 1 << phase))
+        if (moved_on(c, phase))
                 c->phase_ns = c->gateway->now_ns;
         c->phase = phase;
         c->progress = 0;
@@ -518,6 +539,10 @@ static void update_phase(struct client *c) {
 static void on_due(struct deadline *deadline) {
         struct client *c = CLIENT_OF_DEADLINE(deadline);
 
+        client_touch(c);
+        /* What came in this very turn counts: a request that was taken is answered. */
+        if (moved_on(c, phase_of(c)))
+                return;
         switch (c->phase) {
         case CLIENT_BUSY:
                 break;
@@ -533,7 +558,6 @@ static void on_due(struct deadline *deadline) {
                 client_fail(c);
                 break;
         }
-        client_touch(c);
 }
 
 /* The turn ---------------------------------------------------------------------------------------------------------------- */
@@ -578,4 +602,27 @@ void clients_turn(struct gateway *g) {
                 if (c->failed)
                         client_close(c);
         }
+}
+
+static struct client *greediest(const struct gateway *g) {
+        struct client *c, *most = NULL;
+        size_t size = 0;
+
+        TAILQ_FOREACH(c, &g->clients, entry) {
+                size_t kept = buffered(c) + (c->held ? c->held_size : 0);
+
+                if (kept > size) {
+                        most = c;
+                        size = kept;
+                }
+        }
+        return most;
+}
+
+/* Refusing new requests instead would let a few who read nothing stop the service for all. */
+void clients_relieve(struct gateway *g) {
+        struct client *c;
+
+        while (g->pool.used + g->n_held > KEPT_MAX && (c = greediest(g)))
+                client_close(c);
 }

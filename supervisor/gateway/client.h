@@ -54,5 +54,7 @@ void client_touch(struct client *client);
 void client_fail(struct client *client);
 /* Everything touched has its turn: answers out, held input in, deadlines. */
 void clients_turn(struct gateway *g);
+/* As long as what clients do not take is more than may be, whoever makes us keep most of it is closed. */
+void clients_relieve(struct gateway *g);
 void clients_free_dead(struct gateway *g);
 void clients_deinit(struct gateway *g);

@@ -121,6 +121,7 @@ static int gateway_turn(struct gateway *g) {
         deadlines_run(&g->deadlines, g->now_ns);
         upstreams_pump(g);
         clients_turn(g);
+        clients_relieve(g);
         flush_in_time(g);
         clients_free_dead(g);
         instances_free_dead(g);

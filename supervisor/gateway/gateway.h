@@ -60,7 +60,8 @@ struct gateway {
         struct client_list touched; /* with something to do at the end of the turn */
         struct client *dead_clients;
         uint32_t n_clients;
-        uint64_t n_charged; /* bytes of request bodies, over all clients */
+        uint64_t n_charged; /* bytes of requests that are not whole, over all clients */
+        uint64_t n_held;    /* bytes of input that waits, over all clients */
         struct request *free_requests;
         uint32_t n_free_requests;
 

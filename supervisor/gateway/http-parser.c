@@ -181,8 +181,6 @@ static enum http_event next_in_head(struct http_parser *p, struct http_input *in
         uint8_t *begin, *end;
         int r;
 
-        if (!p->begun)
-                http_parser_deinit(p); /* an idle connection holds nothing */
         r = skip_empty_lines(p, in);
         begin = in->at;
         if (r)
@@ -241,6 +239,8 @@ static enum http_event next_in_chunked(struct http_parser *p, struct http_input 
 
 enum http_event http_parser_next(struct http_parser *p, struct http_input *in, struct http_head *head, const uint8_t **ret_piece,
                                  size_t *ret_size) {
+        if (!p->begun)
+                http_parser_deinit(p); /* the head was read: neither a body nor an idle connection holds it */
         switch ((enum phase)p->phase) {
         case PHASE_HEAD:
                 return next_in_head(p, in, head);

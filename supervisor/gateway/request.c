@@ -15,7 +15,7 @@
 
 #define FREE_MAX 1024u
 #define BODY_ROOM_MIN 4096u
-#define CHARGED_MAX (512u << 20) /* bytes of bodies under way; more, and whoever comes is asked to come again */
+#define CHARGED_MAX (512u << 20) /* bytes of heads and bodies under way; more, and whoever comes is asked to come again */
 
 /* A head in one piece of memory: the texts lie behind the fields. */
 struct kept_head {
@@ -119,6 +119,8 @@ int request_keep(struct request *request, const struct http_request_payload *q) 
 
         for (uint32_t i = 0; i < q->n_fields; i++)
                 size += q->fields[i].name.size + q->fields[i].value.size;
+        if (!charge(request, sizeof(*kept) + fields + size))
+                return -ENOMEM;
         kept = malloc(sizeof(*kept) + fields + size);
         if (!kept)
                 return -ENOMEM;

@@ -45,7 +45,7 @@ struct request {
         struct kept_head *kept;
         uint8_t *body;
         size_t body_size, body_room, body_max;
-        uint64_t n_charged; /* bytes of it that count in gateway->n_charged */
+        uint64_t n_charged; /* bytes of it and of `kept` that count in gateway->n_charged */
         bool discards;      /* it is answered already */
 
         struct output answer;

@@ -165,7 +165,8 @@ static int absolute_parse(const char *at, struct http_text t, char *room, struct
 
         while (stop < end && *stop != '/' && *stop != '?')
                 stop++;
-        if (stop == at || !host_parse((struct http_text){ at, (uint32_t)(stop - at) }, target->host) || !target->host[0])
+        target->authority = (struct http_text){ at, (uint32_t)(stop - at) };
+        if (stop == at || !host_parse(target->authority, target->host) || !target->host[0])
                 return REFUSAL_TARGET_AUTHORITY;
         return rest_parse((struct http_text){ stop, (uint32_t)(end - stop) }, room, target);
 }
@@ -174,6 +175,7 @@ int target_parse(struct http_text method, struct http_text t, struct http_text h
         const char *absolute;
 
         ret->asterisk = false;
+        ret->authority = (struct http_text){ 0 };
         ret->host[0] = '\0';
         if (!target_chars_ok(t))
                 return REFUSAL_TARGET;

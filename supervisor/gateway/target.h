@@ -25,8 +25,9 @@ struct target {
         char host[TARGET_HOST_MAX + 1]; /* lower case, without port and trailing dot; "" none */
         char *path;                     /* in the caller's room; NUL-terminated */
         size_t path_size;
-        struct http_text query; /* raw, without '?' */
-        bool asterisk;          /* OPTIONS *: no path */
+        struct http_text authority; /* of an absolute target, as it stands there: it replaces Host; else of size 0 */
+        struct http_text query;     /* raw, without '?' */
+        bool asterisk;              /* OPTIONS *: no path */
 };
 
 /* `room` takes target.size + 2 bytes. 0 or the refusal. */

@@ -23,6 +23,7 @@
 #include "supervisor/gateway/upstream.h"
 
 #define S(n) ((uint64_t)(n)*NS_PER_S)
+#define REQUEST "GET /m HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static struct gateway gateway, *const g = &gateway;
 static int peer;
@@ -38,6 +39,7 @@ static void turn(uint64_t now_ns) {
                 net_dispatch(g->net);
                 deadlines_run(&g->deadlines, now_ns);
                 clients_turn(g);
+                clients_relieve(g);
                 clients_free_dead(g);
         }
 }
@@ -184,7 +186,7 @@ static void test_a_body_must_make_progress(void **state) {
 
 /* While a module works, nothing is wanted of the client. */
 static void test_waiting_for_a_module_takes_as_long_as_it_takes(void **state) {
-        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        say(REQUEST);
         turn(S(1));
         assert_int_equal(g->n_waiting, 1);
         for (int i = 1; i < 100; i++)
@@ -204,7 +206,7 @@ static void answer_large(struct request *request, size_t size) {
 static void test_a_client_that_takes_nothing_is_left(void **state) {
         static char some[100000];
 
-        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        say(REQUEST);
         turn(S(1));
         answer_large(TAILQ_FIRST(&TAILQ_FIRST(&g->clients)->requests), 4u << 20);
         turn(S(2));
@@ -224,15 +226,75 @@ static void test_a_client_that_takes_nothing_is_left(void **state) {
 static void test_requests_stop_when_answers_pile_up(void **state) {
         struct client *c = TAILQ_FIRST(&g->clients);
 
-        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        say(REQUEST);
         turn(S(1));
         answer_large(TAILQ_FIRST(&c->requests), 4u << 20);
         turn(S(1));
-        say("GET /m HTTP/1.1\r\nHost: x\r\n\r\n");
+        say(REQUEST);
         turn(S(1));
         assert_int_equal(c->n_requests, 0);
         assert_int_equal(g->n_waiting, 0);
         assert_true(c->out.size > 1u << 20);
+}
+
+/* Data and deadline in one turn of the loop. */
+static void test_a_request_in_the_last_moment_counts(void **state) {
+        say(REQUEST);
+        turn(S(75));
+        expect_quiet();
+        assert_int_equal(g->n_clients, 1);
+        assert_int_equal(g->n_waiting, 1);
+}
+
+/* Two that read nothing: one keeps more than all may, the other little. */
+static void test_who_makes_us_keep_too_much_is_closed(void **state) {
+        struct sockaddr_storage address = { .ss_family = AF_UNIX };
+        struct client *greedy = TAILQ_FIRST(&g->clients), *modest;
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(client_new(g, pair[0], &address), 0);
+        modest = TAILQ_LAST(&g->clients, client_list);
+        say(REQUEST);
+        assert_int_equal(write(pair[1], REQUEST, strlen(REQUEST)), strlen(REQUEST));
+        turn(S(1));
+        answer_large(TAILQ_FIRST(&modest->requests), 4u << 20);
+        answer_large(TAILQ_FIRST(&greedy->requests), 500u << 20);
+        turn(S(1));
+        assert_int_equal(g->n_clients, 2);
+        g->n_held += 20u << 20; /* as if others had sent more than was taken */
+        turn(S(1));
+        g->n_held -= 20u << 20;
+        assert_int_equal(g->n_clients, 1);
+        assert_ptr_equal(TAILQ_FIRST(&g->clients), modest);
+        assert_true(g->pool.used < 5u << 20);
+        fd_close(pair[1]);
+}
+
+/* More requests than are taken at once: what was received of them waits, and counts. */
+static void test_input_that_waits_is_counted(void **state) {
+        for (int i = 0; i < 20; i++)
+                say(REQUEST);
+        turn(S(1));
+        assert_int_equal(g->n_waiting, 16);
+        assert_int_equal(g->n_held, 4 * strlen(REQUEST));
+        client_fail(TAILQ_FIRST(&g->clients));
+        turn(S(1));
+        assert_int_equal(g->n_held, 0);
+}
+
+static void test_the_head_of_a_request_is_charged_while_its_body_comes(void **state) {
+        static char value[5001];
+
+        memset(value, 'v', 5000);
+        say("POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nX: ");
+        say(value);
+        say("\r\n\r\n");
+        turn(S(1));
+        assert_true(g->n_charged > 5000);
+        client_fail(TAILQ_FIRST(&g->clients));
+        turn(S(1));
+        assert_int_equal(g->n_charged, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -247,6 +309,10 @@ int main(void) {
                 TEST(test_waiting_for_a_module_takes_as_long_as_it_takes),
                 TEST(test_a_client_that_takes_nothing_is_left),
                 TEST(test_requests_stop_when_answers_pile_up),
+                TEST(test_a_request_in_the_last_moment_counts),
+                TEST(test_who_makes_us_keep_too_much_is_closed),
+                TEST(test_input_that_waits_is_counted),
+                TEST(test_the_head_of_a_request_is_charged_while_its_body_comes),
         };
 
         return cmocka_run_group_tests_name("client", tests, NULL, NULL);

@@ -297,6 +297,11 @@ static void test_nothing_is_held_between_requests(void **state) {
         trace_feed(&t, "TP/1.1\r\n" H "\r\n", 8 + 9 + 2);
         assert_string_equal(t.text, A_GET);
         assert_null(t.parser.held);
+        /* Nor while a body comes, which may take long. */
+        trace_feed(&t, "POST / HT", 9);
+        trace_feed(&t, "TP/1.1\r\n" H "Content-Length: 2\r\n\r\na", 8 + 9 + 21 + 1);
+        assert_true(http_parser_in_body(&t.parser));
+        assert_null(t.parser.held);
         trace_end(&t);
 }
 

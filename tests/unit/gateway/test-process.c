@@ -153,6 +153,17 @@ static void test_head_has_a_length_and_no_body(void **state) {
         worker_die(&w);
 }
 
+/* RFC 9112 3.2.2 */
+static void test_an_absolute_target_says_the_host(void **state) {
+        struct worker w;
+        int c = begun(&w, "GET http://real:81/m?q HTTP/1.1\r\nHost: pretended\r\n\r\n");
+
+        assert_text(w.request.path, "/m");
+        assert_text(worker_header(&w, "host"), "real:81");
+        close(c);
+        worker_die(&w);
+}
+
 static void test_the_prefix_is_stripped(void **state) {
         const struct front_module m = { .name = "m", .flags = DIRECTORY_ROUTE_STRIP, .instances = { { 1, ACTIVE } } };
         struct worker w;
@@ -733,6 +744,7 @@ int main(void) {
                 TEST(test_large_bodies_both_ways),
                 TEST(test_chunked_bodies),
                 TEST(test_head_has_a_length_and_no_body),
+                TEST(test_an_absolute_target_says_the_host),
                 TEST(test_the_prefix_is_stripped),
                 TEST(test_expect_100_continue),
                 TEST(test_http_1_0),
