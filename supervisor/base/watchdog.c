@@ -4,18 +4,21 @@
  * ping would wake them for nothing: they are asked only when they ran since the
  * last look, and a look after a ping first takes a new base line, because the
  * answer itself made them run. Who says nothing for 10 s is killed; it costs no
- * module.
+ * module. A base that was away itself (stopped, starved) has answers that it has
+ * not read yet: everybody's time begins anew.
  */
 #include "supervisor/base/watchdog.h"
 
 #include <time.h>
 
 #include "ipc/clock.h"
+#include "supervisor/base/backoff.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/sd-daemon.h"
 
 #define LOOK_NS (5 * NS_PER_S)
 #define SILENCE_NS (10 * NS_PER_S)
+#define LATE_NS NS_PER_S
 #define QUICK_DEATHS_MAX 10
 
 void watchdog_init(struct base *base) {
@@ -59,9 +62,26 @@ static void look(struct base *base, struct role *role, uint64_t now) {
         LINK_SEND(base, &role->link, PING, 0, NULL, 0, .reserved = 0);
 }
 
-static void feed(struct base *base) {
+static void look_all(struct base *base, uint64_t now) {
+        bool late = now - base->next_look_ns > LATE_NS;
+
+        for (uint32_t i = 0; i < base->n_roles; i++) {
+                if (late && base->roles[i].pinged_ns)
+                        base->roles[i].pinged_ns = now;
+                look(base, &base->roles[i], now);
+        }
+}
+
+/* The count of quick deaths is set back by the next death only; who has lived long enough since is well. */
+static bool keeps_dying(const struct role *role, uint64_t now) {
+        bool lives = role->pid && now - role->started_ns >= BACKOFF_STABLE_MS * NS_PER_MS;
+
+        return role->n_quick > QUICK_DEATHS_MAX && !lives;
+}
+
+static void feed(const struct base *base, uint64_t now) {
         for (uint32_t i = 0; i < base->n_roles; i++)
-                if (base->roles[i].n_quick > QUICK_DEATHS_MAX)
+                if (keeps_dying(&base->roles[i], now))
                         return;
         sd_notify_send("WATCHDOG=1");
 }
@@ -70,12 +90,11 @@ uint64_t watchdog_tick(struct base *base) {
         uint64_t now = clock_now_ns();
 
         if (now >= base->next_look_ns) {
-                for (uint32_t i = 0; i < base->n_roles; i++)
-                        look(base, &base->roles[i], now);
+                look_all(base, now);
                 base->next_look_ns = now + LOOK_NS;
         }
         if (now >= base->next_feed_ns) {
-                feed(base);
+                feed(base, now);
                 base->next_feed_ns = now + base->feed_interval_ns;
         }
         return earliest(base->next_look_ns, base->next_feed_ns);
