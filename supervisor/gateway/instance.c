@@ -304,8 +304,10 @@ void instances_flush(struct gateway *g) {
                 TAILQ_REMOVE(&g->unflushed, i, in_unflushed);
                 i->unflushed = false;
                 r = edge_flush(i->edge);
-                if (r)
-                        instance_lost(i, r);
+                if (!r)
+                        continue;
+                instance_lost(i, r);
+                upstream_pump(i->upstream); /* what it had not begun goes elsewhere at once */
         }
 }
 
@@ -315,13 +317,23 @@ static bool reply_status_ok(int status) {
         return status >= 200; /* an interim answer is the gateway's business */
 }
 
+/* A module cannot fill the log with its mistakes. */
+static void warn_malformed(struct instance *i) {
+        uint64_t now = i->upstream->gateway->now_ns;
+
+        if (i->warned_ns && now - i->warned_ns < TELL_NS)
+                return;
+        i->warned_ns = now;
+        log_warning("%s: instance %llu sent a malformed reply", upstream_name(i->upstream), (unsigned long long)i->id);
+}
+
 static void on_reply(struct instance *i, struct request *request, struct edge_message *message) {
         struct gateway *g = i->upstream->gateway;
         struct http_reply_payload reply;
         struct response response;
 
         if (http_reply_decode(message->payload, message->size, g->reply_fields, &reply) < 0 || !reply_status_ok(reply.status)) {
-                log_warning("%s: instance %llu sent a malformed reply", upstream_name(i->upstream), (unsigned long long)i->id);
+                warn_malformed(i);
                 request_error(request, ERROR_BAD_REPLY);
                 return;
         }

@@ -32,6 +32,7 @@ struct instance {
         uint64_t refused_version; /* of the directory in which it refused: not asked again before there is a newer one */
         uint64_t retry_ns;        /* not asked again before */
         uint64_t told_ns;         /* when the manager was told that it let a deadline pass */
+        uint64_t warned_ns;       /* when a malformed reply was last logged */
         uint64_t edge_id;
         struct edge *edge;
         struct net_watch bell;
