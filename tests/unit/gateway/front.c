@@ -27,6 +27,8 @@
 #define WAIT_MS 20000
 #define SELF 7
 
+struct front front;
+
 static void await(int fd, short events, const char *what) {
         struct pollfd p = { .fd = fd, .events = events };
 
@@ -57,47 +59,57 @@ static pid_t spawn(int link) {
         _exit(127);
 }
 
-static void listen_somewhere(struct front *f) {
+static void listen_somewhere(void) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
 
-        f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(f->listener, (struct sockaddr *)&address, size), 0);
-        assert_int_equal(listen(f->listener, 100), 0);
-        assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &size), 0);
-        f->port = ntohs(address.sin_port);
+        front.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(front.listener, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(listen(front.listener, 100), 0);
+        assert_int_equal(getsockname(front.listener, (struct sockaddr *)&address, &size), 0);
+        front.port = ntohs(address.sin_port);
 }
 
-void front_start(struct front *f) {
+static void front_start(void) {
         int base[2], manager[2];
 
-        *f = (struct front){ .epoch = 100 };
+        front = (struct front){ .epoch = 100 };
         signal(SIGPIPE, SIG_IGN);
         assert_int_equal(fd_socketpair(base), 0);
         assert_int_equal(fd_socketpair(manager), 0);
-        listen_somewhere(f);
-        f->pid = spawn(base[1]);
+        listen_somewhere();
+        front.pid = spawn(base[1]);
         fd_close(base[1]);
-        f->base = base[0];
-        f->manager = manager[0];
-        CONTROL_SEND(f->base, HELLO, 0, NULL, 0, .epoch = 1, .instance = SELF);
-        CONTROL_SEND(f->base, HANDOVER, 0, &manager[1], 1, .what = HANDOVER_GATEWAY_LINK, .id = SELF);
-        CONTROL_SEND(f->base, HANDOVER, 0, &f->listener, 1, .what = HANDOVER_LISTENER);
-        CONTROL_SEND(f->base, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
+        front.base = base[0];
+        front.manager = manager[0];
+        CONTROL_SEND(front.base, HELLO, 0, NULL, 0, .epoch = 1, .instance = SELF);
+        CONTROL_SEND(front.base, HANDOVER, 0, &manager[1], 1, .what = HANDOVER_GATEWAY_LINK, .id = SELF);
+        CONTROL_SEND(front.base, HANDOVER, 0, &front.listener, 1, .what = HANDOVER_LISTENER);
+        CONTROL_SEND(front.base, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
         fd_close(manager[1]);
-        assert_int_equal(directory_writer_new(&f->directory, f->epoch), 0);
+        assert_int_equal(directory_writer_new(&front.directory, front.epoch), 0);
 }
 
-void front_stop(struct front *f) {
+static void front_stop(void) {
         int status;
 
-        fd_close(f->base);
-        assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+        fd_close(front.base);
+        assert_int_equal(waitpid(front.pid, &status, 0), front.pid);
         assert_int_equal(status, 0);
-        fd_close(f->manager);
-        fd_close(f->listener);
-        directory_writer_free(f->directory);
-        page_reader_free(f->page);
+        fd_close(front.manager);
+        fd_close(front.listener);
+        directory_writer_free(front.directory);
+        page_reader_free(front.page);
+}
+
+int front_setup(void **state) {
+        front_start();
+        return 0;
+}
+
+int front_teardown(void **state) {
+        front_stop();
+        return 0;
 }
 
 static void add_module(struct directory_table *t, const struct front_module *m) {
@@ -122,45 +134,61 @@ static void add_module(struct directory_table *t, const struct front_module *m) 
         }
 }
 
-void front_publish(struct front *f, const struct front_module *modules, uint32_t n) {
+void front_publish(const struct front_module *modules, uint32_t n) {
         struct directory_module table_modules[8] = { 0 };
         struct directory_route routes[8];
         struct directory_instance instances[32];
         struct directory_table t = { .modules = table_modules, .routes = routes, .instances = instances };
-        int fd = directory_writer_fd(f->directory);
+        int fd = directory_writer_fd(front.directory);
         uint64_t generation;
 
         for (uint32_t i = 0; i < n; i++)
                 add_module(&t, &modules[i]);
-        generation = directory_publish(f->directory, &t);
+        generation = directory_publish(front.directory, &t);
         if (generation == 1)
-                CONTROL_SEND(f->manager, DIRECTORY, 0, &fd, 1, .epoch = f->epoch, .ring_size = 16384, .max_message = 16u << 20);
+                CONTROL_SEND(front.manager, DIRECTORY, 0, &fd, 1, .epoch = front.epoch, .ring_size = 16384, .max_message = 16u << 20);
         /* As the real one does: whoever asked is told once. Here everybody is told always, which must do no harm. */
-        CONTROL_SEND(f->manager, CHANGED, 0, NULL, 0, .reserved = 0);
+        CONTROL_SEND(front.manager, CHANGED, 0, NULL, 0, .reserved = 0);
 }
 
-void front_new_manager(struct front *f) {
-        f->epoch++;
-        directory_writer_free(f->directory);
-        assert_int_equal(directory_writer_new(&f->directory, f->epoch), 0);
+void front_publish_one(uint64_t instance) {
+        const struct front_module m = { .name = "m", .instances = { { instance, ACTIVE } } };
+
+        front_publish(&m, 1);
 }
 
-void front_expect(struct front *f, enum control_kind kind, struct control_record *ret_record) {
+int front_begin(struct worker *w, const char *request) {
+        int c = client_connect();
+
+        front_publish_one(1);
+        client_send(c, request);
+        front_grant(1, w);
+        worker_expect(w, FRAME_REQUEST);
+        return c;
+}
+
+void front_new_manager(void) {
+        front.epoch++;
+        directory_writer_free(front.directory);
+        assert_int_equal(directory_writer_new(&front.directory, front.epoch), 0);
+}
+
+void front_expect(enum control_kind kind, struct control_record *ret_record) {
         for (;;) {
-                int r = control_receive_wait(f->manager, CONTROL_GATEWAY, CONTROL_MANAGER, WAIT_MS, ret_record);
+                int r = control_receive_wait(front.manager, CONTROL_GATEWAY, CONTROL_MANAGER, WAIT_MS, ret_record);
 
                 if (r)
                         fail_msg("waiting for %s of the gateway: %d", control_kind_name(kind), r);
                 if (ret_record->header.kind == kind)
                         return;
-                f->n_watches += ret_record->header.kind == CONTROL_KIND_WATCH;
+                front.n_watches += ret_record->header.kind == CONTROL_KIND_WATCH;
                 if (ret_record->header.kind != CONTROL_KIND_WATCH && ret_record->header.kind != CONTROL_KIND_PEER_PAGE)
                         fail_msg("%s came instead of %s", control_kind_name(ret_record->header.kind), control_kind_name(kind));
                 control_record_deinit(ret_record);
         }
 }
 
-void front_accept_edge(struct front *f, struct control_record *request, struct worker *ret_worker) {
+void front_accept_edge(struct control_record *request, struct worker *ret_worker) {
         const struct edge_limits limits = EDGE_LIMITS_DEFAULT;
         int fds[2];
 
@@ -168,18 +196,18 @@ void front_accept_edge(struct front *f, struct control_record *request, struct w
         assert_int_equal(edge_new(&ret_worker->edge, &limits), 0);
         assert_int_equal(edge_attach(ret_worker->edge, TAKE_FD(request->fds[0]), TAKE_FD(request->fds[1])), 0);
         edge_local_fds(ret_worker->edge, fds);
-        assert_int_equal(CONTROL_SEND(f->manager, EDGE_READY, request->header.request, fds, 2, .edge = request->EDGE_REQUEST.target + 1000,
-                                      .target = request->EDGE_REQUEST.target),
+        assert_int_equal(CONTROL_SEND(front.manager, EDGE_READY, request->header.request, fds, 2,
+                                      .edge = request->EDGE_REQUEST.target + 1000, .target = request->EDGE_REQUEST.target),
                          0);
         edge_local_sent(ret_worker->edge);
 }
 
-void front_grant(struct front *f, uint64_t instance, struct worker *ret_worker) {
+void front_grant(uint64_t instance, struct worker *ret_worker) {
         struct control_record record;
 
-        front_expect(f, CONTROL_KIND_EDGE_REQUEST, &record);
+        front_expect(CONTROL_KIND_EDGE_REQUEST, &record);
         assert_int_equal(record.EDGE_REQUEST.target, instance);
-        front_accept_edge(f, &record, ret_worker);
+        front_accept_edge(&record, ret_worker);
         control_record_deinit(&record);
 }
 
@@ -305,8 +333,8 @@ struct http_text worker_header(const struct worker *w, const char *name) {
 
 /* Clients ------------------------------------------------------------------------------------------------------------------ */
 
-int client_connect(const struct front *f) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(f->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+int client_connect(void) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(front.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -372,4 +400,19 @@ void client_expect_end(int fd) {
         if (n > 0)
                 fail_msg("there is more: %c", c);
         close(fd);
+}
+
+void client_expect_reply(int fd, struct worker *w, const char *body) {
+        worker_reply(w, w->message.frame.correlation, 200, body);
+        client_expect_answer(fd, 200, body);
+}
+
+void client_and_worker_leave(int fd, struct worker *w) {
+        close(fd);
+        worker_die(w);
+}
+
+void assert_http_text(struct http_text text, const char *expected) {
+        assert_int_equal(text.size, strlen(expected));
+        assert_memory_equal(text.text, expected, text.size);
 }

@@ -15,6 +15,10 @@
 #include "ipc/http-payload.h"
 #include "ipc/page.h"
 
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
+#define ACTIVE DIRECTORY_ACTIVE
+#define DRAINING DIRECTORY_DRAINING
+
 struct front {
         pid_t pid;
         int base, manager, listener;
@@ -46,17 +50,25 @@ struct worker {
         struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX];
 };
 
-void front_start(struct front *f);
-/* Ends the base's link: the gateway must exit with 0. */
-void front_stop(struct front *f);
+/* A gateway for each test: FRONT_TEST(test_something) in the list. At its end the base's link ends: the gateway must exit
+ * with 0. */
+extern struct front front;
+int front_setup(void **state);
+int front_teardown(void **state);
+#define FRONT_TEST(name) cmocka_unit_test_setup_teardown(name, front_setup, front_teardown)
+
 /* Publishes a table and, the first time of an epoch, sends the directory. */
-void front_publish(struct front *f, const struct front_module *modules, uint32_t n);
-void front_new_manager(struct front *f);
+void front_publish(const struct front_module *modules, uint32_t n);
+/* Module "m" with this one instance. */
+void front_publish_one(uint64_t instance);
+/* Module "m" with instance 1, and a connection whose (first) request has arrived there. */
+int front_begin(struct worker *w, const char *request);
+void front_new_manager(void);
 /* The next record of this kind from the gateway. The caller deinits it. */
-void front_expect(struct front *f, enum control_kind kind, struct control_record *ret_record);
+void front_expect(enum control_kind kind, struct control_record *ret_record);
 /* Waits for an EDGE_REQUEST to the instance and grants it. */
-void front_grant(struct front *f, uint64_t instance, struct worker *ret_worker);
-void front_accept_edge(struct front *f, struct control_record *request, struct worker *ret_worker);
+void front_grant(uint64_t instance, struct worker *ret_worker);
+void front_accept_edge(struct control_record *request, struct worker *ret_worker);
 
 /* The next REQUEST (decoded), or any other frame. */
 void worker_expect(struct worker *w, enum frame_kind kind);
@@ -71,7 +83,7 @@ void worker_die(struct worker *w);
 void worker_expect_closed(struct worker *w);
 struct http_text worker_header(const struct worker *w, const char *name);
 
-int client_connect(const struct front *f);
+int client_connect(void);
 void client_send(int fd, const char *text);
 void client_send_bytes(int fd, const void *data, size_t size);
 /* One answer: its status, the body malloc'ed and terminated (no body for HEAD). */
@@ -79,3 +91,7 @@ int client_expect(int fd, char **ret_head, char **ret_body);
 /* Shorter: status and a part of head or body must be as given. */
 void client_expect_answer(int fd, int status, const char *part);
 void client_expect_end(int fd);
+/* The worker answers its last message with 200, which comes as the next answer. */
+void client_expect_reply(int fd, struct worker *w, const char *body);
+void client_and_worker_leave(int fd, struct worker *w);
+void assert_http_text(struct http_text text, const char *expected);

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A real gateway process between stand-ins (front.h): what it does when workers
+ * die, move, lie or are late.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/errors.h"
+#include "tests/unit/gateway/front.h"
+
+static void test_a_worker_dies_in_a_request(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m"));
+
+        worker_begin(&w);
+        worker_die(&w);
+        client_expect_answer(c, 502, "PEER_DIED");
+        close(c);
+}
+
+/* As the manager answers who asks for a dead one because the directory does not say so yet. */
+static void grant_refusing_others(uint64_t instance, struct worker *ret_worker) {
+        struct control_record record;
+
+        for (;;) {
+                front_expect(CONTROL_KIND_EDGE_REQUEST, &record);
+                if (record.EDGE_REQUEST.target == instance)
+                        break;
+                CONTROL_SEND(front.manager, EDGE_REFUSED, record.header.request, NULL, 0, .target = record.EDGE_REQUEST.target,
+                             .error = ERROR_UNAVAILABLE);
+                control_record_deinit(&record);
+        }
+        front_accept_edge(&record, ret_worker);
+        control_record_deinit(&record);
+}
+
+static void test_what_a_dead_worker_had_not_begun_goes_elsewhere(void **state) {
+        struct worker w, other;
+        int c = front_begin(&w, GET("/m/1") GET("/m/2"));
+
+        worker_begin(&w);
+        worker_expect(&w, FRAME_REQUEST);
+        worker_die(&w);
+        client_expect_answer(c, 502, "PEER_DIED");
+        front_publish_one(2);
+        grant_refusing_others(2, &other);
+        worker_expect(&other, FRAME_REQUEST);
+        assert_http_text(other.request.path, "/m/2");
+        client_expect_reply(c, &other, "elsewhere");
+        client_and_worker_leave(c, &other);
+}
+
+static void test_a_reply_just_before_the_death_counts(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m"));
+
+        worker_begin(&w);
+        worker_reply(&w, w.message.frame.correlation, 200, "last words");
+        worker_die(&w);
+        client_expect_answer(c, 200, "last words");
+        close(c);
+}
+
+static void test_a_deadline_passes(void **state) {
+        const struct front_module m = { .name = "m", .timeout_ms = 50, .instances = { { 1, ACTIVE } } };
+        struct control_record record;
+        struct worker w;
+        uint64_t id;
+        int c = client_connect();
+
+        front_publish(&m, 1);
+        client_send(c, GET("/m"));
+        front_grant(1, &w);
+        worker_expect(&w, FRAME_REQUEST);
+        id = w.message.frame.correlation;
+        client_expect_answer(c, 504, "TIMEOUT");
+        worker_expect(&w, FRAME_CANCEL);
+        assert_int_equal(w.message.frame.correlation, id);
+        front_expect(CONTROL_KIND_TIMED_OUT, &record);
+        assert_int_equal(record.TIMED_OUT.instance, 1);
+        /* A late reply finds nobody, also not the next request. */
+        client_send(c, GET("/m/2"));
+        worker_expect(&w, FRAME_REQUEST);
+        worker_reply(&w, id, 200, "late");
+        client_expect_reply(c, &w, "in time");
+        client_and_worker_leave(c, &w);
+}
+
+static void test_a_draining_worker_gives_requests_back(void **state) {
+        const struct front_module after = { .name = "m", .instances = { { 1, DRAINING }, { 2, ACTIVE } } };
+        struct worker w, other;
+        int c = front_begin(&w, GET("/m"));
+
+        worker_error(&w, w.message.frame.correlation, ERROR_NOT_STARTED);
+        front_publish(&after, 1);
+        front_grant(2, &other);
+        worker_expect(&other, FRAME_REQUEST);
+        client_expect_reply(c, &other, "moved");
+        /* Nothing of ours is left there: the edge is closed. */
+        worker_expect_closed(&w);
+        client_and_worker_leave(c, &other);
+}
+
+static void test_typed_errors_have_their_status(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m"));
+
+        worker_error(&w, w.message.frame.correlation, ERROR_DENIED);
+        client_expect_answer(c, 403, "DENIED");
+        client_send(c, GET("/m"));
+        worker_expect(&w, FRAME_REQUEST);
+        worker_error(&w, w.message.frame.correlation, 9999);
+        client_expect_answer(c, 500, "INTERNAL");
+        client_send(c, GET("/m"));
+        worker_expect(&w, FRAME_REQUEST);
+        worker_error(&w, w.message.frame.correlation, ERROR_OVERLOADED);
+        client_expect_answer(c, 503, "OVERLOADED");
+        client_and_worker_leave(c, &w);
+}
+
+static void test_replies_that_are_none(void **state) {
+        static const struct {
+                const char *bytes;
+                uint32_t size;
+        } examples[] = {
+                { "", 0 },
+                { "\xc1", 1 },
+                { "\x94\x01\xcd\x00\x64\xdc\x00\x00\xc4\x00", 10 },                         /* status 100 */
+                { "\x94\x01\xcd\x03\xe8\xdc\x00\x00\xc4\x00", 10 },                         /* 1000 */
+                { "\x94\x01\xcd\x00\xc8\xdc\x00\x02\xa1\x61\xa3\x62\x0d\x0a\xc4\x00", 16 }, /* CR LF in a value */
+                { "\x94\x01\xcd\x00\xc8\xdc\x00\x02\xa1\x20\xa1\x62\xc4\x00", 14 },         /* a name with a space */
+        };
+        struct worker w;
+        int c = front_begin(&w, GET("/m"));
+
+        for (size_t i = 0; i < N_ELEMENTS(examples); i++) {
+                worker_reply_bytes(&w, w.message.frame.correlation, examples[i].bytes, examples[i].size);
+                client_expect_answer(c, 502, "BAD_REPLY");
+                client_send(c, GET("/m"));
+                worker_expect(&w, FRAME_REQUEST);
+        }
+        /* The edge goes on. */
+        client_expect_reply(c, &w, "good");
+        client_and_worker_leave(c, &w);
+}
+
+static void test_an_edge_that_breaks_the_protocol_is_closed(void **state) {
+        struct frame orphan = { .kind = FRAME_END };
+        struct worker w;
+        int c = front_begin(&w, GET("/m"));
+
+        assert_int_equal(edge_send(w.edge, &orphan, NULL, 0, NULL), 0);
+        edge_flush(w.edge);
+        client_expect_answer(c, 502, "BAD_REPLY");
+        worker_expect_closed(&w);
+        /* It is not asked again before something about it changes. */
+        client_send(c, GET("/m"));
+        front_publish_one(2);
+        front_grant(2, &w);
+        worker_expect(&w, FRAME_REQUEST);
+        client_and_worker_leave(c, &w);
+}
+
+static void test_somebody_elses_request_cannot_be_answered(void **state) {
+        const struct front_module modules[] = { { .name = "a", .instances = { { 1, ACTIVE } } },
+                                                { .name = "b", .instances = { { 2, ACTIVE } } } };
+        struct worker a, b;
+        int c = client_connect(), d = client_connect();
+
+        front_publish(modules, 2);
+        client_send(c, GET("/a"));
+        front_grant(1, &a);
+        worker_expect(&a, FRAME_REQUEST);
+        client_send(d, GET("/b"));
+        front_grant(2, &b);
+        worker_expect(&b, FRAME_REQUEST);
+        worker_reply(&b, a.message.frame.correlation, 200, "stolen");
+        client_expect_reply(d, &b, "own");
+        client_expect_reply(c, &a, "honest");
+        close(c);
+        close(d);
+        worker_die(&a);
+        worker_die(&b);
+}
+
+static void test_no_more_in_flight_than_the_manifest_says(void **state) {
+        const struct front_module m = { .name = "m", .in_flight_max = 1, .instances = { { 1, ACTIVE } } };
+        struct worker w;
+        int c = client_connect();
+
+        front_publish(&m, 1);
+        client_send(c, GET("/m/1") GET("/m/2"));
+        front_grant(1, &w);
+        worker_expect(&w, FRAME_REQUEST);
+        assert_false(worker_has_message(&w));
+        client_expect_reply(c, &w, "one");
+        worker_expect(&w, FRAME_REQUEST);
+        assert_http_text(w.request.path, "/m/2");
+        client_expect_reply(c, &w, "two");
+        client_and_worker_leave(c, &w);
+}
+
+static void test_requests_spread_over_instances(void **state) {
+        const struct front_module m = { .name = "m", .instances = { { 1, ACTIVE }, { 2, ACTIVE } } };
+        struct worker a, b;
+        int c = client_connect();
+
+        front_publish(&m, 1);
+        client_send(c, GET("/m/1"));
+        front_grant(1, &a);
+        front_grant(2, &b);
+        if (!worker_has_message(&a))
+                worker_expect(&a, FRAME_REQUEST);
+        client_send(c, GET("/m/2"));
+        worker_expect(&b, FRAME_REQUEST);
+        assert_http_text(b.request.path, "/m/2");
+        worker_reply(&b, b.message.frame.correlation, 200, "two");
+        client_expect_reply(c, &a, "one");
+        client_expect_answer(c, 200, "two");
+        close(c);
+        worker_die(&a);
+        worker_die(&b);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                FRONT_TEST(test_a_worker_dies_in_a_request),
+                FRONT_TEST(test_what_a_dead_worker_had_not_begun_goes_elsewhere),
+                FRONT_TEST(test_a_reply_just_before_the_death_counts),
+                FRONT_TEST(test_a_deadline_passes),
+                FRONT_TEST(test_a_draining_worker_gives_requests_back),
+                FRONT_TEST(test_typed_errors_have_their_status),
+                FRONT_TEST(test_replies_that_are_none),
+                FRONT_TEST(test_an_edge_that_breaks_the_protocol_is_closed),
+                FRONT_TEST(test_somebody_elses_request_cannot_be_answered),
+                FRONT_TEST(test_no_more_in_flight_than_the_manifest_says),
+                FRONT_TEST(test_requests_spread_over_instances),
+        };
+
+        return cmocka_run_group_tests_name("process-workers", tests, NULL, NULL);
+}
