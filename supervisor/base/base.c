@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 
@@ -146,6 +147,19 @@ static int inotify_start(struct base *base) {
         return r;
 }
 
+/* A worker costs some descriptors here. Roles inherit what is allowed, workers have a limit of their own. */
+static int step_limits(struct base *base) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        base->instances_max = (uint32_t)MIN(limit.rlim_cur / INSTANCE_FDS, (rlim_t)INSTANCES_MAX);
+        return 0;
+}
+
 /* Each step: 0, -errno, or an exit status when it has said why. */
 static int step_root(struct base *base) {
         pid_t holder = 0;
@@ -208,8 +222,8 @@ static const struct {
         const char *what;
         int (*run)(struct base *base);
 } steps[] = {
-        { "folders", step_root },  { "signals", signals_start }, { "configuration", step_config }, { "sockets", step_listeners },
-        { "user ids", step_uids }, { "cgroups", step_groups },   { "roles", step_roles },
+        { "limits", step_limits },     { "folders", step_root },  { "signals", signals_start }, { "configuration", step_config },
+        { "sockets", step_listeners }, { "user ids", step_uids }, { "cgroups", step_groups },   { "roles", step_roles },
 };
 
 static int start(struct base *base) {

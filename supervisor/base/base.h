@@ -20,7 +20,7 @@
 #include "supervisor/base/uids.h"
 
 #define BASE_EXIT_CONFIG 78
-#define BOARD_SEGMENTS_MAX 64
+#define BOARD_SEGMENTS_MAX 65 /* the index and 64 others */
 
 struct board_segment {
         struct control_board_segment body;
@@ -50,6 +50,7 @@ struct base {
         struct uids uids;
         struct cgroup cgroup;
         struct instance_list instances;
+        uint32_t instances_max;
 
         uint64_t next_look_ns;                   /* watchdog of the roles */
         uint64_t next_feed_ns, feed_interval_ns; /* of systemd's */

@@ -208,7 +208,7 @@ void instance_on_fork(struct base *base, struct control_record *record) {
                 refuse(base, record->header.request, -EINVAL);
                 return;
         }
-        i = n < INSTANCES_MAX && base->stage == STAGE_RUN ? calloc(1, sizeof(*i)) : NULL;
+        i = n < base->instances_max && base->stage == STAGE_RUN ? calloc(1, sizeof(*i)) : NULL;
         if (!i) {
                 refuse(base, record->header.request, base->stage == STAGE_RUN ? -ENOSPC : -ESHUTDOWN);
                 return;

@@ -17,6 +17,7 @@
 struct base;
 
 #define INSTANCES_MAX 4096
+#define INSTANCE_FDS 8 /* descriptors of one, seldom more */
 
 enum instance_state {
         INSTANCE_WAITING, /* for a template */

@@ -6,6 +6,7 @@
 #include "supervisor/base/link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -43,6 +44,7 @@ void link_stop(struct base *base, struct link *link) {
                 TAILQ_REMOVE(&link->unsent, u, entry);
                 unsent_free(u);
         }
+        link->n_unsent = 0;
 }
 
 /* Returns false when the link is at its end or stopped by what the record led to. */
@@ -67,16 +69,32 @@ static bool receive_one(struct base *base, struct link *link, bool *ret_more) {
         return link->watch.fd >= 0;
 }
 
-static void flush(struct base *base, struct link *link) {
+static void link_break(struct base *base, struct link *link, int error) {
+        char why[128];
+
+        snprintf(why, sizeof(why), "cannot be told what it must know: %s", strerrordesc_np(-error));
+        link->on_end(base, link->userdata, why);
+}
+
+/* Returns false when the link is at its end. */
+static bool flush(struct base *base, struct link *link) {
         struct unsent *u;
+        int r;
 
         while ((u = TAILQ_FIRST(&link->unsent))) {
-                if (control_send(link->watch.fd, u->kind, u->request, u->body, u->size, u->fds, u->n_fds) == CONTROL_E_AGAIN)
-                        return;
+                r = control_send(link->watch.fd, u->kind, u->request, u->body, u->size, u->fds, u->n_fds);
+                if (r == CONTROL_E_AGAIN)
+                        return true;
+                if (r < 0) {
+                        link_break(base, link, r);
+                        return false;
+                }
                 TAILQ_REMOVE(&link->unsent, u, entry);
+                link->n_unsent--;
                 unsent_free(u);
         }
         watch_change(base, &link->watch, EPOLLIN);
+        return true;
 }
 
 static void on_event(struct base *base, struct watch *watch, uint32_t events) {
@@ -88,7 +106,8 @@ static void on_event(struct base *base, struct watch *watch, uint32_t events) {
                         link->on_end(base, link->userdata, NULL);
                         return;
                 }
-                flush(base, link);
+                if (!flush(base, link))
+                        return;
         }
         for (int i = 0; i < RECORDS_PER_WAKE && more && TAILQ_EMPTY(&link->unsent); i++)
                 if (!receive_one(base, link, &more))
@@ -120,10 +139,10 @@ int link_start(struct base *base, struct link *link, int fd, enum control_party 
 
 static int queue(struct base *base, struct link *link, enum control_kind kind, uint64_t request, const void *body, uint32_t size,
                  const int *fds, uint32_t n_fds) {
-        struct unsent *u = calloc(1, sizeof(*u) + size);
+        struct unsent *u = link->n_unsent < LINK_UNSENT_MAX ? calloc(1, sizeof(*u) + size) : NULL;
 
         if (!u)
-                return -ENOMEM;
+                return -ENOBUFS;
         u->kind = kind;
         u->request = request;
         u->size = size;
@@ -138,6 +157,7 @@ static int queue(struct base *base, struct link *link, enum control_kind kind, u
                 u->fds[u->n_fds] = fd;
         }
         TAILQ_INSERT_TAIL(&link->unsent, u, entry);
+        link->n_unsent++;
         return watch_change(base, &link->watch, EPOLLOUT);
 }
 
@@ -147,10 +167,10 @@ int link_send(struct base *base, struct link *link, enum control_kind kind, uint
 
         if (link->watch.fd < 0)
                 return 0;
-        if (!TAILQ_EMPTY(&link->unsent))
-                return queue(base, link, kind, request, body, size, fds, n_fds);
-        r = control_send(link->watch.fd, kind, request, body, size, fds, n_fds);
+        r = TAILQ_EMPTY(&link->unsent) ? control_send(link->watch.fd, kind, request, body, size, fds, n_fds) : CONTROL_E_AGAIN;
         if (r == CONTROL_E_AGAIN)
-                return queue(base, link, kind, request, body, size, fds, n_fds);
+                r = queue(base, link, kind, request, body, size, fds, n_fds);
+        if (r < 0)
+                link_break(base, link, r);
         return r > 0 ? 0 : r;
 }

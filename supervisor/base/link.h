@@ -21,6 +21,7 @@ struct unsent;
 struct link {
         struct watch watch;
         TAILQ_HEAD(, unsent) unsent;
+        uint32_t n_unsent;
         enum control_party party;
         link_fn on_record;
         link_end_fn on_end;
@@ -33,7 +34,11 @@ int link_start(struct base *base, struct link *link, int fd, enum control_party 
                void *userdata);
 void link_stop(struct base *base, struct link *link);
 
-/* Sends or queues (duplicates of) everything. A closed link is no error: the death of the process is told by its pidfd. 0 or -errno. */
+/* Waiting records of one link; each may hold descriptors. More than there can be honest reasons for. */
+#define LINK_UNSENT_MAX 16384
+
+/* Sends or queues (duplicates of) everything. A closed link is no error: the death of the process is told by its pidfd. 0 or -errno:
+ * then the link has come to its end, because who misses one record knows something else than we do. */
 int link_send(struct base *base, struct link *link, enum control_kind kind, uint64_t request, const void *body, uint32_t size,
               const int *fds, uint32_t n_fds);
 #define LINK_SEND(base, link, NAME, request, fds, n_fds, ...)                                                                              \

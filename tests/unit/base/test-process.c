@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -116,7 +117,10 @@ static pid_t start(struct fixture *f) {
         if (pid == 0) {
                 int fd = open(path(f, "stderr"), O_WRONLY | O_CREAT | O_APPEND, 0644);
 
+                struct rlimit files = { 256, 8192 };
+
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
+                setrlimit(RLIMIT_NOFILE, &files);
                 dup2(fd, 2);
                 execl(program, "socled", "--root", root, NULL);
                 _exit(127);
@@ -198,11 +202,14 @@ static void stop(struct fixture *f) {
 
 static void test_serves_and_stops(void **state) {
         struct fixture *f = *state;
+        struct rlimit files;
 
         run(f);
         line(f, "role gateway ", 0);
         line(f, "link ", 1);
         assert_int_equal(access(path(f, "root/run/admin.sock"), F_OK), 0);
+        assert_return_code(prlimit(f->pid, RLIMIT_NOFILE, NULL, &files), errno);
+        assert_int_equal(files.rlim_cur, files.rlim_max);
         stop(f);
         line(f, "shutdown", 0);
         assert_int_equal(access(path(f, "root/run/admin.sock"), F_OK), -1);
