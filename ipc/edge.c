@@ -31,9 +31,11 @@
  * Reassembly is in private memory that grows with what has come, never by a size
  * that somebody declared.
  *
- * Work is bounded: one edge_receive() takes at most a ring's worth of records, so
- * a peer that writes as fast as we read, or writes only what comes to nothing
- * (pads, beginnings that it cancels), does not keep us from others.
+ * Work is bounded: who counts the messages that he takes of an edge in one turn
+ * counts on us for the rest: of records that come to nothing (pads, beginnings
+ * that are cancelled, pieces) we take only so many bytes from one EDGE_E_EMPTY to
+ * the next, however large a ring the peer has made. So a peer that writes as fast
+ * as we read does not keep us from others.
  *
  * Any violation poisons the edge: it is never repaired.
  */
@@ -58,8 +60,9 @@
 #include "ipc/shared.h"
 
 #define RECORD_ALIGN 16u
-#define PARTIALS_MAX 1024u
-#define BELL_READS_MAX 17 /* a whole pipe, and the end behind it */
+#define PARTIALS_MAX 64u          /* each further record is looked up among them */
+#define FRUITLESS_MAX (64u << 10) /* bytes of records that end no message, before others have their turn */
+#define BELL_READS_MAX 17         /* a whole pipe, and the end behind it */
 #define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
 
 /* A message under reassembly. */
@@ -102,6 +105,7 @@ struct edge {
         uint64_t peer_map_size;
         int wait_fd;
         uint64_t head; /* consumed; own->head is what is returned */
+        uint64_t fruitless, fruitless_max;
         uint64_t returned;
         uint64_t peer_tail; /* cached */
         uint32_t armed, waiting_rung;
@@ -327,6 +331,7 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         edge->peer = map;
         edge->peer_map_size = size;
         edge->peer_size = size - EDGE_DATA_OFFSET;
+        edge->fruitless_max = MIN(edge->peer_size, (uint64_t)FRUITLESS_MAX);
         edge->peer_data = (const uint8_t *)map + EDGE_DATA_OFFSET;
         shared_copy_out(&begin, (const uint8_t *)map, sizeof(begin));
         if (begin.magic != EDGE_MAGIC || begin.version != EDGE_VERSION || begin.ring_size != edge->peer_size)
@@ -379,7 +384,7 @@ bool edge_arm(struct edge *edge) {
         shared_fence();
         if (!edge->peer)
                 return true;
-        /* An end that was found meanwhile is for edge_receive() to tell, as is what a ring's worth left behind. */
+        /* An end that was found meanwhile is for edge_receive() to tell, as is what the bound of one turn left behind. */
         if (edge->poison || edge->hung_up || edge->peer_tail != edge->head)
                 return false;
         return shared_load64(&edge->peer->tail) == edge->head;
@@ -745,12 +750,12 @@ static int take_record(struct edge *edge, const struct frame *frame, uint32_t si
 
 /* Nothing to take now. The end is told only when all that the peer had published before it is taken. */
 static int receive_empty(struct edge *edge) {
+        edge->fruitless = 0;
         edge_return_credit(edge);
         return edge->ended && edge->peer_tail == edge->head ? EDGE_E_CLOSED : EDGE_E_EMPTY;
 }
 
 int edge_receive(struct edge *edge, struct edge_message *ret_message) {
-        uint64_t begin = edge->head;
         struct edge_message message;
         struct frame frame;
         uint32_t size;
@@ -762,9 +767,9 @@ int edge_receive(struct edge *edge, struct edge_message *ret_message) {
                 return EDGE_E_EMPTY;
         edge->delivered = (free(edge->delivered), NULL);
         for (;;) {
-                if (edge->head - begin >= edge->peer_size)
-                        return receive_empty(edge);
-                r = ring_take(edge, &frame, &size);
+                uint64_t before = edge->head;
+
+                r = edge->fruitless >= edge->fruitless_max ? EDGE_E_EMPTY : ring_take(edge, &frame, &size);
                 if (r == EDGE_E_EMPTY)
                         return receive_empty(edge);
                 if (r)
@@ -772,8 +777,10 @@ int edge_receive(struct edge *edge, struct edge_message *ret_message) {
                 if (edge->head - edge->returned >= edge->peer_size / 4)
                         edge_return_credit(edge);
                 r = take_record(edge, &frame, size, &message);
-                if (r == EDGE_E_EMPTY)
+                if (r == EDGE_E_EMPTY) {
+                        edge->fruitless += edge->head - before;
                         continue;
+                }
                 if (r)
                         return r;
                 message.position = edge->head;

@@ -214,17 +214,17 @@ static void test_empty_fragments(void **state) {
         free(taken);
 }
 
-/* Puts fragments until the victim complains. */
-static void flood(struct liar *l, uint32_t n, uint64_t first_correlation, bool begin_each, uint32_t size) {
+/* Puts fragments of so many messages in turn until the victim complains. */
+static void flood(struct liar *l, uint32_t n, uint32_t n_messages, uint32_t size) {
         _cleanup_free_ uint8_t *bytes = calloc(1, size + 1);
         struct edge_message m;
         uint64_t at = 0;
 
         for (uint32_t i = 0; i < n; i++) {
-                bool begins = begin_each || !i;
+                bool begins = i < n_messages;
                 struct frame frame = { .kind = begins ? FRAME_CAST : FRAME_DATA,
                                        .flags = begins ? FRAME_MORE : 0,
-                                       .correlation = first_correlation + (begin_each ? i : 0) };
+                                       .correlation = i % n_messages };
                 uint64_t left = RING - (at & (RING - 1)), need = (FRAME_SIZE + (uint64_t)size + 15) & ~UINT64_C(15);
 
                 if (left < need) {
@@ -240,7 +240,7 @@ static void flood(struct liar *l, uint32_t n, uint64_t first_correlation, bool b
 static void test_message_without_end(void **state) {
         struct liar *l = *state;
 
-        flood(l, (64 << 10) / 512 + 1, 1, false, 512);
+        flood(l, (64 << 10) / 512 + 1, 1, 512);
         assert_poisoned(l, "max-message");
 }
 
@@ -263,15 +263,15 @@ static void test_single_record_over_the_limit(void **state) {
 static void test_too_many_bytes_unfinished(void **state) {
         struct liar *l = *state;
 
-        flood(l, (128 << 10) / 512 + 1, 1, true, 512);
-        assert_poisoned(l, "unfinished");
+        flood(l, (128 << 10) / 512 + 1, 4, 512);
+        assert_poisoned(l, "too many bytes");
 }
 
 static void test_too_many_messages_unfinished(void **state) {
         struct liar *l = *state;
 
-        flood(l, 1025, 1, true, 1);
-        assert_poisoned(l, "unfinished");
+        flood(l, 65, 65, 1);
+        assert_poisoned(l, "too many are unfinished");
 }
 
 /* A peer that writes as fast as it is read, and only what comes to nothing. */
@@ -309,6 +309,32 @@ static void test_work_of_one_call_is_bounded(void **state) {
         w.stop = true;
         pthread_join(thread, NULL);
         assert_null(edge_poison_reason(w.liar->victim));
+}
+
+/* The peer chooses the size of its ring, but not how long we read what comes to nothing; and a message now and then buys
+ * it no more. */
+static void test_work_does_not_grow_with_the_ring(void **state) {
+        struct edge_limits limits = { .ring_size = 1 << 20, .max_message = 64 << 10, .max_partial = 128 << 10 };
+        struct edge_message m;
+        unsigned n = 0;
+        struct liar l;
+        uint64_t at = 0;
+
+        liar_open(&l, &limits);
+        at = liar_put(&l, at, &(struct frame){ .kind = FRAME_CAST, .flags = FRAME_MORE, .correlation = 1 }, NULL, 0);
+        while (at < (1 << 20))
+                at = liar_put(&l, at, &(struct frame){ .kind = at % 4096 ? FRAME_DATA : FRAME_CAST, .correlation = 1 }, NULL, 0);
+        liar_publish(&l, at);
+        while (edge_receive(l.victim, &m) == 0)
+                n++;
+        assert_int_equal(n, 16);
+        assert_in_range(shared_load64(&l.victim_side->head), 64 << 10, 70 << 10);
+        assert_false(edge_arm(l.victim));
+        while (!edge_arm(l.victim))
+                while (edge_receive(l.victim, &m) == 0)
+                        n++;
+        assert_int_equal(n, 255);
+        liar_close(&l);
 }
 
 /* After a ring's worth the caller is told that there is more, and nobody sleeps. */
@@ -731,6 +757,7 @@ int main(void) {
                 TEST(test_too_many_bytes_unfinished),
                 TEST(test_too_many_messages_unfinished),
                 TEST(test_work_of_one_call_is_bounded),
+                cmocka_unit_test(test_work_does_not_grow_with_the_ring),
                 TEST(test_rest_is_not_slept_over),
                 cmocka_unit_test(test_credit),
                 TEST(test_credit_before_publishing),
