@@ -4,10 +4,14 @@
  * ("Ed", key id, key); a signature is a comment line, one line of base64 ("ED",
  * key id, signature), the trusted comment, and one line of base64 that signs
  * signature and trusted comment together. The legacy form "Ed", which signs the
- * bytes themselves, is not taken: it would need all of them in memory.
+ * bytes themselves, is not taken: it would need all of them in memory. A secret
+ * key is a comment line and one line of base64; where it is not encrypted, what
+ * belongs to the password is zero, also the checksum, so that its two halves are
+ * held against each other instead.
  */
 #include "conf/signature.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +29,11 @@ struct packed_key {
 struct packed_signature {
         uint8_t algorithm[2], id[SIGNATURE_KEY_ID_SIZE], bytes[crypto_sign_BYTES];
 };
+struct packed_secret {
+        uint8_t algorithm[2], password_algorithm[2], checksum_algorithm[2], salt[32], limits[2][8];
+        uint8_t id[SIGNATURE_KEY_ID_SIZE], key[crypto_sign_SECRETKEYBYTES], checksum[32];
+};
+static_assert(sizeof(struct packed_secret) == 158, "minisign's form");
 
 struct lines {
         const char *at, *end;
@@ -98,6 +107,90 @@ const struct signature_key *signature_key_find(const struct signature_key *keys,
                         return &keys[i];
         return NULL;
 }
+
+/* Secret keys ------------------------------------------------------------------------------------------------------- */
+
+static bool halves_match(const uint8_t secret_key[crypto_sign_SECRETKEYBYTES]) {
+        uint8_t seed[crypto_sign_SEEDBYTES], again[crypto_sign_SECRETKEYBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
+        bool match;
+
+        crypto_sign_ed25519_sk_to_seed(seed, secret_key);
+        crypto_sign_seed_keypair(public_key, again, seed);
+        match = sodium_memcmp(again, secret_key, sizeof(again)) == 0;
+        sodium_memzero(seed, sizeof(seed));
+        sodium_memzero(again, sizeof(again));
+        return match;
+}
+
+static int secret_unpack(const struct packed_secret *packed, struct signature_secret *ret_secret) {
+        static const uint8_t none[2];
+
+        if (memcmp(packed->algorithm, "Ed", 2) != 0)
+                return SIGNATURE_E_FORM;
+        if (memcmp(packed->password_algorithm, none, 2) != 0)
+                return SIGNATURE_E_LOCKED;
+        if (!halves_match(packed->key))
+                return SIGNATURE_E_FORM;
+        memcpy(ret_secret->id, packed->id, sizeof(packed->id));
+        memcpy(ret_secret->secret_key, packed->key, sizeof(packed->key));
+        return 0;
+}
+
+int signature_secret_parse(const char *text, size_t size, struct signature_secret *ret_secret) {
+        struct lines lines = { text, text + size };
+        struct packed_secret packed;
+        const char *rest;
+        size_t n;
+        int r = SIGNATURE_E_FORM;
+
+        if (line_with(&lines, UNTRUSTED, &rest, &n) && line_base64(&lines, &packed, sizeof(packed)) && lines_end(&lines))
+                r = secret_unpack(&packed, ret_secret);
+        sodium_memzero(&packed, sizeof(packed));
+        return r;
+}
+
+void signature_secret_new(struct signature_secret *ret_secret) {
+        uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
+
+        randombytes_buf(ret_secret->id, sizeof(ret_secret->id));
+        crypto_sign_keypair(public_key, ret_secret->secret_key);
+}
+
+void signature_secret_wipe(struct signature_secret *secret) {
+        sodium_memzero(secret, sizeof(*secret));
+}
+
+/* minisign shows the eight bytes as one number. */
+void signature_id_format(const uint8_t id[SIGNATURE_KEY_ID_SIZE], char ret_text[SIGNATURE_KEY_ID_TEXT_SIZE]) {
+        for (size_t i = 0; i < SIGNATURE_KEY_ID_SIZE; i++)
+                snprintf(ret_text + 2 * i, 3, "%02X", id[SIGNATURE_KEY_ID_SIZE - 1 - i]);
+}
+
+void signature_secret_format(const struct signature_secret *secret, char ret_text[SIGNATURE_KEY_TEXT_SIZE]) {
+        struct packed_secret packed = { .algorithm = { 'E', 'd' }, .checksum_algorithm = { 'B', '2' } };
+        size_t n;
+
+        memcpy(packed.id, secret->id, sizeof(packed.id));
+        memcpy(packed.key, secret->secret_key, sizeof(packed.key));
+        n = (size_t)snprintf(ret_text, SIGNATURE_KEY_TEXT_SIZE, UNTRUSTED "secret key without a password\n");
+        sodium_bin2base64(ret_text + n, SIGNATURE_KEY_TEXT_SIZE - n, (const uint8_t *)&packed, sizeof(packed),
+                          sodium_base64_VARIANT_ORIGINAL);
+        strcat(ret_text, "\n");
+        sodium_memzero(&packed, sizeof(packed));
+}
+
+void signature_public_format(const struct signature_secret *secret, char ret_text[SIGNATURE_KEY_TEXT_SIZE]) {
+        struct packed_key packed = { .algorithm = { 'E', 'd' } };
+        char line[64], id[SIGNATURE_KEY_ID_TEXT_SIZE];
+
+        memcpy(packed.id, secret->id, sizeof(packed.id));
+        crypto_sign_ed25519_sk_to_pk(packed.key, secret->secret_key);
+        sodium_bin2base64(line, sizeof(line), (const uint8_t *)&packed, sizeof(packed), sodium_base64_VARIANT_ORIGINAL);
+        signature_id_format(secret->id, id);
+        snprintf(ret_text, SIGNATURE_KEY_TEXT_SIZE, UNTRUSTED "minisign public key %s\n%s\n", id, line);
+}
+
+/* Signatures -------------------------------------------------------------------------------------------------------- */
 
 int signature_parse(const char *text, struct signature *ret_signature) {
         struct lines lines = { text, text + strlen(text) };

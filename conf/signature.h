@@ -25,6 +25,7 @@ enum signature_error {
         SIGNATURE_E_KEY,     /* made with another key */
         SIGNATURE_E_BAD,     /* the bytes or the trusted comment are not what was signed */
         SIGNATURE_E_COMMENT, /* a good signature of something else: the trusted comment names another package */
+        SIGNATURE_E_LOCKED,  /* a secret key that is encrypted with a password */
 };
 
 /* A public key ("minisign.pub"). */
@@ -61,11 +62,24 @@ int signature_hash_fd(struct signature_hash *hash, int fd, uint64_t offset, uint
 int signature_verify(const struct signature *signature, const struct signature_key *key, const uint8_t digest[SIGNATURE_HASH_SIZE],
                      const char *name, const char *version);
 
-/* A secret key in memory. */
+/* A secret key ("minisign -G -W": without a password). */
 struct signature_secret {
         uint8_t id[SIGNATURE_KEY_ID_SIZE];
-        uint8_t secret_key[crypto_sign_SECRETKEYBYTES];
+        uint8_t secret_key[crypto_sign_SECRETKEYBYTES]; /* its second half is the public key */
 };
+/* 0, SIGNATURE_E_FORM or SIGNATURE_E_LOCKED. The text is the caller's to wipe. */
+int signature_secret_parse(const char *text, size_t size, struct signature_secret *ret_secret);
+/* A new one. sodium_init() must have succeeded. */
+void signature_secret_new(struct signature_secret *ret_secret);
+void signature_secret_wipe(struct signature_secret *secret);
+
+/* The texts of both halves, as minisign writes them, and the id as it shows it. */
+#define SIGNATURE_KEY_TEXT_SIZE 320
+#define SIGNATURE_KEY_ID_TEXT_SIZE (2 * SIGNATURE_KEY_ID_SIZE + 1)
+void signature_secret_format(const struct signature_secret *secret, char ret_text[SIGNATURE_KEY_TEXT_SIZE]);
+void signature_public_format(const struct signature_secret *secret, char ret_text[SIGNATURE_KEY_TEXT_SIZE]);
+void signature_id_format(const uint8_t id[SIGNATURE_KEY_ID_SIZE], char ret_text[SIGNATURE_KEY_ID_TEXT_SIZE]);
+
 /* The minisign text, terminated. 0 or -EINVAL when name and version do not fit. */
 int signature_sign(const struct signature_secret *secret, const uint8_t digest[SIGNATURE_HASH_SIZE], const char *name, const char *version,
                    char ret_text[SIGNATURE_TEXT_MAX + 1]);

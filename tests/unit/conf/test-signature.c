@@ -40,6 +40,14 @@
 #define GOOD_FOR_1_2_30                                                                                                                    \
         FIRST "trusted comment: hello 1.2.30\n"                                                                                            \
               "TUrLMujng2WUaRXAcCDN3dUX7e8mxlDxdXYYnT7M5gDFctQ7tdMQuQYtbFhWfHyI5MkWh55X9xO8HRSW5TaeDA==\n"
+/* minisign -G -W: both halves of one key */
+#define SECRET                                                                                                                             \
+        "untrusted comment: minisign encrypted secret key\n"                                                                               \
+        "RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA3kdYyghCr21ZH4xS7RtHE5oZGinyk9b9fsNs"                     \
+        "zuDyVUnrUtcnbIg6923ta0zz626YM7RuOTKRqPgmlsFSvH4Dx0eEKQWmpPaSAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+#define PUBLIC_OF_SECRET                                                                                                                   \
+        "untrusted comment: minisign public key 6DAF4208CA5847DE\n"                                                                        \
+        "RWTeR1jKCEKvbW3ta0zz626YM7RuOTKRqPgmlsFSvH4Dx0eEKQWmpPaS\n"
 /* minisign -S -l: over the bytes themselves */
 #define LEGACY                                                                                                                             \
         "untrusted comment: signature from minisign secret key\n"                                                                          \
@@ -156,6 +164,64 @@ static void test_sign(void **state) {
         longest[399] = '\0';
         assert_int_equal(signature_sign(&secret, digest, longest, "1.2.3", text), -EINVAL);
         assert_int_equal(signature_sign(&secret, digest, "a\nb", "1.2.3", text), -EINVAL);
+}
+
+static void test_a_secret_key_of_minisign(void **state) {
+        struct signature_secret secret;
+        char text[SIGNATURE_KEY_TEXT_SIZE], id[SIGNATURE_KEY_ID_TEXT_SIZE];
+
+        assert_int_equal(signature_secret_parse(SECRET, strlen(SECRET), &secret), 0);
+        signature_id_format(secret.id, id);
+        assert_string_equal(id, "6DAF4208CA5847DE");
+        signature_public_format(&secret, text);
+        assert_string_equal(text, PUBLIC_OF_SECRET);
+        /* What it says is the same, but for the words of the comment. */
+        signature_secret_format(&secret, text);
+        assert_string_equal(strchr(text, '\n'), strchr(SECRET, '\n'));
+        signature_secret_wipe(&secret);
+        assert_int_equal(secret.secret_key[0] | secret.secret_key[63], 0);
+}
+
+static void test_a_new_secret_key(void **state) {
+        struct signature_secret secret, other, again;
+        char secret_text[SIGNATURE_KEY_TEXT_SIZE], text[SIGNATURE_TEXT_MAX + 1], public_text[SIGNATURE_KEY_TEXT_SIZE];
+        uint8_t digest[SIGNATURE_HASH_SIZE];
+
+        signature_secret_new(&secret);
+        signature_secret_new(&other);
+        assert_memory_not_equal(&secret, &other, sizeof(secret));
+        signature_secret_format(&secret, secret_text);
+        assert_int_equal(signature_secret_parse(secret_text, strlen(secret_text), &again), 0);
+        assert_memory_equal(&secret, &again, sizeof(secret));
+        hash_of(SIGNED, digest);
+        assert_int_equal(signature_sign(&again, digest, "hello", "1.2.3", text), 0);
+        signature_public_format(&secret, public_text);
+        assert_int_equal(verify(public_text, text, SIGNED, "hello", "1.2.3"), 0);
+        signature_public_format(&other, public_text);
+        assert_int_equal(verify(public_text, text, SIGNED, "hello", "1.2.3"), SIGNATURE_E_KEY);
+}
+
+static void test_secret_key_texts(void **state) {
+        static const char *const bad[] = { "", "untrusted comment: x\n", PUBLIC, SECRET "more\n", "x" SECRET };
+        struct signature_secret secret;
+
+        for (size_t i = 0; i < N_ELEMENTS(bad); i++)
+                assert_int_equal(signature_secret_parse(bad[i], strlen(bad[i]), &secret), SIGNATURE_E_FORM);
+        /* One bit of the key itself: the halves do not fit any more. */
+        {
+                char text[] = SECRET;
+                char *at = strchr(text, '\n') + 1 + 100;
+
+                *at = *at == 'A' ? 'B' : 'A';
+                assert_int_equal(signature_secret_parse(text, strlen(text), &secret), SIGNATURE_E_FORM);
+        }
+        /* "Sc": scrypt, that is a password */
+        {
+                char text[] = SECRET;
+
+                memcpy(strchr(text, '\n') + 1, "RWRTY0Iy", 8);
+                assert_int_equal(signature_secret_parse(text, strlen(text), &secret), SIGNATURE_E_LOCKED);
+        }
 }
 
 static void test_hash_of_a_descriptor(void **state) {
@@ -307,6 +373,9 @@ int main(void) {
                 cmocka_unit_test(test_signature_texts),
                 cmocka_unit_test(test_find_key),
                 cmocka_unit_test(test_sign),
+                cmocka_unit_test(test_a_secret_key_of_minisign),
+                cmocka_unit_test(test_a_new_secret_key),
+                cmocka_unit_test(test_secret_key_texts),
                 cmocka_unit_test(test_hash_of_a_descriptor),
                 cmocka_unit_test(test_frame_there_and_back),
                 cmocka_unit_test(test_no_frame),
