@@ -19,7 +19,6 @@
 #include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
@@ -35,10 +34,6 @@
 #define DRAIN_NS (35 * NS_PER_S)
 #define ROLES_END_NS (2 * NS_PER_S)
 #define KILL_NS (40 * NS_PER_S)
-/* Before it no base of this kind can have run: keeps the numbers made from it small. */
-#define EPOCH_MS UINT64_C(1700000000000)
-#define EPOCH_SHIFT 4
-#define IDS_SHIFT 16
 
 static const char *shown_root(const struct base *base) {
         return base->options->root ? base->options->root : "/etc/socle";
@@ -176,6 +171,10 @@ static int step_root(struct base *base) {
         return r;
 }
 
+static int step_ids(struct base *base) {
+        return ids_open(&base->ids, base->folders.fds[FOLDER_STATE]);
+}
+
 static int step_config(struct base *base) {
         int r = boot_read(&base->folders, base->root, base->start_ns, &base->config);
 
@@ -222,8 +221,9 @@ static const struct {
         const char *what;
         int (*run)(struct base *base);
 } steps[] = {
-        { "limits", step_limits },     { "folders", step_root },  { "signals", signals_start }, { "configuration", step_config },
-        { "sockets", step_listeners }, { "user ids", step_uids }, { "cgroups", step_groups },   { "roles", step_roles },
+        { "limits", step_limits },    { "folders", step_root },         { "state/ids", step_ids },
+        { "signals", signals_start }, { "configuration", step_config }, { "sockets", step_listeners },
+        { "user ids", step_uids },    { "cgroups", step_groups },       { "roles", step_roles },
 };
 
 static int start(struct base *base) {
@@ -276,8 +276,6 @@ static void loop(struct base *base) {
 }
 
 static void base_init(struct base *base, const struct options *options) {
-        struct timespec t;
-
         *base = (struct base){ .options = options,
                                .root = geteuid() == 0,
                                .epoll_fd = -1,
@@ -285,11 +283,9 @@ static void base_init(struct base *base, const struct options *options) {
                                .admin_fd = -1,
                                .inotify_fd = -1,
                                .installer_link = -1,
+                               .ids.fd = -1,
                                .signals = WATCH_INIT,
                                .start_ns = clock_now_ns() };
-        clock_gettime(CLOCK_REALTIME, &t);
-        base->epoch = ((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS - EPOCH_MS) >> EPOCH_SHIFT;
-        base->next_id = base->epoch << IDS_SHIFT | 1;
         TAILQ_INIT(&base->instances);
         folders_init(&base->folders);
         cgroup_init(&base->cgroup);
@@ -319,6 +315,7 @@ static void base_deinit(struct base *base) {
         board_deinit(&base->board);
         board_deinit(&base->board_coming);
         watch_stop(base, &base->signals);
+        ids_close(&base->ids);
         fd_close(base->installer_link);
         fd_close(base->inotify_fd);
         fd_close(base->admin_fd);

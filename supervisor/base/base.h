@@ -13,6 +13,7 @@
 #include "ipc/control.h"
 #include "supervisor/base/cgroup.h"
 #include "supervisor/base/folders.h"
+#include "supervisor/base/ids.h"
 #include "supervisor/base/instances.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/base/options.h"
@@ -39,7 +40,8 @@ struct base {
         struct folders folders;
         struct control_boot_config config;
         int listeners[CONTROL_LISTENERS_MAX];
-        uint64_t start_ns, epoch, next_id;
+        struct ids ids;
+        uint64_t start_ns;
         uint32_t enforced;
 
         struct role roles[ROLE_SLOTS];

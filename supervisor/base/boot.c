@@ -8,8 +8,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "ipc/cleanup.h"
@@ -22,6 +25,24 @@
 
 #define BOOT_TIMEOUT_MS 10000
 
+/* The socket of any other kind would be made by root for who asks. */
+static bool address_ok(const struct control_listener *l) {
+        const struct sockaddr_un *un = (const struct sockaddr_un *)&l->address;
+
+        if (!l->address_size)
+                return true;
+        switch (l->address.ss_family) {
+        case AF_INET:
+                return l->address_size == sizeof(struct sockaddr_in);
+        case AF_INET6:
+                return l->address_size == sizeof(struct sockaddr_in6);
+        case AF_UNIX:
+                return l->address_size > offsetof(struct sockaddr_un, sun_path) && l->address_size <= sizeof(*un) &&
+                       control_text_ok(un->sun_path, l->address_size - offsetof(struct sockaddr_un, sun_path));
+        }
+        return false;
+}
+
 const char *boot_check(const struct control_boot_config *config) {
         if (!control_text_ok(config->name, sizeof(config->name)) || !control_text_ok(config->preload, sizeof(config->preload)) ||
             !control_text_ok(config->plugins, sizeof(config->plugins)))
@@ -33,8 +54,7 @@ const char *boot_check(const struct control_boot_config *config) {
         if (config->n_gateways > GATEWAYS_MAX)
                 return "too many [gateway] processes";
         for (uint32_t i = 0; i < config->n_listeners; i++)
-                if (!control_text_ok(config->listeners[i].text, sizeof(config->listeners[i].text)) ||
-                    config->listeners[i].address_size > sizeof(config->listeners[i].address))
+                if (!control_text_ok(config->listeners[i].text, sizeof(config->listeners[i].text)) || !address_ok(&config->listeners[i]))
                         return "an address that is none in [gateway] listen";
         return NULL;
 }

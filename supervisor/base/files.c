@@ -85,7 +85,7 @@ static int file_open(int folder, const char *name, bool drop, int *ret_fd) {
         snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
-                return -errno;
+                return errno == EAGAIN ? -EBUSY : -errno; /* somebody's write lease */
         r = drop ? check_not_being_written(fd) : 0;
         if (!r)
                 *ret_fd = TAKE_FD(fd);

@@ -101,7 +101,7 @@ int handover_gateway(struct base *base, struct role *role) {
                 return r;
         fd_close(role->manager_end);
         role->manager_end = pair[0];
-        role->bus_id = base->next_id++;
+        role->bus_id = ids_take(&base->ids);
         r = hello(base, role, role->n_restarts + 1);
         if (!r)
                 r = give(base, role, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, pair[1]);
@@ -118,8 +118,8 @@ int handover_gateway(struct base *base, struct role *role) {
 int handover_manager(struct base *base, struct role *role) {
         int r;
 
-        /* Rises with each manager, and from base to base: the clock ticks faster than managers can be born. */
-        r = hello(base, role, base->epoch + role->n_restarts);
+        /* Rises with each manager, and from base to base. */
+        r = hello(base, role, ids_take(&base->ids));
         if (!r)
                 r = give_folders(base, role);
         if (!r)

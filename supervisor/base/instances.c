@@ -214,7 +214,7 @@ void instance_on_fork(struct base *base, struct control_record *record) {
                 return;
         }
         *i = (struct instance){
-                .id = base->next_id++,
+                .id = ids_take(&base->ids),
                 .request = record->header.request,
                 .limits = asked->limits,
                 .asked_ns = clock_now_ns(),

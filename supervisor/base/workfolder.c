@@ -36,7 +36,10 @@ static void closedirp(DIR **dir) {
 int work_new(int work_fd, const char *name, uid_t uid) {
         _cleanup_close_ int fd = -1;
 
-        if (mkdirat(work_fd, name, 0700) < 0 && errno != EEXIST)
+        /* What a predecessor could not empty belongs to another module. */
+        if (unlinkat(work_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                return -errno;
+        if (mkdirat(work_fd, name, 0700) < 0)
                 return -errno;
         fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)

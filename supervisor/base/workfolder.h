@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Makes state/work/NAME, mode 0700, owned by uid. Its fd or -errno. */
+/* Makes state/work/NAME, mode 0700, owned by uid. Its fd or -errno (-ENOTEMPTY: there is one already that is in use). */
 int work_new(int work_fd, const char *name, uid_t uid);
 
 enum {

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include "supervisor/base/boot.h"
 #include "supervisor/base/cgroup.h"
 #include "supervisor/base/files.h"
+#include "supervisor/base/ids.h"
 #include "supervisor/base/options.h"
 #include "supervisor/base/sd-daemon.h"
 #include "supervisor/base/uids.h"
@@ -204,6 +207,73 @@ static void test_boot_check(void **state) {
         assert_non_null(boot_check(&c));
 }
 
+static bool listens(const void *address, uint32_t size) {
+        static struct control_boot_config c;
+
+        c = (struct control_boot_config){ .uid_base = UIDS_DEFAULT_BASE, .n_listeners = 1 };
+        memcpy(&c.listeners[0].address, address, size);
+        c.listeners[0].address_size = size;
+        return !boot_check(&c);
+}
+
+static void test_boot_check_addresses(void **state) {
+        struct sockaddr_in in = { .sin_family = AF_INET };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+        struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/run/x" };
+        struct sockaddr_storage other = { .ss_family = AF_NETLINK };
+
+        assert_true(listens(&in, sizeof(in)));
+        assert_true(listens(&in6, sizeof(in6)));
+        assert_true(listens(&un, sizeof(un)));
+        assert_false(listens(&in, sizeof(in) - 1));
+        assert_false(listens(&in6, sizeof(in)));
+        assert_false(listens(&other, 12));
+        memset(un.sun_path, 'x', sizeof(un.sun_path));
+        assert_false(listens(&un, sizeof(un)));
+}
+
+static void test_ids_never_come_again(void **state) {
+        struct ids ids = { .fd = -1 };
+        uint64_t last = 0, id;
+        char dir[32];
+        int state_fd = temporary(dir);
+
+        for (int life = 0; life < 3; life++) {
+                assert_int_equal(ids_open(&ids, state_fd), 0);
+                for (int i = 0; i < 2500; i++) {
+                        id = ids_take(&ids);
+                        assert_true(id > last);
+                        last = id;
+                }
+                ids_close(&ids); /* killed or ended: there is nothing more to it */
+        }
+        assert_true(last < 20000);
+        unlinkat(state_fd, "ids", 0);
+        assert_return_code(symlinkat("/etc/passwd", state_fd, "ids"), errno);
+        assert_int_equal(ids_open(&ids, state_fd), -ELOOP);
+        unlinkat(state_fd, "ids", 0);
+        rmdir(dir);
+        close(state_fd);
+}
+
+static void test_work_folders_are_new(void **state) {
+        char dir[32];
+        int work = temporary(dir), fd;
+
+        fd = work_new(work, "1", geteuid());
+        assert_true(fd >= 0);
+        close(fd);
+        fd = work_new(work, "1", geteuid());
+        assert_true(fd >= 0);
+        assert_return_code(mkdirat(fd, "left", 0700), errno);
+        assert_int_equal(work_new(work, "1", geteuid()), -ENOTEMPTY);
+        unlinkat(fd, "left", AT_REMOVEDIR);
+        close(fd);
+        assert_int_equal(work_remove(work, "1"), 0);
+        rmdir(dir);
+        close(work);
+}
+
 static int file_open(const struct folders *folders, const char *name) {
         struct control_file file = { .folder = HANDOVER_DROP };
         int fd = -1, r;
@@ -226,6 +296,11 @@ static void test_files(void **state) {
         assert_int_equal(file_open(&folders, "a.smod"), -EBUSY);
         close(writer);
         assert_int_equal(file_open(&folders, "a.smod"), 0);
+        signal(SIGIO, SIG_IGN);
+        writer = openat(drop, "a.smod", O_RDWR | O_CLOEXEC);
+        assert_return_code(fcntl(writer, F_SETLEASE, F_WRLCK), errno);
+        assert_int_equal(file_open(&folders, "a.smod"), -EBUSY);
+        close(writer);
         assert_int_equal(file_open(&folders, "none.smod"), -ENOENT);
         assert_int_equal(file_open(&folders, "../a.smod"), -EINVAL);
         assert_return_code(symlinkat("a.smod", drop, "link.smod"), errno);
@@ -281,10 +356,21 @@ static void test_work_empty_deep(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_options),        cmocka_unit_test(test_backoff),         cmocka_unit_test(test_notify_address),
-                cmocka_unit_test(test_notify_message), cmocka_unit_test(test_listen_names),    cmocka_unit_test(test_names),
-                cmocka_unit_test(test_uid_slots),      cmocka_unit_test(test_uids_are_stable), cmocka_unit_test(test_cgroup_text),
-                cmocka_unit_test(test_boot_check),     cmocka_unit_test(test_files),           cmocka_unit_test(test_work_empty_deep),
+                cmocka_unit_test(test_options),
+                cmocka_unit_test(test_backoff),
+                cmocka_unit_test(test_notify_address),
+                cmocka_unit_test(test_notify_message),
+                cmocka_unit_test(test_listen_names),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_uid_slots),
+                cmocka_unit_test(test_uids_are_stable),
+                cmocka_unit_test(test_cgroup_text),
+                cmocka_unit_test(test_boot_check),
+                cmocka_unit_test(test_files),
+                cmocka_unit_test(test_boot_check_addresses),
+                cmocka_unit_test(test_ids_never_come_again),
+                cmocka_unit_test(test_work_folders_are_new),
+                cmocka_unit_test(test_work_empty_deep),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
