@@ -14,13 +14,29 @@
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
 
-int memfd_new(const char *name, uint64_t size) {
-        _cleanup_close_ int fd = -1;
+/* Linux 6.3 */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
 
-        /* Without MFD_NOEXEC_SEAL: its seal would break "exactly these seals". */
-        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+/* Never executable where the kernel knows of that: with vm.memfd_noexec = 2 it refuses any other. */
+static int create(const char *name) {
+        int fd;
+
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+        if (fd < 0 && errno == EINVAL)
+                fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        return fd < 0 ? -errno : fd;
+}
+
+int memfd_new(const char *name, uint64_t size) {
+        _cleanup_close_ int fd = create(name);
+
         if (fd < 0)
-                return -errno;
+                return fd;
         if (size && ftruncate(fd, (off_t)size) < 0)
                 return -errno;
         return TAKE_FD(fd);
@@ -47,10 +63,12 @@ int memfd_check(int fd, int seals, uint64_t min_size, uint64_t max_size, uint64_
         struct stat st;
         int have;
 
-        if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
-                return -EBADF;
+        /* Seals first: only memory files have them, and other questions go to the file system, which may be a stranger's
+         * own and never answer. */
         have = fcntl(fd, F_GET_SEALS);
-        if (have != seals)
+        if (have < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+                return -EBADF;
+        if ((have & ~F_SEAL_EXEC) != seals)
                 return -EPERM;
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
                 return -EBADF;

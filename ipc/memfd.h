@@ -27,8 +27,8 @@ int memfd_new_const(const char *name, const void *data, uint64_t size);
 /* Adds the seals. 0 or -errno. */
 int memfd_seal(int fd, int seals);
 
-/* Checks a memory file from a distrusted peer: it is on tmpfs, its seals are exactly `seals`, its
- * size lies in [min_size, max_size]. 0 and the size; -EPERM wrong seals; -EMSGSIZE wrong size;
+/* Checks a memory file from a distrusted peer: it is on tmpfs, its seals are exactly `seals` (and F_SEAL_EXEC or not:
+ * vm.memfd_noexec decides for whoever does not, and it takes nothing from a reader), its size lies in [min_size, max_size]. 0 and the size; -EPERM wrong seals; -EMSGSIZE wrong size;
  * -EBADF not a memory file of tmpfs (a hugetlb memfd has seals too). */
 int memfd_check(int fd, int seals, uint64_t min_size, uint64_t max_size, uint64_t *ret_size);
 

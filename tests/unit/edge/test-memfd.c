@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -94,6 +97,77 @@ static void test_seals(void **state) {
         }
 }
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+/* Which of the two a memory file is, the host may decide (vm.memfd_noexec); the seals that count are asked of both. */
+static void test_executable_or_not(void **state) {
+        static const unsigned flags[] = { 0, MFD_NOEXEC_SEAL };
+        struct stat st;
+        uint64_t size;
+        int own;
+
+        for (size_t i = 0; i < N_ELEMENTS(flags); i++) {
+                int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags[i]);
+
+                if (fd < 0)
+                        continue; /* an older kernel, or one that is strict */
+                assert_int_equal(ftruncate(fd, 4096), 0);
+                assert_int_equal(memfd_check(fd, MEMFD_SEALS_BUS, 0, 4096, &size), -EPERM);
+                assert_int_equal(memfd_seal(fd, MEMFD_SEALS_BUS & ~F_SEAL_SEAL), 0);
+                assert_int_equal(memfd_check(fd, MEMFD_SEALS_BUS, 0, 4096, &size), -EPERM);
+                assert_int_equal(memfd_seal(fd, F_SEAL_SEAL), 0);
+                assert_int_equal(memfd_check(fd, MEMFD_SEALS_BUS, 0, 4096, &size), 0);
+                close(fd);
+        }
+        own = memfd_create("test", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+        if (own < 0)
+                skip();
+        close(own);
+        own = memfd_new("test", 4096);
+        assert_true(own >= 0);
+        assert_true(fcntl(own, F_GET_SEALS) & F_SEAL_EXEC);
+        assert_int_equal(fstat(own, &st), 0);
+        assert_int_equal(st.st_mode & 0111, 0);
+        close(own);
+}
+
+/* No question may go to the file system of what is no memory file: it could be the stranger's own, and never answer. */
+static unsigned n_questions;
+
+static long ask(long call, int fd, void *answer) {
+        n_questions++;
+        return syscall(call, fd, answer);
+}
+
+/* Under which of the two names the C library is called depends on how the build spells large files. */
+#define WRAP(name, call, type)                                                                                                             \
+        int __wrap_##name(int fd, struct type *answer);                                                                                    \
+        int __wrap_##name(int fd, struct type *answer) {                                                                                   \
+                return (int)ask(call, fd, answer);                                                                                         \
+        }
+WRAP(fstatfs, SYS_fstatfs, statfs)
+WRAP(fstatfs64, SYS_fstatfs, statfs)
+WRAP(fstat, SYS_fstat, stat)
+WRAP(fstat64, SYS_fstat, stat)
+
+static void test_file_system_is_not_asked(void **state) {
+        int file = open("/usr", O_RDONLY | O_CLOEXEC), memory = memfd_new_const("test", "x", 1);
+        uint64_t size;
+
+        n_questions = 0;
+        assert_int_equal(memfd_check(file, MEMFD_SEALS_BUS, 0, UINT64_MAX, &size), -EBADF);
+        assert_int_equal(n_questions, 0);
+        assert_int_equal(memfd_check(memory, MEMFD_SEALS_CONST, 0, UINT64_MAX, &size), 0);
+        assert_true(n_questions > 0);
+        close(file);
+        close(memory);
+}
+
 static void test_no_memory_file(void **state) {
         char path[] = "/tmp/socle-test-memfd.XXXXXX";
         int file = mkstemp(path), pipes[2], sockets[2];
@@ -128,8 +202,14 @@ static void test_hugetlb(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_bus_memory), cmocka_unit_test(test_constant_memory), cmocka_unit_test(test_size),
-                cmocka_unit_test(test_seals),      cmocka_unit_test(test_no_memory_file),  cmocka_unit_test(test_hugetlb),
+                cmocka_unit_test(test_bus_memory),
+                cmocka_unit_test(test_constant_memory),
+                cmocka_unit_test(test_size),
+                cmocka_unit_test(test_seals),
+                cmocka_unit_test(test_no_memory_file),
+                cmocka_unit_test(test_hugetlb),
+                cmocka_unit_test(test_executable_or_not),
+                cmocka_unit_test(test_file_system_is_not_asked),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
