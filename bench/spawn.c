@@ -30,6 +30,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "supervisor/common/landlock.h"
 #include "supervisor/template/sandbox.h"
 #include "tests/unit/template/fixture.h"
 
@@ -114,7 +115,7 @@ static void child_layers(struct forker *f, int page_fd) {
         if (!r && f->layers & LAYER_NETWORK)
                 r = sandbox_network_enter(f->sandbox.network_fd);
         if (!r && f->layers & LAYER_LIMITS)
-                r = sandbox_rlimits_apply(&limits, false);
+                r = sandbox_rlimits_apply(&f->sandbox, &limits, false);
         if (!r && f->layers & LAYER_USERS)
                 r = sandbox_users_drop(1000, 1000);
         if (!r && f->layers & LAYER_PAGE)
@@ -174,7 +175,7 @@ static void forker_prepare(struct forker *f, int ask, int answer) {
                 die("network namespace");
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         if (f->layers & LAYER_LANDLOCK) {
-                f->sandbox.landlock_abi = sandbox_landlock_probe();
+                f->sandbox.landlock_abi = landlock_probe();
                 sandbox_landlock_prepare(&f->sandbox);
         }
         if (f->layers & LAYER_SECCOMP && sandbox_seccomp_load())

@@ -77,6 +77,9 @@ static int environment_fill(struct environment *env, const uid_t *uid) {
         r = environment_add(env, "PATH=/usr/local/bin:/usr/bin:/bin");
         if (!r)
                 r = environment_add(env, "LANG=C.UTF-8");
+        /* Workers inherit what is bound; to bind it lazily would cost each of them the same look-ups and pages. */
+        if (!r)
+                r = environment_add(env, "LD_BIND_NOW=1");
         if (!r)
                 r = environment_add(env, "SOCLE_BASE_PID=%d", getpid());
         if (!r && uid)

@@ -8,10 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,12 +23,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
-
-/* Newer than the headers of the oldest build host. */
-#define ACCESS_TRUNCATE (UINT64_C(1) << 14)  /* ABI 3 */
-#define ACCESS_IOCTL_DEV (UINT64_C(1) << 15) /* ABI 5 */
-#define ACCESS_NET_TCP UINT64_C(3)           /* ABI 4 */
-#define SCOPE_ALL UINT64_C(3)                /* ABI 6 */
+#include "supervisor/common/landlock.h"
 
 /* Files and folders are created, and read back: module.ini and the entry. */
 #define ACCESS_STAGING                                                                                                                     \
@@ -41,17 +34,7 @@
 #define MEMORY_MAX (UINT64_C(1) << 30)
 #define FILES_MAX 64
 
-struct ruleset {
-        uint64_t fs, net, scoped;
-};
-
 /* Prepared in the installer ---------------------------------------------------------------------------------------- */
-
-static int landlock_probe(void) {
-        long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-
-        return abi < 0 ? 0 : (int)abi;
-}
 
 static int mapped_now(uint64_t *ret_size) {
         _cleanup_close_ int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -158,32 +141,14 @@ void sandbox_deinit(struct sandbox *s) {
 
 /* Taken on by the child -------------------------------------------------------------------------------------------- */
 
-static uint64_t access_handled(int abi) {
-        uint64_t access = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
-
-        if (abi >= 2)
-                access |= LANDLOCK_ACCESS_FS_REFER;
-        if (abi >= 3)
-                access |= ACCESS_TRUNCATE;
-        if (abi >= 5)
-                access |= ACCESS_IOCTL_DEV;
-        return access;
-}
-
 static int enter_landlock(int abi, int folder) {
-        struct ruleset ruleset = {
-                .fs = access_handled(abi),
-                .net = abi >= 4 ? ACCESS_NET_TCP : 0,
-                .scoped = abi >= 6 ? SCOPE_ALL : 0,
-        };
-        size_t size = abi >= 6 ? sizeof(ruleset) : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
-        struct landlock_path_beneath_attr rule = { .allowed_access = ACCESS_STAGING, .parent_fd = folder };
-        _cleanup_close_ int fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
+        _cleanup_close_ int ruleset = landlock_new(abi, true);
+        int r;
 
-        if (fd < 0 || syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ||
-            syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-                return -errno;
-        return 0;
+        if (ruleset < 0)
+                return ruleset;
+        r = landlock_allow(ruleset, abi, folder, ACCESS_STAGING);
+        return r ? r : landlock_enter(ruleset);
 }
 
 /* Lowers a limit; one that is lower already stays. */

@@ -27,8 +27,7 @@ static int limit_lower(int which, rlim_t value) {
         return setrlimit(which, &limit) < 0 ? -errno : 0;
 }
 
-/* What the worker has inherited from the template is not charged to it. */
-static int data_size(uint64_t *ret_size) {
+int sandbox_rlimits_prepare(struct sandbox *sandbox) {
         _cleanup_close_ int fd = -1;
         char text[128];
         uint64_t pages;
@@ -44,21 +43,16 @@ static int data_size(uint64_t *ret_size) {
         /* size resident shared text lib data dt */
         if (sscanf(text, "%*u %*u %*u %*u %*u %" SCNu64, &pages) != 1)
                 return -EBADMSG;
-        *ret_size = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+        sandbox->inherited_data = pages * (uint64_t)sysconf(_SC_PAGESIZE);
         return 0;
 }
 
-static int limit_data(uint64_t memory) {
-        uint64_t inherited = 0;
-        int r;
-
-        r = data_size(&inherited);
-        if (r)
-                return r;
+/* What the worker has inherited from the template is not charged to it. */
+static int limit_data(uint64_t memory, uint64_t inherited) {
         return limit_lower(RLIMIT_DATA, memory > UINT64_MAX - inherited ? RLIM_INFINITY : memory + inherited);
 }
 
-int sandbox_rlimits_apply(const struct control_limits *limits, bool memory_by_rlimit) {
+int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_limits *limits, bool memory_by_rlimit) {
         int r;
 
         r = limit_lower(RLIMIT_CORE, 0);
@@ -69,5 +63,5 @@ int sandbox_rlimits_apply(const struct control_limits *limits, bool memory_by_rl
                 if (r)
                         return r;
         }
-        return memory_by_rlimit && limits->memory ? limit_data(limits->memory) : 0;
+        return memory_by_rlimit && limits->memory ? limit_data(limits->memory, sandbox->inherited_data) : 0;
 }

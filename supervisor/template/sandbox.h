@@ -17,10 +17,11 @@
 
 /* Prepared in the template, inherited by every worker. */
 struct sandbox {
-        uint32_t enforced; /* enum enforced: the layers that this host really gives */
-        bool root;         /* uids of their own, in a user namespace */
-        int network_fd;    /* the empty network namespace, -1 = none */
-        int landlock_abi;  /* 0 = the kernel has no Landlock */
+        uint32_t enforced;       /* enum enforced: the layers that this host really gives */
+        bool root;               /* uids of their own, in a user namespace */
+        int network_fd;          /* the empty network namespace, -1 = none */
+        int landlock_abi;        /* 0 = the kernel has no Landlock */
+        uint64_t inherited_data; /* bytes of data that a worker has from the template */
         uint32_t n_paths, n_resolver_paths;
         struct sandbox_path {
                 int fd;
@@ -49,8 +50,6 @@ int sandbox_network_enter(int network_fd);
 
 /* Landlock --------------------------------------------------------------------------------------------------------- */
 
-/* The kernel's ABI, 0 when there is none. */
-int sandbox_landlock_probe(void);
 /* Opens what every worker may use, once. */
 void sandbox_landlock_prepare(struct sandbox *sandbox);
 struct sandbox_grants {
@@ -81,5 +80,7 @@ int sandbox_layout_shift(void);
 
 /* Resource limits -------------------------------------------------------------------------------------------------- */
 
+/* Template, when it has all that it will have: finds out what workers inherit. 0 or -errno. */
+int sandbox_rlimits_prepare(struct sandbox *sandbox);
 /* Worker: no core dumps, so many files, and memory when no cgroup bounds it. 0 or -errno. */
-int sandbox_rlimits_apply(const struct control_limits *limits, bool memory_by_rlimit);
+int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_limits *limits, bool memory_by_rlimit);

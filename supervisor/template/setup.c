@@ -17,6 +17,7 @@
 
 #include "ipc/cleanup.h"
 #include "libmodule/worker.h"
+#include "supervisor/common/landlock.h"
 #include "supervisor/common/log.h"
 #include "supervisor/template/template.h"
 
@@ -167,7 +168,7 @@ static int step_one_thread(struct setup *s) {
 static int step_landlock(struct setup *s) {
         struct sandbox *sandbox = &s->template->sandbox;
 
-        sandbox->landlock_abi = sandbox_landlock_probe();
+        sandbox->landlock_abi = landlock_probe();
         if (sandbox->landlock_abi == 0)
                 return -ENOSYS;
         sandbox_landlock_prepare(sandbox);
@@ -185,6 +186,10 @@ static int step_seccomp(struct setup *s) {
 
 static int step_layout(struct setup *s) {
         return sandbox_layout_close();
+}
+
+static int step_limits(struct setup *s) {
+        return sandbox_rlimits_prepare(&s->template->sandbox);
 }
 
 /* `layer`: the host may lack it; then the rest holds without it, unless the operator is strict. */
@@ -205,6 +210,7 @@ static const struct {
         { "landlock", step_landlock, true },
         { "seccomp", step_seccomp, true },
         { "address layout", step_layout, false },
+        { "limits", step_limits, false },
 };
 
 static void fail(struct setup *s, const char *step, int error) {

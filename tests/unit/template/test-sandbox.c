@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "supervisor/common/landlock.h"
 #include "supervisor/template/sandbox.h"
 
 /* The errno with which `attempt` fails under the filter; 0 = it works. */
@@ -156,7 +157,7 @@ static int landlocked(const char *granted) {
         pid = fork();
         if (pid == 0) {
                 sandbox_init(&sandbox);
-                sandbox.landlock_abi = sandbox_landlock_probe();
+                sandbox.landlock_abi = landlock_probe();
                 sandbox_landlock_prepare(&sandbox);
                 grants.package = open("package", O_PATH | O_DIRECTORY | O_CLOEXEC);
                 grants.work = open("work", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -192,7 +193,7 @@ static int leave_folder(void **state) {
 }
 
 static void test_landlock(void **state) {
-        if (sandbox_landlock_probe() == 0)
+        if (landlock_probe() == 0)
                 skip();
         assert_int_equal(landlocked(NULL), PACKAGE | WORK | LIBRARY);
         assert_int_equal(landlocked("/etc/passwd"), PACKAGE | WORK | LIBRARY | PASSWD | GRANTED);
@@ -228,13 +229,15 @@ static bool maps(size_t size) {
 
 static void test_data_limit_is_on_top_of_what_is_there(void **state) {
         struct control_limits limits = { .memory = 16 << 20, .files = 64 };
+        struct sandbox sandbox = { 0 };
         int status;
         pid_t pid = fork();
 
         if (pid == 0) {
                 struct rlimit files;
 
-                if (sandbox_rlimits_apply(&limits, true) || getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max != 64)
+                if (sandbox_rlimits_prepare(&sandbox) || sandbox_rlimits_apply(&sandbox, &limits, true) ||
+                    getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max != 64)
                         _exit(1);
                 if (!maps(8 << 20))
                         _exit(2);
