@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/ctl/document.h"
@@ -39,59 +40,50 @@ void answer_problem(struct answer *answer, enum verdict verdict, const char *cod
 
 /* Not reached ---------------------------------------------------------------------------------------------------------- */
 
-static void not_connected(struct answer *answer, const char *path, int error) {
-        switch (error) {
-        case ENOENT:
-                answer_problem(answer, VERDICT_UNREACHABLE, "UNREACHABLE",
-                               "start it (`systemctl start socled`, `socled --root DIR`), or name its root with --root or SOCLE_ROOT",
-                               "no base at %s", path);
-                break;
-        case ECONNREFUSED:
-                answer_problem(answer, VERDICT_UNREACHABLE, "UNREACHABLE", "start it (`systemctl start socled`, `socled --root DIR`)",
-                               "the base at %s does not run any more", path);
-                break;
-        case EACCES:
-        case EPERM:
-                answer_problem(answer, VERDICT_UNREACHABLE, "DENIED", "use sudo, or join the group socle-admin (to look only: socle-view)",
-                               "no permission to open %s", path);
-                break;
-        case EAGAIN:
-                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at %s does not accept connections",
-                               path);
-                break;
-        default:
-                answer_problem(answer, VERDICT_UNREACHABLE, "UNREACHABLE", "name the base's root with --root or SOCLE_ROOT", "%s: %s", path,
-                               strerror(error));
-        }
+void answer_file_problem(struct answer *answer, const char *code, const char *path, int error) {
+        bool missing = error == ENOENT;
+
+        answer_problem(answer, missing ? VERDICT_NOT_FOUND : VERDICT_FAILED, missing ? "NOT_FOUND" : code, "", "%s: %s", path,
+                       strerror(error));
 }
 
-static void not_answered(struct answer *answer, const char *path, int error) {
-        static const char hint[] = "`soclectl status` shows whether something was done";
+/* Why there is no answer: a table by error, whose last line stands for all others. */
+struct failure {
+        int error;
+        enum verdict verdict;
+        const char *code, *hint;
+        const char *before, *after; /* the socket's path; NULL: the error's own words */
+};
 
-        switch (error) {
-        case CLIENT_E_CLOSED:
-                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", hint, "the base at %s closed the connection before it answered",
-                               path);
-                break;
-        case CLIENT_E_BODY:
-                answer_problem(answer, VERDICT_FAILED, "BAD_PACKAGE", "copy it whole, then deploy it",
-                               "the file became shorter while it was sent");
-                break;
-        case RESPONSE_E_INVALID:
-                answer_problem(answer, VERDICT_UNREACHABLE, "BAD_ANSWER", "is this the socket of a base?",
-                               "what answers at %s does not speak HTTP", path);
-                break;
-        case RESPONSE_E_TOO_LARGE:
-                answer_problem(answer, VERDICT_FAILED, "BAD_ANSWER", "ask for less", "the answer of the base is larger than %u bytes",
-                               RESPONSE_BODY_MAX);
-                break;
-        case -ETIMEDOUT:
-                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at %s was silent for %d s", path,
-                               CLIENT_WAIT_MS / 1000);
-                break;
-        default:
-                answer_problem(answer, VERDICT_UNREACHABLE, "NO_ANSWER", hint, "%s: %s", path, strerror(-error));
-        }
+#define START "start it (`systemctl start socled`, `socled --root DIR`)"
+#define JOIN "use sudo, or join the group socle-admin (to look only: socle-view)"
+#define LOOK "`soclectl status` shows whether something was done"
+
+static const struct failure not_connected[] = {
+        { ENOENT, VERDICT_UNREACHABLE, "UNREACHABLE", START ", or name its root with --root or SOCLE_ROOT", "no base at ", "" },
+        { ECONNREFUSED, VERDICT_UNREACHABLE, "UNREACHABLE", START, "the base at ", " does not run any more" },
+        { EACCES, VERDICT_UNREACHABLE, "DENIED", JOIN, "no permission to open ", "" },
+        { EPERM, VERDICT_UNREACHABLE, "DENIED", JOIN, "no permission to open ", "" },
+        { EAGAIN, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at ", " does not accept connections" },
+        { 0, VERDICT_UNREACHABLE, "UNREACHABLE", "name the base's root with --root or SOCLE_ROOT", "", NULL },
+};
+
+static const struct failure not_answered[] = {
+        { CLIENT_E_CLOSED, VERDICT_UNREACHABLE, "NO_ANSWER", LOOK, "the base at ", " closed the connection before it answered" },
+        { CLIENT_E_BODY, VERDICT_FAILED, "BAD_PACKAGE", "copy it whole, then deploy it",
+          "the file became shorter while it was sent to the base at ", "" },
+        { RESPONSE_E_INVALID, VERDICT_UNREACHABLE, "BAD_ANSWER", "is this the socket of a base?", "what answers at ",
+          " does not speak HTTP" },
+        { RESPONSE_E_TOO_LARGE, VERDICT_FAILED, "BAD_ANSWER", "ask for less", "the answer of the base at ", " is too large" },
+        { -ETIMEDOUT, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at ", " was silent for too long" },
+        { 0, VERDICT_UNREACHABLE, "NO_ANSWER", LOOK, "", NULL },
+};
+
+static void fail(struct answer *answer, const struct failure *f, int error, const char *path) {
+        while (f->error && f->error != error)
+                f++;
+        answer_problem(answer, f->verdict, f->code, f->hint, "%s%s%s%s", f->before, path, f->after ? f->after : ": ",
+                       f->after ? "" : strerror(abs(error)));
 }
 
 /* Answers --------------------------------------------------------------------------------------------------------------- */
@@ -140,12 +132,12 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
         }
         fd = client_connect(path);
         if (fd < 0) {
-                not_connected(answer, path, -fd);
+                fail(answer, not_connected, -fd, path);
                 return;
         }
         r = client_exchange(fd, request, &response);
         if (r)
-                not_answered(answer, path, r);
+                fail(answer, not_answered, r, path);
         else
                 answer_read(answer, &response);
 }

@@ -38,6 +38,9 @@ void answer_deinit(struct answer *answer);
 void answer_problem(struct answer *answer, enum verdict verdict, const char *code, const char *hint, const char *format, ...)
         _printf_(5, 6);
 
+/* What came of a file: NOT_FOUND, or the code. */
+void answer_file_problem(struct answer *answer, const char *code, const char *path, int error);
+
 /* Asks the base with this root (NULL: the machine's). Never fails: what goes wrong becomes the answer. A target of NULL
  * is out of memory. */
 void answer_fetch(struct answer *answer, const char *root, const struct request *request);
