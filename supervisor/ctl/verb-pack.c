@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * pack: what a developer can get wrong is told before anything is written.
- * Nobody ever sees a part of a package: it is made under a hidden name, which
- * neither the drop directory nor package_pack() looks at, then renamed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,29 +13,24 @@
 #include "ipc/fd.h"
 #include "supervisor/ctl/answer.h"
 #include "supervisor/ctl/document.h"
+#include "supervisor/ctl/file.h"
 #include "supervisor/ctl/text.h"
 #include "supervisor/ctl/verbs.h"
-
-#define MANIFEST_MAX (1u << 20)
 
 struct packing {
         const char *folder;
         int folder_fd;
         struct manifest manifest;
-        char *file;      /* NAME-VERSION.smod */
-        char *path;      /* what is written */
-        char *temporary; /* until it is renamed */
-        int out;
+        char *file; /* NAME-VERSION.smod */
+        char *path; /* what is written */
+        struct new_file out;
         struct package_report report;
 };
 
 static void packing_deinit(struct packing *p) {
         manifest_deinit(&p->manifest);
         fd_close(p->folder_fd);
-        fd_close(p->out);
-        if (p->temporary)
-                unlink(p->temporary);
-        free(p->temporary);
+        file_deinit(&p->out);
         free(p->file);
         free(p->path);
 }
@@ -45,8 +38,7 @@ static void packing_deinit(struct packing *p) {
 /* Each step: true, or false and the problem. ------------------------------------------------------------------------- */
 
 static bool failed(struct answer *answer, const char *path, int error) {
-        answer_problem(answer, error == ENOENT ? VERDICT_NOT_FOUND : VERDICT_FAILED, error == ENOENT ? "NOT_FOUND" : "NOT_WRITTEN", "",
-                       "%s: %s", path, strerror(error));
+        answer_file_problem(answer, "NOT_WRITTEN", path, error);
         return false;
 }
 
@@ -59,32 +51,8 @@ static bool folder_open(struct packing *p, struct answer *answer) {
         p->folder_fd = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (p->folder_fd >= 0)
                 return true;
-        answer_problem(answer, errno == ENOENT ? VERDICT_NOT_FOUND : VERDICT_FAILED, errno == ENOENT ? "NOT_FOUND" : "NOT_READABLE", "",
-                       "%s: %s", p->folder, strerror(errno));
+        answer_file_problem(answer, "NOT_READABLE", p->folder, errno);
         return false;
-}
-
-/* malloc'ed, or NULL and errno. */
-static char *read_small(int folder, const char *file, size_t *ret_size) {
-        _cleanup_close_ int fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        _cleanup_free_ char *text = NULL;
-        struct stat st;
-        int r;
-
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return NULL;
-        if (!S_ISREG(st.st_mode) || st.st_size > MANIFEST_MAX) {
-                errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
-                return NULL;
-        }
-        text = calloc(1, (size_t)st.st_size + 1);
-        r = text ? fd_pread_all(fd, text, (size_t)st.st_size, 0) : -ENOMEM;
-        if (r < 0) {
-                errno = -r;
-                return NULL;
-        }
-        *ret_size = (size_t)st.st_size;
-        return TAKE_PTR(text);
 }
 
 static bool manifest_read(struct packing *p, struct answer *answer) {
@@ -94,11 +62,13 @@ static bool manifest_read(struct packing *p, struct answer *answer) {
         size_t size;
         int r;
 
-        if (asprintf(&shown, "%s/module.ini", p->folder) < 0)
+        if (asprintf(&shown, "%s/module.ini", p->folder) < 0) {
+                shown = NULL;
                 return failed(answer, p->folder, ENOMEM);
-        text = read_small(p->folder_fd, "module.ini", &size);
-        if (!text) {
-                answer_problem(answer, VERDICT_FAILED, "BAD_MANIFEST", hint, "%s: %s", shown, strerror(errno));
+        }
+        r = file_read(p->folder_fd, "module.ini", &text, &size);
+        if (r < 0) {
+                answer_problem(answer, VERDICT_FAILED, "BAD_MANIFEST", hint, "%s: %s", shown, strerror(-r));
                 return false;
         }
         r = manifest_parse(&p->manifest, shown, text, size, false, error, sizeof(error));
@@ -139,36 +109,24 @@ static bool path_choose(struct packing *p, const char *output, struct answer *an
 }
 
 static bool output_open(struct packing *p, struct answer *answer) {
-        const char *slash = strrchr(p->path, '/'), *name = slash ? slash + 1 : p->path;
-        char *temporary = NULL;
+        int r = file_begin(&p->out, p->path);
 
-        if (asprintf(&temporary, "%.*s.%s.XXXXXX", (int)(name - p->path), p->path, name) < 0)
-                return failed(answer, p->path, ENOMEM);
-        p->out = mkostemp(temporary, O_CLOEXEC);
-        if (p->out < 0) {
-                free(temporary);
-                return failed(answer, p->path, errno);
-        }
-        p->temporary = temporary;
-        return true;
+        return r == 0 || failed(answer, p->path, -r);
 }
 
 static bool package_make(struct packing *p, struct answer *answer) {
-        int r = package_pack(p->folder, p->out, &p->report);
+        int r = package_pack(p->folder, p->out.fd, &p->report);
 
         return r == 0 || bad(answer, "BAD_PACKAGE", "", *p->report.message ? p->report.message : strerror(abs(r)));
 }
 
 static bool package_finish(struct packing *p, struct answer *answer) {
-        mode_t mask = umask(0);
+        /* never writable for all: the drop directory would refuse it */
+        int r = file_finish(&p->out, 0664);
         struct stat st;
 
-        umask(mask);
-        /* never writable for all: the drop directory would refuse it */
-        if (fchmod(p->out, 0664 & ~mask) < 0 || fsync(p->out) < 0 || fstat(p->out, &st) < 0 || rename(p->temporary, p->path) < 0)
-                return failed(answer, p->path, errno);
-        free(p->temporary);
-        p->temporary = NULL;
+        if (r < 0 || fstat(p->out.fd, &st) < 0)
+                return failed(answer, p->path, r < 0 ? -r : errno);
         answer->document = json_pack("{s:o, s:s, s:s, s:I, s:I, s:I}", "file", document_string(p->path), "name", p->manifest.name,
                                      "version", p->manifest.version, "size", (json_int_t)st.st_size, "files", (json_int_t)p->report.n_files,
                                      "unpacked_size", (json_int_t)p->report.size);
@@ -208,7 +166,7 @@ static int on_packed(const struct command *c, const json_t *d, FILE *out) {
 }
 
 int verb_pack(const struct command *c, FILE *out, FILE *err) {
-        _cleanup_(packing_deinit) struct packing p = { .folder = c->args[0], .folder_fd = -1, .out = -1 };
+        _cleanup_(packing_deinit) struct packing p = { .folder = c->args[0], .folder_fd = -1, .out = NEW_FILE_NONE };
         _cleanup_(answer_deinit) struct answer answer;
 
         answer_init(&answer);
