@@ -123,6 +123,8 @@ static int words_parse(struct command *c, char **words, FILE *err) {
                                 return r;
                 } else if (c->verb) {
                         c->args[c->n_args++] = word;
+                } else if (!strcmp(word, "help")) {
+                        c->options[OPTION_help] = "";
                 } else {
                         c->verb = verb_find(word);
                         if (!c->verb)

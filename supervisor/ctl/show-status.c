@@ -138,8 +138,9 @@ static void show_reasons(const json_t *module, FILE *out) {
 
         json_array_foreach(versions, i, version) {
                 const char *code = document_text(version, "code"), *reason = document_text(version, "reason");
+                bool serves = !strcmp(document_text(version, "state"), "ACTIVE");
 
-                if (*reason || *code)
+                if (*code || (*reason && !serves)) /* why it serves is history, and `soclectl history` tells it */
                         text_line(out, document_text(module, "name"), " ", document_text(version, "version"), " is ",
                                   document_text(version, "state"), ": ", code, *code && *reason ? ": " : "", reason);
         }

@@ -123,7 +123,13 @@ static bool all_released(const json_t *operation) {
 static void undeploy(const struct command *c, const char *name, struct answer *answer) {
         _cleanup_free_ char *target = url_of("/v1/modules/", name, "");
         const struct request request = { .method = "DELETE", .target = target, .body_fd = -1, .wait_ms = -1 };
+        const char *at = strchr(name, '@');
 
+        if (!*name || strchr(name, '/') || at == name || (at && !at[1])) {
+                answer_problem(answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there",
+                               "there is no \"%s\": expected NAME or NAME@VERSION", name);
+                return;
+        }
         answer_fetch(answer, c->options[OPTION_root], &request);
         if (answer->verdict == VERDICT_SUCCESS && !all_released(answer->document))
                 answer->verdict = VERDICT_FAILED;

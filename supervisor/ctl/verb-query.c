@@ -68,7 +68,7 @@ static int on_health(const struct command *c, const json_t *document, FILE *out)
         if (document_true(document, "healthy"))
                 text_line(out, name, " is healthy");
         else
-                text_line(out, name, " is NOT healthy: see `soclectl status`");
+                text_line(out, name, " is NOT healthy: `soclectl status", c->n_args ? " " : "", c->n_args ? name : "", "` says why");
         return 0;
 }
 

@@ -296,23 +296,35 @@ static void test_what_is_asked_for(void **state) {
 }
 
 static void test_not_healthy_is_a_failure(void **state) {
+        static const struct {
+                const char *words[3], *out;
+        } cases[] = {
+                { { "health" }, "the base is NOT healthy: `soclectl status` says why\n" },
+                { { "health", "a" }, "a is NOT healthy: `soclectl status a` says why\n" },
+        };
         struct world *w = *state;
-        const char *words[] = { "health", NULL };
-        char request[4096];
-        struct run run;
 
-        converse(w, "HTTP/1.1 503 X\r\nContent-Type: application/json\r\n\r\n{\"healthy\":false}", words, &run, request, sizeof(request));
-        assert_int_equal(run.status, VERDICT_FAILED);
-        assert_contains(run.out.text, "NOT healthy");
-        run_free(&run);
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                char request[4096];
+                struct run run;
+
+                converse(w, "HTTP/1.1 503 X\r\nContent-Type: application/json\r\n\r\n{\"healthy\":false}", cases[i].words, &run, request,
+                         sizeof(request));
+                assert_int_equal(run.status, VERDICT_FAILED);
+                assert_string_equal(run.out.text, cases[i].out);
+                run_free(&run);
+        }
 }
 
 static void test_a_name_cannot_be_another_call(void **state) {
-        static const char *const names[] = { "a/logs", "" };
+        static const char *const names[][2] = {
+                { "status", "a/logs" }, { "status", "" },     { "undeploy", "a/logs" },
+                { "undeploy", "" },     { "undeploy", "@1" }, { "undeploy", "a@" },
+        };
         struct world *w = *state;
 
         for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-                const char *words[] = { "--root", w->root, "status", names[i], NULL };
+                const char *words[] = { "--root", w->root, names[i][0], names[i][1], NULL };
                 struct run run;
 
                 run_command(&run, words); /* there is no base: 6 if it were asked */
