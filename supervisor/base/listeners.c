@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * socket, bind, listen; or what systemd holds for us.
+ * socket, bind, listen; or what systemd holds for us. A socket of systemd's is
+ * taken for its name (fd:NAME) or for its address: with socled.socket enabled
+ * the address that stands in socled.conf is bound already, by systemd.
  */
 #include "supervisor/base/listeners.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,25 +53,68 @@ static int socket_listen(const struct control_listener *listener) {
         return TAKE_FD(fd);
 }
 
+static bool is_bound_to(int fd, const struct control_listener *listener) {
+        struct sockaddr_storage address = { 0 };
+        socklen_t size = sizeof(address);
+        int listens = 0, v6_only = 0;
+        socklen_t n = sizeof(int);
+
+        if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || memcmp(&address, &listener->address, sizeof(address)) != 0)
+                return false;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) < 0 || !listens)
+                return false;
+        return address.ss_family != AF_INET6 || getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &n) < 0 ||
+               v6_only == (listener->text[0] != '*');
+}
+
+static int inherited_by_address(const struct control_listener *listener) {
+        int end = SD_LISTEN_FDS_START + sd_listen_fds();
+
+        for (int fd = SD_LISTEN_FDS_START; fd < end; fd++)
+                if (is_bound_to(fd, listener))
+                        return fd;
+        return -ENOENT;
+}
+
 /* "fd:NAME", several of one name in their order. */
-static int socket_inherited(const struct control_boot_config *config, uint32_t index) {
+static int inherited_by_name(const struct control_boot_config *config, uint32_t index) {
         const char *text = config->listeners[index].text;
         unsigned int nth = 0;
-        int fd, r;
 
         for (uint32_t i = 0; i < index; i++)
                 nth += !strcmp(config->listeners[i].text, text);
-        fd = sd_listen_fd(!strncmp(text, "fd:", 3) ? text + 3 : text, nth);
+        return sd_listen_fd(!strncmp(text, "fd:", 3) ? text + 3 : text, nth);
+}
+
+/* A duplicate, so that the end of one listener is not the end of another that asked for the same socket. */
+static int listener_open(const struct control_boot_config *config, uint32_t index) {
+        const struct control_listener *listener = &config->listeners[index];
+        int fd = listener->address_size ? inherited_by_address(listener) : inherited_by_name(config, index);
+        int r;
+
+        if (fd == -ENOENT && listener->address_size)
+                return socket_listen(listener);
         if (fd < 0)
                 return fd;
         r = fd_set_nonblock(fd, true);
-        return r ? r : fd;
+        return r ? r : fd_dup(fd);
+}
+
+/* Who connects there waits for ever: mostly an address that was changed in one place of two. */
+static void tell_unused(int n_used) {
+        int n = sd_listen_fds();
+
+        if (n > n_used)
+                log_warning("%d of %d sockets that systemd passed have neither name nor address in [gateway] listen; nobody serves them",
+                            n - n_used, n);
 }
 
 int listeners_open(const struct control_boot_config *config, int ret_fds[CONTROL_LISTENERS_MAX]) {
+        int n_inherited = 0;
+
         for (uint32_t i = 0; i < config->n_listeners; i++) {
                 const struct control_listener *listener = &config->listeners[i];
-                int fd = listener->address_size ? socket_listen(listener) : socket_inherited(config, i);
+                int fd = listener_open(config, i);
 
                 if (fd == -ENOENT && !listener->address_size)
                         log_error("%s: systemd passed no socket of that name (FileDescriptorName= in socled.socket)", listener->text);
@@ -76,8 +122,10 @@ int listeners_open(const struct control_boot_config *config, int ret_fds[CONTROL
                         log_error("%s: %s", listener->text, strerrordesc_np(-fd));
                 if (fd < 0)
                         return fd;
+                n_inherited += !listener->address_size || inherited_by_address(listener) >= 0;
                 ret_fds[i] = fd;
         }
+        tell_unused(n_inherited);
         return 0;
 }
 

@@ -14,8 +14,6 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 
-#define LISTEN_FDS_START 3
-
 int sd_notify_address(const char *text, struct sockaddr_un *ret_address, socklen_t *ret_size) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         size_t n = strlen(text);
@@ -74,15 +72,25 @@ int sd_listen_index(const char *names, const char *name, unsigned int nth) {
         }
 }
 
-int sd_listen_fd(const char *name, unsigned int nth) {
-        const char *count = getenv("LISTEN_FDS"), *names = getenv("LISTEN_FDNAMES");
-        int index, r;
+int sd_listen_fds(void) {
+        const char *count = getenv("LISTEN_FDS");
+        int n;
 
-        if (!count || !names || !getenv("LISTEN_PID") || !env_is_for_us("LISTEN_PID"))
+        if (!count || !getenv("LISTEN_PID") || !env_is_for_us("LISTEN_PID"))
+                return 0;
+        n = atoi(count);
+        for (int i = 0; i < n; i++)
+                if (fd_set_cloexec(SD_LISTEN_FDS_START + i, true))
+                        return i;
+        return n;
+}
+
+int sd_listen_fd(const char *name, unsigned int nth) {
+        const char *names = getenv("LISTEN_FDNAMES");
+        int n = sd_listen_fds(), index;
+
+        if (!n || !names)
                 return -ENOENT;
         index = sd_listen_index(names, name, nth);
-        if (index < 0 || index >= atoi(count))
-                return -ENOENT;
-        r = fd_set_cloexec(LISTEN_FDS_START + index, true);
-        return r ? r : LISTEN_FDS_START + index;
+        return index < 0 || index >= n ? -ENOENT : SD_LISTEN_FDS_START + index;
 }

@@ -17,7 +17,11 @@ int sd_notify_send(const char *message);
 /* Half of WATCHDOG_USEC in ns when it is meant for us; 0 = none. */
 uint64_t sd_watchdog_interval_ns(void);
 
-/* The inherited socket of that LISTEN_FDNAMES name (the n-th of those, from 0), made close-on-exec. The fd or -ENOENT. */
+#define SD_LISTEN_FDS_START 3
+
+/* How many sockets systemd has passed to us, from SD_LISTEN_FDS_START on; they are made close-on-exec. */
+int sd_listen_fds(void);
+/* The inherited socket of that LISTEN_FDNAMES name (the n-th of those, from 0). The fd or -ENOENT. */
 int sd_listen_fd(const char *name, unsigned int nth);
 /* Pure: which of the colon-separated names is the nth called `name`; -ENOENT. */
 int sd_listen_index(const char *names, const char *name, unsigned int nth);
