@@ -15,7 +15,7 @@ _soclectl() {
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
                 --root) words+=(--root "${COMP_WORDS[++i]}") ;;
-                -n | -o) ((++i)) ;;
+                -n | -o | --key) ((++i)) ;;
                 -*) ;;
                 *) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
                 esac
@@ -23,7 +23,7 @@ _soclectl() {
 
         case $before in
         --root) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
-        -o) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        -o | --key) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         -n) return ;;
         esac
         if [[ $word == -* ]]; then
@@ -31,14 +31,16 @@ _soclectl() {
                 case $command in
                 logs) options+=' -n' ;;
                 pack) options+=' -o' ;;
+                sign) options+=' --key' ;;
                 esac
                 mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy logs history health pack version' -- "$word") ;;
-        deploy) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy logs history health pack sign keygen version' -- "$word") ;;
+        deploy | sign) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
         pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        keygen) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         status | undeploy | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
         esac
 }
