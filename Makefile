@@ -10,7 +10,7 @@ DESTDIR =
 JOBS = $(shell nproc)
 
 .NOTPARALLEL:
-.PHONY: build help deps deps-build deps-test deps-bench bin packages run test bench install clean
+.PHONY: build help deps deps-build deps-test deps-bench bin packages run test test-system bench install uninstall clean
 
 build: deps-build bin packages ## what `make` alone does: everything, runnable from $(BUILD)/bin
 
@@ -23,6 +23,9 @@ run: build ## the demo on 127.0.0.1:$(PORT) until Ctrl-C; ARGS=--once ends when 
 
 test: deps-test bin ## unit and integration tests
 	@BUILD=$(BUILD) JOBS=$(JOBS) tools/test.sh
+
+test-system: deps-test bin packages ## the installed service under a real systemd, in namespaces (as root)
+	@BUILD=$(BUILD) tests/system/run.sh
 
 bench: deps-bench bin packages ## all benches; `make bench-NAME` runs one
 	@for b in bench/bench-*.sh; do echo "== $$b"; BUILD=$(abspath $(BUILD)) $$b || exit 1; done
@@ -59,10 +62,14 @@ packages:
 	        $(BUILD)/bin/soclectl pack "$${ini%/module.ini}" -o $(BUILD)/examples/ >/dev/null || exit 1; \
 	done
 
-install: bin ## into $(DESTDIR)$(PREFIX)
+install: bin ## into $(DESTDIR)$(PREFIX); docs/install.md says how to start the service
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@ninja -C $(BUILD) --quiet
-	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+	@DESTDIR=$(abspath $(DESTDIR)) meson install -C $(BUILD) --no-rebuild --quiet
+	@echo "installed in $(abspath $(DESTDIR))$(PREFIX)"
+
+uninstall: ## removes what the last `make install` from $(BUILD) has put anywhere
+	@ninja -C $(BUILD) uninstall
 
 clean: ## removes $(BUILD)
 	rm -rf $(BUILD)
