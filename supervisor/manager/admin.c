@@ -22,21 +22,28 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
+#include "supervisor/manager/store.h"
+#include "supervisor/manager/writer.h"
 
 #define UPLOAD_MAX (1u << 30)
 #define GROUPS_MAX 256
 
-/* A client that waits for an operation. */
+/* A client that waits for an operation. What he is told about is on the disk by then. */
 struct waiter {
+        struct job job; /* writes the upload; later settles the drop directory */
         struct manager *manager;
         struct evhttp_request *req; /* NULL: the client went away */
         struct operation *operation;
         int upload; /* file being written in the drop directory */
         char file[CONTROL_FILE_SIZE];
         struct evbuffer *body;
+        int status;
+        const char *type;
+        json_t *answer;
 };
 
 /* Replies ------------------------------------------------------------------------------------------------------------ */
@@ -66,21 +73,6 @@ static void reply(struct evhttp_request *req, json_t *j) {
 
 static void reply_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint) {
         reply_json(req, status, "application/problem+json", json_problem(status, code, detail, hint));
-}
-
-/* An operation's document; a failed one is a problem document as well. */
-static void reply_operation(struct evhttp_request *req, const struct operation *op) {
-        json_t *j = json_operation(op);
-
-        if (op->state == OPERATION_FAILED) {
-                json_t *problem = json_problem(422, op->code, op->detail, op->hint);
-
-                json_object_update_missing(j, problem);
-                json_decref(problem);
-                reply_json(req, 422, "application/problem+json", j);
-                return;
-        }
-        reply_json(req, op->state == OPERATION_RUNNING ? 202 : 200, "application/json", j);
 }
 
 /* Who asks ----------------------------------------------------------------------------------------------------------- */
@@ -125,6 +117,7 @@ static void waiter_free(struct waiter *w) {
                 evhttp_connection_set_closecb(evhttp_request_get_connection(w->req), NULL, NULL);
         if (w->body)
                 evbuffer_free(w->body);
+        json_decref(w->answer);
         fd_close(w->upload);
         free(w);
 }
@@ -142,25 +135,72 @@ static struct waiter *waiter_new(struct manager *m, struct evhttp_request *req, 
         return w;
 }
 
-static void on_operation_end(struct operation *op, void *userdata) {
-        struct waiter *w = userdata;
+/* An operation's document; a failed one is a problem document as well. */
+static void waiter_take_answer(struct waiter *w, const struct operation *op) {
+        json_t *problem;
+
+        w->answer = json_operation(op);
+        w->status = 200;
+        w->type = "application/json";
+        if (op->state != OPERATION_FAILED)
+                return;
+        problem = json_problem(422, op->code, op->detail, op->hint);
+        json_object_update_missing(w->answer, problem);
+        json_decref(problem);
+        w->status = 422;
+        w->type = "application/problem+json";
+}
+
+static void waiter_reply(struct waiter *w) {
         struct evhttp_request *req = w->req;
+        json_t *answer = TAKE_PTR(w->answer);
+        const char *type = w->type;
+        int status = w->status;
 
         waiter_free(w);
         if (req)
-                reply_operation(req, op);
+                reply_json(req, status, type, answer);
+        else
+                json_decref(answer);
 }
 
+static int settle_run(struct job *job) {
+        struct waiter *w = (struct waiter *)job;
+
+        return store_settle(w->manager->drop);
+}
+
+static void settle_done(struct job *job, int result) {
+        if (result < 0)
+                log_error("the drop directory cannot be written to the disk: %s", strerror(-result));
+        waiter_reply((struct waiter *)job);
+}
+
+static void on_operation_end(struct operation *op, void *userdata) {
+        struct waiter *w = userdata;
+
+        waiter_take_answer(w, op);
+        if (op->state == OPERATION_FAILED || !w->req) {
+                waiter_reply(w);
+                return;
+        }
+        choices_flush(w->manager);
+        w->job.run = settle_run;
+        w->job.done = settle_done;
+        writer_add(w->manager->writer, &w->job);
+}
+
+/* The base answers in order: who looks at the file from now on sees this content. */
 static void on_committed(struct manager *m, int result, void *userdata) {
         struct operation *op = operation_find(&m->operations, (uint64_t)(uintptr_t)userdata);
-        struct drop_file *f;
+        struct drop_file *f = result < 0 || !op || op->state != OPERATION_RUNNING ? NULL : drop_get(m, op->file);
 
-        if (result < 0 && op) {
-                f = drop_find(m, op->file);
-                if (f && f->operation == op)
-                        f->operation = NULL;
-                operation_fail(op, "NO_SPACE", strerror(-result));
+        if (!f) {
+                operation_fail(op, "NO_SPACE", strerror(result < 0 ? -result : ENOMEM));
+                return;
         }
+        operation_fail(f->operation, "SUPERSEDED", "the same file was deployed again before it was looked at");
+        f->operation = op;
 }
 
 static void upload_failed(struct waiter *w, int error) {
@@ -171,32 +211,36 @@ static void upload_failed(struct waiter *w, int error) {
         operation_fail(op, "NO_SPACE", detail); /* frees the waiter */
 }
 
+static int upload_run(struct job *job) {
+        struct waiter *w = (struct waiter *)job;
+
+        return store_fill(w->upload, w->body);
+}
+
+static void upload_done(struct job *job, int result) {
+        struct waiter *w = (struct waiter *)job;
+        struct operation *op = w->operation;
+
+        w->upload = fd_close(w->upload);
+        if (result >= 0)
+                result = base_link_file(w->manager, CONTROL_KIND_FILE_COMMIT, HANDOVER_DROP, op->file, on_committed,
+                                        (void *)(uintptr_t)op->id);
+        if (result < 0)
+                upload_failed(w, result);
+}
+
+/* Written whole before it has its name: a name in the drop directory never stands for half a package, whenever the power goes. */
 static void on_created(struct manager *m, int result, void *userdata) {
         struct waiter *w = userdata;
-        struct operation *op = w->operation;
-        struct drop_file *f;
-        int r = 0;
 
-        if (result < 0) {
-                upload_failed(w, result);
+        if (result < 0 || !w->body) {
+                upload_failed(w, result < 0 ? result : -ENOMEM);
                 return;
         }
         w->upload = result;
-        while (r >= 0 && evbuffer_get_length(w->body))
-                r = evbuffer_write(w->body, w->upload) < 0 ? -errno : 0;
-        w->upload = fd_close(w->upload);
-        f = r < 0 ? NULL : drop_get(m, op->file);
-        if (!f) {
-                upload_failed(w, r < 0 ? r : -ENOMEM);
-                return;
-        }
-        operation_fail(f->operation, "SUPERSEDED", "the same file was deployed again before it was looked at");
-        f->operation = op;
-        r = base_link_file(m, CONTROL_KIND_FILE_COMMIT, HANDOVER_DROP, op->file, on_committed, (void *)(uintptr_t)op->id);
-        if (r < 0) {
-                f->operation = NULL;
-                upload_failed(w, r);
-        }
+        w->job.run = upload_run;
+        w->job.done = upload_done;
+        writer_add(m->writer, &w->job);
 }
 
 static struct operation *operation_running(struct manager *m, const char *name) {
@@ -237,6 +281,7 @@ static void put_package(struct manager *m, struct evhttp_request *req, const cha
         op = operation_new(&m->operations, OPERATION_DEPLOY, name, file);
         w = op ? waiter_new(m, req, op) : NULL;
         if (!w) {
+                operation_fail(op, "NO_MEMORY", "out of memory");
                 reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
                 return;
         }
@@ -259,6 +304,15 @@ struct removal {
         char file[CONTROL_FILE_SIZE];
 };
 
+/* The module lets go of it: a failed operation may be forgotten before the last worker has ended. */
+static void undeploy_fail(struct manager *m, struct operation *op, int error) {
+        struct module *mod = op ? module_find(m, op->module) : NULL;
+
+        if (mod && mod->undeploy == op)
+                mod->undeploy = NULL;
+        operation_fail(op, "NO_SPACE", strerror(-error));
+}
+
 static void on_removed(struct manager *m, int result, void *userdata) {
         struct removal *removal = userdata;
         struct operation *op = operation_find(&m->operations, removal->operation);
@@ -269,7 +323,7 @@ static void on_removed(struct manager *m, int result, void *userdata) {
         if (op)
                 op->n_waiting--;
         if (result < 0 && result != -ENOENT)
-                operation_fail(op, "NO_SPACE", strerror(-result));
+                undeploy_fail(m, op, result);
         else if (f)
                 drop_on_removed(f);
         mod = op ? module_find(m, op->module) : NULL;
@@ -320,7 +374,7 @@ static void undeploy(struct manager *m, struct module *mod, struct operation *op
                         r = removal_ask(m, op, f->name);
         }
         if (r < 0) {
-                operation_fail(op, "NO_SPACE", strerror(-r));
+                undeploy_fail(m, op, r);
                 lifecycle_settle(mod);
         }
 }
@@ -345,6 +399,7 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
         op = mod ? operation_new(&m->operations, OPERATION_UNDEPLOY, target, "") : NULL;
         w = op ? waiter_new(m, req, op) : NULL;
         if (!w) {
+                operation_fail(op, "NO_MEMORY", "out of memory");
                 reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
                 return;
         }

@@ -74,6 +74,8 @@ int file_read(int fd, size_t max, char **ret_text, size_t *ret_size) {
 
         if (fstat(fd, &st) < 0)
                 return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
         if ((uint64_t)st.st_size > max)
                 return -EFBIG;
         text = malloc((size_t)st.st_size + 1);

@@ -20,5 +20,5 @@ int boot_config_load(struct file_service *service, int conf_d, struct base_confi
 
 /* The sorted names in a folder that end in `ending` and do not begin with '.'; freed with text_list_deinit(). */
 int folder_list(int folder, const char *ending, struct text_list *ret_names);
-/* Reads a whole small file: malloc'ed and NUL-terminated. -EFBIG above max. */
+/* Reads a whole small file: malloc'ed and NUL-terminated. -EFBIG above max, -EINVAL what is no regular file. */
 int file_read(int fd, size_t max, char **ret_text, size_t *ret_size);

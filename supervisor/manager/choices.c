@@ -13,8 +13,11 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/manager.h"
 #include "supervisor/manager/store.h"
+#include "supervisor/manager/writer.h"
 
 #define CHOICES_FILE "choices"
+#define SAVE_MS 50
+#define SAVE_AGAIN_MS 10000
 
 int choices_parse_line(const char *line, struct remembered *ret) {
         struct remembered e = { 0 };
@@ -71,18 +74,14 @@ const struct remembered *choices_find(const struct manager *m, const char *name,
         return NULL;
 }
 
-static void on_save(evutil_socket_t fd, short what, void *userdata) {
-        struct manager *m = userdata;
-        _cleanup_free_ char *text = NULL;
-        struct candidate *c;
-        struct module *mod;
-        size_t size = 0;
+static int choices_format(const struct manager *m, char **ret_text, size_t *ret_size) {
+        const struct candidate *c;
+        const struct module *mod;
         FILE *f;
-        int r;
 
-        f = open_memstream(&text, &size);
+        f = open_memstream(ret_text, ret_size);
         if (!f)
-                return;
+                return -errno;
         TAILQ_FOREACH(mod, &m->modules, entry) {
                 TAILQ_FOREACH(c, &mod->candidates, entry) {
                         if (c->file)
@@ -90,21 +89,78 @@ static void on_save(evutil_socket_t fd, short what, void *userdata) {
                                         c->failed ? "f" : "", c->by_api ? "a" : "", c->failed || c->by_api ? "" : "-");
                 }
         }
-        if (fclose(f) != 0)
-                return;
-        r = store_write(m->state, CHOICES_FILE, text, size);
-        if (r < 0)
-                log_error("state/manager/" CHOICES_FILE ": %s", strerror(-r));
+        return fclose(f) != 0 ? -errno : 0;
 }
 
-void choices_save(struct manager *m) {
-        struct timeval soon = { .tv_usec = 50000 };
+struct save {
+        struct job job;
+        struct manager *manager;
+        int folder;
+        char *text;
+        size_t size;
+};
 
-        /* While restoring, and once everything is let go, memory does not say what the files mean. */
-        if (m->restoring || m->stopping)
+static int save_run(struct job *job) {
+        struct save *s = (struct save *)job;
+
+        return store_write(s->folder, CHOICES_FILE, s->text, s->size);
+}
+
+static void save_later(struct manager *m, uint32_t ms);
+
+static void save_end(struct save *s, int result) {
+        struct manager *m = s->manager;
+
+        free(s->text);
+        free(s);
+        if (result >= 0)
                 return;
+        log_error("state/manager/" CHOICES_FILE " cannot be written: %s", strerror(-result));
+        m->choices_changed = true;
+        save_later(m, SAVE_AGAIN_MS);
+}
+
+static void save_done(struct job *job, int result) {
+        save_end((struct save *)job, result);
+}
+
+void choices_flush(struct manager *m) {
+        struct save *s;
+        int r;
+
+        if (!m->choices_changed || m->stopping)
+                return;
+        m->choices_changed = false;
+        s = calloc(1, sizeof(*s));
+        if (!s) {
+                m->choices_changed = true;
+                return;
+        }
+        *s = (struct save){ .job = { .run = save_run, .done = save_done }, .manager = m, .folder = m->state };
+        r = choices_format(m, &s->text, &s->size);
+        if (r < 0)
+                save_end(s, r);
+        else
+                writer_add(m->writer, &s->job);
+}
+
+static void on_save(evutil_socket_t fd, short what, void *userdata) {
+        choices_flush(userdata);
+}
+
+static void save_later(struct manager *m, uint32_t ms) {
+        struct timeval soon = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
         if (!m->save_timer)
                 m->save_timer = evtimer_new(m->loop, on_save, m);
         if (m->save_timer && !evtimer_pending(m->save_timer, NULL))
                 evtimer_add(m->save_timer, &soon);
+}
+
+void choices_save(struct manager *m) {
+        /* While restoring, and once everything is let go, memory does not say what the files mean. */
+        if (m->restoring || m->stopping)
+                return;
+        m->choices_changed = true;
+        save_later(m, SAVE_MS);
 }

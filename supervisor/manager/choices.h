@@ -27,6 +27,8 @@ int choices_load(struct manager *manager);
 /* Soon: coalesced, after what is urgent. What was lost with a crash in between is in the files themselves: an unknown file counts
  * as the newest choice. */
 void choices_save(struct manager *manager);
+/* Now: what a job says that is given to the writer after this comes true after the choices are on the disk. */
+void choices_flush(struct manager *manager);
 /* NULL when it is not remembered. */
 const struct remembered *choices_find(const struct manager *manager, const char *name, const char *version, const char *sha256);
 

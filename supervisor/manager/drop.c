@@ -239,11 +239,6 @@ int drop_start(struct manager *m) {
         return 0;
 }
 
-static void on_superseded_removed(struct manager *m, int result, void *userdata) {
-        if (result < 0 && result != -ENOENT)
-                log_warning("a superseded package could not be taken out of the drop directory: %s", strerror(-result));
-}
-
 void drop_on_deployed(struct candidate *c, const struct operation *op) {
         struct candidate *old;
 
@@ -253,7 +248,6 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
         TAILQ_FOREACH(old, &c->module->candidates, entry) {
                 if (old == c || !old->by_api || !old->file || old->choice > c->choice)
                         continue;
-                packages_keep(old);
-                base_link_file(c->module->manager, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, old->file->name, on_superseded_removed, NULL);
+                packages_supersede(old);
         }
 }

@@ -5,51 +5,35 @@
  * one width) makes names sort in the order in which they were chosen; the oldest
  * go when there are more than [deploy] keep.
  *
- * The base is asked to open the file before it is asked to remove it, and does
- * what it is asked in order. The copy is made a piece per turn of the loop.
+ * The file leaves the drop directory only when its copy is on the disk: a manager
+ * that dies in between leaves it where it is, and the next deployment of the name
+ * takes it up again.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
+#include "supervisor/manager/drop.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/store.h"
+#include "supervisor/manager/writer.h"
 
 #define FOLDER "kept"
-#define COPY_PER_TURN (4u << 20)
 
 struct keeping {
+        struct job job;
         struct manager *manager;
-        struct event *turn;
-        int folder, from, to;
-        uint64_t at, size, keep;
+        int state, from;
+        uint64_t keep;
         char module[CONTROL_NAME_SIZE];
-        char name[CONTROL_FILE_SIZE], part[CONTROL_FILE_SIZE + 8];
+        char file[CONTROL_FILE_SIZE], sha256[SHA256_HEX_SIZE]; /* in the drop directory */
+        char name[CONTROL_FILE_SIZE];                          /* kept */
 };
-
-static void keeping_free(struct keeping *k) {
-        if (k->turn)
-                event_free(k->turn);
-        fd_close(k->folder);
-        fd_close(k->from);
-        fd_close(k->to);
-        free(k);
-}
-
-static void keeping_fail(struct keeping *k, int error) {
-        log_warning("the superseded package %s cannot be kept for a rollback: %s", k->name, strerror(-error));
-        if (k->to >= 0)
-                unlinkat(k->folder, k->part, 0);
-        keeping_free(k);
-}
 
 /* Are these the kept files of this module? "my-app@..." is not one of "my". */
 static bool belongs(const char *name, const char *module) {
@@ -69,85 +53,83 @@ static void remove_oldest(int folder, const char *module, uint64_t keep) {
         for (size_t i = 0; i < names.n && n > keep; i++) {
                 if (!belongs(names.items[i], module))
                         continue;
-                unlinkat(folder, names.items[i], 0);
+                store_remove(folder, names.items[i]);
                 n--;
         }
         text_list_deinit(&names);
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *userdata) {
-        struct keeping *k = userdata;
-        uint64_t stop = MIN(k->size, k->at + COPY_PER_TURN);
+static int keep_run(struct job *job) {
+        struct keeping *k = (struct keeping *)job;
+        _cleanup_close_ int folder = store_folder(k->state, FOLDER);
+        int r;
 
-        while (k->at < stop) {
-                off_t at = (off_t)k->at;
-                ssize_t n = sendfile(k->to, k->from, &at, stop - k->at);
-
-                if (n <= 0) {
-                        keeping_fail(k, n < 0 ? -errno : -EIO);
-                        return;
-                }
-                k->at += (uint64_t)n;
-        }
-        if (k->at < k->size) {
-                event_active(k->turn, EV_TIMEOUT, 0);
-                return;
-        }
-        if (renameat(k->folder, k->part, k->folder, k->name) < 0) {
-                keeping_fail(k, -errno);
-                return;
-        }
-        remove_oldest(k->folder, k->module, k->keep);
-        keeping_free(k);
+        if (folder < 0)
+                return folder;
+        store_sweep(folder);
+        r = store_copy(folder, k->name, k->from);
+        if (r >= 0)
+                remove_oldest(folder, k->module, k->keep);
+        return r;
 }
 
-static int keeping_open(struct keeping *k) {
-        struct stat st;
+static void on_removed(struct manager *m, int result, void *userdata) {
+        if (result < 0 && result != -ENOENT)
+                log_warning("a superseded package could not be taken out of the drop directory: %s", strerror(-result));
+}
 
-        if (mkdirat(k->manager->state, FOLDER, 0700) < 0 && errno != EEXIST)
-                return -errno;
-        k->folder = openat(k->manager->state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (k->folder < 0 || fstat(k->from, &st) < 0)
-                return -errno;
-        k->size = (uint64_t)st.st_size;
-        k->to = openat(k->folder, k->part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (k->to < 0)
-                return -errno;
-        k->turn = event_new(k->manager->loop, -1, 0, on_turn, k);
-        return k->turn ? 0 : -ENOMEM;
+static void remove_file(struct manager *m, const char *file) {
+        base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, file, on_removed, NULL);
+}
+
+static void keep_end(struct keeping *k, int result) {
+        struct drop_file *f = drop_find(k->manager, k->file);
+
+        if (result < 0)
+                log_warning("the superseded package %s cannot be kept for a rollback: %s", k->name, strerror(-result));
+        /* Something else may have been put there meanwhile, or the same have been chosen again. */
+        if (f && !f->admission && f->candidate && f->candidate->superseded && !strcmp(f->candidate->sha256, k->sha256))
+                remove_file(k->manager, k->file);
+        fd_close(k->from);
+        free(k);
+}
+
+static void keep_done(struct job *job, int result) {
+        keep_end((struct keeping *)job, result);
 }
 
 static void on_opened(struct manager *m, int result, void *userdata) {
         struct keeping *k = userdata;
-        int r;
 
-        if (result >= 0)
-                k->from = result;
-        r = result < 0 ? result : keeping_open(k);
-        if (r < 0)
-                keeping_fail(k, r);
-        else
-                on_turn(-1, 0, k);
+        if (result < 0) {
+                keep_end(k, result);
+                return;
+        }
+        k->from = result;
+        writer_add(m->writer, &k->job);
 }
 
-void packages_keep(struct candidate *c) {
+void packages_supersede(struct candidate *c) {
         struct manager *m = c->module->manager;
         struct keeping *k;
         int n;
 
-        if (!c->file || !c->manifest.keep)
+        if (!c->file || c->superseded)
                 return;
-        k = calloc(1, sizeof(*k));
-        if (!k)
+        c->superseded = true;
+        k = c->manifest.keep ? calloc(1, sizeof(*k)) : NULL;
+        if (!k) {
+                remove_file(m, c->file->name);
                 return;
-        k->manager = m;
-        k->folder = k->from = k->to = -1;
+        }
+        *k = (struct keeping){ .job = { .run = keep_run, .done = keep_done }, .manager = m, .state = m->state, .from = -1 };
         k->keep = c->manifest.keep;
         snprintf(k->module, sizeof(k->module), "%s", c->module->name);
+        snprintf(k->file, sizeof(k->file), "%s", c->file->name);
+        snprintf(k->sha256, sizeof(k->sha256), "%s", c->sha256);
         n = snprintf(k->name, sizeof(k->name), "%s@%016llx@%s.smod", c->module->name, (unsigned long long)c->choice, c->manifest.version);
-        snprintf(k->part, sizeof(k->part), ".%s.part", k->name);
         if (n < 0 || (size_t)n >= sizeof(k->name))
-                keeping_fail(k, -ENAMETOOLONG);
+                keep_end(k, -ENAMETOOLONG);
         else if (base_link_file(m, CONTROL_KIND_FILE_OPEN, HANDOVER_DROP, c->file->name, on_opened, k) < 0)
-                keeping_fail(k, -ENOMEM);
+                keep_end(k, -ENOMEM);
 }

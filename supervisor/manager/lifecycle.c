@@ -33,6 +33,7 @@
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/restart.h"
+#include "supervisor/manager/writer.h"
 
 const char *candidate_state_name(enum candidate_state state) {
         static const char *const names[] = {
@@ -149,6 +150,7 @@ void candidate_set_state(struct candidate *c, enum candidate_state state, const 
 void candidate_choose(struct candidate *c, uint64_t choice) {
         c->choice = choice;
         c->failed = false;
+        c->superseded = false;
         c->n_crashes = 0;
         if (c->state == CANDIDATE_BROKEN || c->state == CANDIDATE_QUARANTINED)
                 candidate_set_state(c, CANDIDATE_RESOLVED, "", "");
@@ -310,8 +312,11 @@ void lifecycle_on_progress(struct module *mod) {
 }
 
 void lifecycle_settle(struct module *mod) {
+        struct manager *m = mod->manager;
+
         lifecycle_on_progress(mod);
         module_free_if_empty(mod);
+        lifecycle_check_stopped(m);
 }
 
 void lifecycle_on_gone(struct candidate *c) {
@@ -324,8 +329,7 @@ void lifecycle_on_gone(struct candidate *c) {
                 candidate_free(c);
         lifecycle_reconcile(mod);
         module_free_if_empty(mod);
-        if (m->stopping && TAILQ_EMPTY(&m->modules))
-                base_link_shutdown_done(m);
+        lifecycle_check_stopped(m);
         lifecycle_check_restored(m);
 }
 
@@ -451,6 +455,7 @@ static void restore_all(struct manager *m) {
         }
         instance_adopt_end(m);
         m->restoring = false;
+        choices_save(m);
         packages_sweep(m);
         /* Routes of what was adopted must be there before the first change is published. */
         TAILQ_FOREACH(mod, &m->modules, entry) {
@@ -497,11 +502,18 @@ void lifecycle_check_restored(struct manager *m) {
         base_link_ready(m);
 }
 
+void lifecycle_check_stopped(struct manager *m) {
+        if (m->stopping && TAILQ_EMPTY(&m->modules) && !writer_busy(m->writer))
+                base_link_shutdown_done(m);
+}
+
 void lifecycle_shutdown(struct manager *m) {
         struct module *mod, *next;
 
         if (m->stopping)
                 return;
+        /* From here on memory does not say any more what the files mean. */
+        choices_flush(m);
         m->stopping = true;
         for (mod = TAILQ_FIRST(&m->modules); mod; mod = next) {
                 struct candidate *c, *following;
@@ -519,8 +531,7 @@ void lifecycle_shutdown(struct manager *m) {
                 }
                 module_free_if_empty(mod);
         }
-        if (TAILQ_EMPTY(&m->modules))
-                base_link_shutdown_done(m);
+        lifecycle_check_stopped(m);
 }
 
 void lifecycle_reload(struct manager *m) {

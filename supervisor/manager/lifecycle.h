@@ -42,4 +42,6 @@ void lifecycle_on_gone(struct candidate *candidate); /* an instance of it is gon
 /* The start scan: is everything settled? Then adopts, publishes, tells the base READY. */
 void lifecycle_check_restored(struct manager *manager);
 void lifecycle_shutdown(struct manager *manager);
+/* Tells the base when nothing runs any more and everything is on the disk. */
+void lifecycle_check_stopped(struct manager *manager);
 void lifecycle_reload(struct manager *manager);

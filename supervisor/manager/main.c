@@ -23,6 +23,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/writer.h"
 
 #define HANDOVERS_MAX 64
 
@@ -57,11 +58,17 @@ static void manager_take_folders(struct manager *m, struct role_handover *h, uin
         m->log = role_take(h, n, HANDOVER_LOG, 0, NULL);
 }
 
+static void on_idle(void *userdata) {
+        lifecycle_check_stopped(userdata);
+}
+
 static int manager_start(struct manager *m, struct role_handover *h, uint32_t n) {
         int admin = role_take(h, n, HANDOVER_ADMIN, 0, NULL);
         int link, r;
 
-        r = choices_load(m);
+        r = writer_new(m->loop, on_idle, m, &m->writer);
+        if (r >= 0)
+                r = choices_load(m);
         if (r >= 0)
                 r = packages_load_keys(m);
         if (r >= 0)

@@ -92,6 +92,7 @@ struct candidate {
         bool failed;     /* did not start when it was chosen: not wanted while another is there */
         bool by_api;     /* put into the drop directory by soclectl deploy */
         bool served;     /* was ACTIVE in this life of the base */
+        bool superseded; /* its file is being taken out of the drop directory */
         enum candidate_state state;
         char code[32], reason[512];
         TAILQ_HEAD(, instance) instances;
@@ -165,6 +166,8 @@ struct manager {
         int inotify;
         struct event *inotify_event, *log_timer, *save_timer;
         uint64_t next_request, next_edge, next_choice;
+        struct writer *writer;
+        bool choices_changed; /* and not given to the writer yet */
 
         struct directory_writer *directory;
         uint64_t generation;

@@ -140,10 +140,16 @@ static void admission_same(struct admission *a, struct candidate *c) {
 
 static void admission_accept(struct admission *a) {
         struct drop_file *f = a->file;
-        struct module *mod = module_get(a->manager, a->name);
+        struct module *mod;
         struct candidate *c, *before = f->candidate;
         struct operation *op = a->operation;
 
+        if (a->manager->stopping) {
+                operation_fail(op, "STOPPING", "the base is stopping");
+                admission_settle(a);
+                return;
+        }
+        mod = module_get(a->manager, a->name);
         c = mod ? candidate_new(mod, &a->manifest, a->sha256, a->package) : NULL;
         if (!c) {
                 admission_refuse(a, "NO_SPACE", "out of memory");
@@ -233,7 +239,7 @@ static void on_override(struct manager *m, int result, void *userdata) {
 }
 
 static void admission_manifest(struct admission *a) {
-        _cleanup_close_ int fd = openat(a->package, "module.ini", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        _cleanup_close_ int fd = openat(a->package, "module.ini", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         _cleanup_free_ char *text = NULL;
         char error[512] = "", file[CONTROL_NAME_SIZE + 8];
         size_t size = 0;

@@ -16,7 +16,7 @@ void packages_admit(struct drop_file *file);
 void packages_release(struct manager *manager, const char *sha256);
 /* The same for every folder that there is: what was left while there was no manager or no installer. */
 void packages_sweep(struct manager *manager);
-/* Keeps a copy of a superseded package for a rollback, at most [deploy] keep of a name. */
-void packages_keep(struct candidate *candidate);
+/* Takes a superseded package out of the drop directory and keeps it for a rollback, at most [deploy] keep of a name. */
+void packages_supersede(struct candidate *candidate);
 /* Reads trusted.d. 0 or -errno. */
 int packages_load_keys(struct manager *manager);

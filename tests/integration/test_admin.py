@@ -64,6 +64,17 @@ def test_deploying_a_newer_file_takes_the_superseded_one_away(base):
     wait(lambda: sorted(os.listdir(base.path("modules"))) == ["hello-1.2.0.smod", "hello-1.3.0.smod"], "people's file to stay")
 
 
+def test_what_deploy_has_answered_is_on_the_disk(base):
+    base.start()
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        base.ctl("deploy", package(base, "examples/hello", version=version))
+        expect(version in open(base.path("state/manager/choices")).read(), f"{version} is not among the choices when deploy answers")
+    # a superseded file leaves the drop directory only when its copy is whole
+    wait(lambda: os.listdir(base.path("modules")) == ["hello-1.2.0.smod"], "the superseded files to go")
+    kept = sorted(os.listdir(base.path("state/manager/kept")))
+    expect_equal([k.split("@")[2] for k in kept], ["1.0.0.smod", "1.1.0.smod"], "kept packages")
+
+
 def test_logs(base):
     base.start()
     base.ctl("deploy", package(base, "tests/modules/crash"))

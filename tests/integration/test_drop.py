@@ -115,6 +115,21 @@ def test_the_order_of_choices_survives_a_restart(base):
     expect_equal(active(), ["1.0.0"], "active after a restart")
 
 
+def test_a_choice_made_just_before_the_end_is_kept(base):
+    base.start()
+    base.drop(hello(base, version="1.0.0"))
+    base.serves("/hello")
+    base.drop(hello(base, version="2.0.0"))
+    active = lambda: [v["version"] for v in base.module("hello")["versions"] if v["state"] == "ACTIVE"]
+    wait(lambda: active() == ["2.0.0"], "2.0.0 to be active")
+    # from the start only the file knows that the older version was chosen last
+    base.drop(hello(base, version="1.0.0"))
+    wait(lambda: active() == ["1.0.0"], "1.0.0 to be active again")
+    base.stop()
+    base.start()
+    expect_equal(active(), ["1.0.0"], "active after a restart")
+
+
 def test_files_that_do_not_count_or_are_refused(base):
     base.start()
     p = hello(base)
