@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An edge connects two processes: one ring each way, each in memory that its
- * writer owns and the reader can only read. See edge.c for the protocol.
+ * writer owns and the reader can only read. The protocol is told at the top of edge-ring.c.
  *
  * Life: edge_new() -> send edge_local_fds() to the peer -> edge_attach() with
  * what the peer sent -> edge_send()/edge_receive() -> edge_free().
@@ -39,7 +39,7 @@ struct edge_message {
 struct edge_outgoing {
         void (*on_sent)(struct edge_outgoing *out, int result); /* 0, or EDGE_E_* / -errno when it never will be */
         void *userdata;
-        /* private to edge.c */
+        /* private to edge-send.c */
         struct frame frame;
         const uint8_t *payload;
         uint32_t size, sent;

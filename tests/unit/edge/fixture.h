@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the tests of edges share: two edges that are joined, a peer that is not
- * edge.c and says what it likes, and a count of open descriptors.
+ * of our code and says what it likes, and a count of open descriptors.
  */
 #pragma once
 

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records into messages. Reassembly is in private memory that grows with what has
+ * come, never by a size that somebody declared.
+ *
+ * Work is bounded: who counts the messages that he takes of an edge in one turn
+ * counts on us for the rest: of records that come to nothing (pads, beginnings
+ * that are cancelled, pieces) we take only so many bytes from one EDGE_E_EMPTY to
+ * the next, however large a ring the peer has made. So a peer that writes as fast
+ * as we read does not keep us from others.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/edge-internal.h"
+
+#define FRUITLESS_MAX (64u << 10)
+
+/* A message under reassembly. */
+struct partial {
+        struct partial *next;
+        struct frame frame;
+        uint8_t *data;
+        uint32_t size, room;
+};
+
+int partials_init(struct edge *edge) {
+        free(edge->scratch); /* of a try that ran out of memory */
+        edge->scratch = malloc(edge->peer_size / 4 + FRAME_SIZE);
+        edge->fruitless_max = MIN(edge->peer_size, (uint64_t)FRUITLESS_MAX);
+        return edge->scratch ? 0 : -ENOMEM;
+}
+
+static void partial_free(struct edge *edge, struct partial **link) {
+        struct partial *p = *link;
+
+        *link = p->next;
+        edge->n_partials--;
+        edge->partial_bytes -= p->size;
+        free(p->data);
+        free(p);
+}
+
+void partials_deinit(struct edge *edge) {
+        while (edge->partials)
+                partial_free(edge, &edge->partials);
+        free(edge->scratch);
+        free(edge->delivered);
+}
+
+static struct partial **partial_find(struct edge *edge, uint64_t correlation) {
+        struct partial **link = &edge->partials;
+
+        while (*link && (*link)->frame.correlation != correlation)
+                link = &(*link)->next;
+        return link;
+}
+
+/* The record is taken and cannot be put back: what comes after it would be a message with a hole. */
+static int partial_lost(struct edge *edge) {
+        edge_poison(edge, "out of memory in the middle of a message");
+        return -ENOMEM;
+}
+
+static int partial_append(struct edge *edge, struct partial *p, uint32_t size) {
+        if (size > edge->limits.max_message - p->size)
+                return edge_poison(edge, "a message is longer than max-message");
+        if (edge->partial_bytes + size > edge->limits.max_partial)
+                return edge_poison(edge, "too many bytes in unfinished messages");
+        if (p->size + size > p->room) {
+                uint64_t room = MIN(MAX((uint64_t)p->room * 2, (uint64_t)p->size + size), (uint64_t)edge->limits.max_message);
+                uint8_t *grown = realloc(p->data, room);
+
+                if (!grown)
+                        return partial_lost(edge);
+                p->data = grown;
+                p->room = (uint32_t)room;
+        }
+        if (!size)
+                return 0;
+        memcpy(p->data + p->size, edge->scratch, size);
+        p->size += size;
+        edge->partial_bytes += size;
+        return 0;
+}
+
+static int partial_begin(struct edge *edge, const struct frame *frame, uint32_t size) {
+        struct partial *p;
+        int r;
+
+        if (*partial_find(edge, frame->correlation) || edge->n_partials == PARTIALS_MAX)
+                return edge_poison(edge, "a message begins twice, or too many are unfinished");
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return partial_lost(edge);
+        p->frame = *frame;
+        p->next = edge->partials;
+        edge->partials = p;
+        edge->n_partials++;
+        r = partial_append(edge, p, size);
+        return r ? r : EDGE_E_EMPTY;
+}
+
+static int partial_continue(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
+        struct partial **link = partial_find(edge, frame->correlation);
+        int r;
+
+        if (!*link)
+                return edge_poison(edge, "a fragment belongs to no message");
+        r = partial_append(edge, *link, size);
+        if (r || frame->kind == FRAME_DATA)
+                return r ? r : EDGE_E_EMPTY;
+        free(edge->delivered);
+        edge->delivered = TAKE_PTR((*link)->data);
+        *ret = (struct edge_message){ .frame = (*link)->frame, .payload = edge->delivered, .size = (*link)->size };
+        ret->frame.flags &= (uint8_t)~FRAME_MORE;
+        partial_free(edge, link);
+        return 0;
+}
+
+/* Receiving ---------------------------------------------------------------------------------------------------------- */
+
+/* What a record means. 0: a message is whole; EDGE_E_EMPTY: go on. */
+static int take_record(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
+        struct partial **link;
+
+        if (frame->kind == FRAME_PAD)
+                return EDGE_E_EMPTY;
+        if (frame->kind == FRAME_DATA || frame->kind == FRAME_END)
+                return partial_continue(edge, frame, size, ret);
+        if (frame->flags & FRAME_MORE)
+                return partial_begin(edge, frame, size);
+        if (size > edge->limits.max_message)
+                return edge_poison(edge, "a message is longer than max-message");
+        if (frame->kind == FRAME_CANCEL) {
+                link = partial_find(edge, frame->correlation);
+                if (*link) {
+                        partial_free(edge, link);
+                        return EDGE_E_EMPTY;
+                }
+        }
+        *ret = (struct edge_message){ .frame = *frame, .payload = edge->scratch, .size = size };
+        return 0;
+}
+
+/* Nothing to take now. The end is told only when all that the peer had published before it is taken. */
+static int receive_empty(struct edge *edge) {
+        edge->fruitless = 0;
+        ring_return_credit(edge);
+        return edge->ended && edge->peer_tail == edge->head ? EDGE_E_CLOSED : EDGE_E_EMPTY;
+}
+
+int edge_receive(struct edge *edge, struct edge_message *ret_message) {
+        struct edge_message message;
+        struct frame frame;
+        uint32_t size;
+        int r;
+
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        if (!edge->peer)
+                return EDGE_E_EMPTY;
+        edge->delivered = (free(edge->delivered), NULL);
+        for (;;) {
+                uint64_t before = edge->head;
+
+                r = edge->fruitless >= edge->fruitless_max ? EDGE_E_EMPTY : ring_take(edge, &frame, &size);
+                if (r == EDGE_E_EMPTY)
+                        return receive_empty(edge);
+                if (r)
+                        return r;
+                if (edge->head - edge->returned >= edge->peer_size / 4)
+                        ring_return_credit(edge);
+                r = take_record(edge, &frame, size, &message);
+                if (r == EDGE_E_EMPTY) {
+                        edge->fruitless += edge->head - before;
+                        continue;
+                }
+                if (r)
+                        return r;
+                message.position = edge->head;
+                *ret_message = message;
+                return 0;
+        }
+}
+
+uint8_t *edge_message_take(struct edge *edge, struct edge_message *message) {
+        uint8_t *copy;
+
+        if (message->payload == edge->delivered && edge->delivered)
+                return TAKE_PTR(edge->delivered);
+        copy = malloc(message->size ? message->size : 1);
+        if (copy && message->size)
+                memcpy(copy, message->payload, message->size);
+        return copy;
+}

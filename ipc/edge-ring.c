@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ring of an edge, and how its two ends sleep and wake.
+ *
+ * Ring. Positions are 64-bit byte counts that never wrap in practice; offset =
+ * position & (size - 1). Records are 16-byte aligned and never split: what is
+ * left before the end is filled with a PAD record. The producer writes records
+ * behind its private tail and publishes any number of them by one release store.
+ * The consumer copies a header out once, checks it, copies the payload out, and
+ * only then looks at it. Credit (head) is returned by a quarter ring or when the
+ * ring is empty. Peer words are cached and re-read only when out of room or data,
+ * and every value read must lie between what it was and what is possible.
+ *
+ * Sleep. The consumer that has found nothing stores `armed` = odd, fences, looks
+ * once more, and sleeps in epoll on its bell, the read end of a pipe that the
+ * producer made. The producer publishes, fences, and reads `armed`: odd and not
+ * yet answered, it writes one byte. In every interleaving either the consumer
+ * sees the tail or the producer sees the odd value (store-fence-load on both
+ * sides), so no wake is lost, and there is one bell for each odd value. The same
+ * with the roles exchanged gives bells for credit: `waiting` and head.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/edge-internal.h"
+#include "ipc/frame.h"
+#include "ipc/shared.h"
+
+#define RECORD_ALIGN 16u
+#define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
+
+/* The producer ------------------------------------------------------------------------------------------------------- */
+
+/* What the peer says that it has consumed: loaded once, and only ever further than before, so whoever goes round because
+ * of it goes round a bounded number of times. */
+static int ring_look_for_room(struct edge *edge) {
+        uint64_t head = shared_load64(&edge->peer->head);
+
+        if (head < edge->peer_head || head > edge->published || head % RECORD_ALIGN)
+                return edge_poison(edge, "it has consumed what was never sent");
+        edge->peer_head = head;
+        return 0;
+}
+
+/* Is there room for `need` bytes that must not be split? Positions the private tail behind a pad if one is needed. */
+static int ring_reserve(struct edge *edge, uint64_t need) {
+        uint64_t size = edge->limits.ring_size, to_end = size - (edge->tail & (size - 1)), total = need;
+        int r;
+
+        if (need > to_end)
+                total += to_end;
+        if (size - (edge->tail - edge->peer_head) < total) {
+                r = ring_look_for_room(edge);
+                if (r)
+                        return r;
+                if (size - (edge->tail - edge->peer_head) < total)
+                        return EDGE_E_FULL;
+        }
+        if (need > to_end) {
+                struct frame pad = { .length = (uint32_t)to_end, .kind = FRAME_PAD };
+
+                /* At least 16 bytes are left, for records are aligned so; older content behind is the owner's own. */
+                memcpy(edge->own_data + (edge->tail & (size - 1)), &pad, MIN(to_end, (uint64_t)FRAME_SIZE));
+                edge->tail += to_end;
+        }
+        return 0;
+}
+
+int ring_put(struct edge *edge, const struct frame *frame, const void *payload, uint32_t size) {
+        uint64_t mask = edge->limits.ring_size - 1, need = ALIGNED((uint64_t)FRAME_SIZE + size);
+        uint8_t *at;
+        int r;
+
+        assert(payload || !size);
+        r = ring_reserve(edge, need);
+        if (r)
+                return r;
+        at = edge->own_data + (edge->tail & mask);
+        memcpy(at, frame, FRAME_SIZE);
+        ((struct frame *)at)->length = FRAME_SIZE + size;
+        if (size)
+                memcpy(at + FRAME_SIZE, payload, size);
+        memset(at + FRAME_SIZE + size, 0, need - FRAME_SIZE - size);
+        edge->tail += need;
+        return 0;
+}
+
+int edge_flush(struct edge *edge) {
+        uint32_t armed;
+
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        if (edge->published == edge->tail || !edge->peer)
+                return 0;
+        shared_store64(&edge->own->tail, edge->tail);
+        edge->published = edge->tail;
+        shared_fence();
+        armed = shared_load32(&edge->peer->armed);
+        if (!(armed & 1) || armed == edge->rung)
+                return 0;
+        edge->rung = armed;
+        return edge_ring_bell(edge);
+}
+
+int ring_wait_for_room(struct edge *edge) {
+        uint64_t before = edge->peer_head;
+        int r;
+
+        r = edge_flush(edge);
+        if (r)
+                return r;
+        edge->waiting = (edge->waiting | 1) + 2;
+        shared_store32(&edge->own->waiting, edge->waiting);
+        shared_fence();
+        r = ring_look_for_room(edge);
+        if (r)
+                return r;
+        return edge->peer_head == before ? EDGE_E_FULL : 0;
+}
+
+void ring_wait_no_more(struct edge *edge) {
+        if (edge->waiting & 1)
+                shared_store32(&edge->own->waiting, ++edge->waiting);
+}
+
+uint64_t edge_sent_position(const struct edge *edge) {
+        return edge->tail;
+}
+
+uint64_t edge_peer_accepted(const struct edge *edge) {
+        return edge->peer ? shared_load64(&edge->peer->accepted) : 0;
+}
+
+/* The consumer ------------------------------------------------------------------------------------------------------- */
+
+/* How many bytes can be read; 0 none, or EDGE_E_POISONED through *ret_result. Who has hung up has published before all that
+ * counts: what is there then is the end, however much is written by one who only says that he has gone. */
+static uint64_t ring_available(struct edge *edge, int *ret_result) {
+        *ret_result = 0;
+        if (edge->peer_tail == edge->head && !edge->ended) {
+                bool last = edge->hung_up;
+                uint64_t tail = shared_load64(&edge->peer->tail);
+
+                if (tail < edge->peer_tail || tail - edge->head > edge->peer_size || tail % RECORD_ALIGN) {
+                        *ret_result = edge_poison(edge, "its tail is out of range");
+                        return 0;
+                }
+                edge->peer_tail = tail;
+                edge->ended = last;
+        }
+        return edge->peer_tail - edge->head;
+}
+
+int ring_take(struct edge *edge, struct frame *frame, uint32_t *ret_size) {
+        uint64_t available, to_end, offset = edge->head & (edge->peer_size - 1);
+        int r;
+
+        available = ring_available(edge, &r);
+        if (r)
+                return r;
+        if (!available)
+                return EDGE_E_EMPTY;
+        to_end = MIN(edge->peer_size - offset, available);
+        memset(frame, 0, sizeof(*frame));
+        shared_copy_out(frame, edge->peer_data + offset, MIN(to_end, (uint64_t)FRAME_SIZE));
+        if (frame->kind == FRAME_PAD) {
+                if (frame->length != edge->peer_size - offset || frame->length > available)
+                        return edge_poison(edge, "a pad record does not reach the end of its ring");
+                edge->head += frame->length;
+                *ret_size = 0;
+                return 0;
+        }
+        if (to_end < FRAME_SIZE || frame_check(frame, to_end) < 0 || ALIGNED((uint64_t)frame->length) > to_end)
+                return edge_poison(edge, "a record's header is malformed");
+        if (frame->length > edge->peer_size / 4)
+                return edge_poison(edge, "a record is longer than a quarter of its ring");
+        *ret_size = frame->length - FRAME_SIZE;
+        shared_copy_out(edge->scratch, edge->peer_data + offset + FRAME_SIZE, *ret_size);
+        edge->head += ALIGNED((uint64_t)frame->length);
+        return 0;
+}
+
+int ring_return_credit(struct edge *edge) {
+        uint32_t waiting;
+
+        if (edge->returned == edge->head)
+                return 0;
+        shared_store64(&edge->own->head, edge->head);
+        edge->returned = edge->head;
+        shared_fence();
+        waiting = shared_load32(&edge->peer->waiting);
+        if (!(waiting & 1) || waiting == edge->waiting_rung)
+                return 0;
+        edge->waiting_rung = waiting;
+        return edge_ring_bell(edge);
+}
+
+void edge_accept(struct edge *edge, const struct edge_message *message) {
+        shared_store64(&edge->own->accepted, message->position);
+}
+
+bool edge_arm(struct edge *edge) {
+        if (!(edge->armed & 1)) {
+                edge->armed++;
+                shared_store32(&edge->own->armed, edge->armed);
+        }
+        shared_fence();
+        if (!edge->peer)
+                return true;
+        /* An end that was found meanwhile is for edge_receive() to tell, as is what the bound of one turn left behind. */
+        if (edge->poison || edge->hung_up || edge->peer_tail != edge->head)
+                return false;
+        return shared_load64(&edge->peer->tail) == edge->head;
+}
