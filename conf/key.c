@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "conf/manifest.h"
+#include "conf/utf8.h"
 #include "ipc/cleanup.h"
 
 #define DIGITS "0123456789"
@@ -209,31 +210,13 @@ bool key_config_name_ok(const char *text) {
         return text_of(text, LOWER UPPER DIGITS "_.-", 127);
 }
 
-/* The size of the sequence that begins here, or 0: too long a form, a surrogate, beyond U+10FFFF, cut off. */
-static size_t utf8_span(const unsigned char *p, size_t size) {
-        size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-
-        if (n > size)
-                return 0;
-        for (size_t i = 1; i < n; i++) {
-                if ((p[i] & 0xc0) != 0x80)
-                        return 0;
-        }
-        if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-            (p[0] == 0xf4 && p[1] > 0x8f))
-                return 0;
-        return n;
-}
-
 bool key_utf8_ok(const char *text, size_t size) {
-        const unsigned char *p = (const unsigned char *)text;
-
         while (size) {
-                size_t n = utf8_span(p, size);
+                size_t n = utf8_span(text, size);
 
-                if (!n || (*p < 0x20 && *p != '\t') || *p == 0x7f)
+                if (!n || (utf8_is_control(text) && *text != '\t'))
                         return false;
-                p += n;
+                text += n;
                 size -= n;
         }
         return true;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/package-internal.h"
+#include "conf/utf8.h"
 
 int package_refuse(struct package_report *report, int result, const char *format, ...) {
         va_list args;
@@ -18,63 +19,35 @@ int package_refuse(struct package_report *report, int result, const char *format
         return result;
 }
 
-/* The length of one well-formed UTF-8 sequence (RFC 3629), 0 when it is none. Bytes behind the terminator are not touched. */
-static size_t utf8_sequence(const unsigned char *s) {
-        static const struct {
-                unsigned char first, last, second_min, second_max, n;
-        } table[] = {
-                { 0x00, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-                { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-                { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-        };
-
-        for (size_t i = 0; i < N_ELEMENTS(table); i++) {
-                if (s[0] < table[i].first || s[0] > table[i].last)
-                        continue;
-                if (table[i].n > 1 && (s[1] < table[i].second_min || s[1] > table[i].second_max))
-                        return 0;
-                for (size_t k = 2; k < table[i].n; k++)
-                        if ((s[k] & 0xc0) != 0x80)
-                                return 0;
-                return table[i].n;
-        }
-        return 0;
-}
-
-static bool is_control(unsigned char c) {
-        return c < 0x20 || c == 0x7f;
-}
-
 static const char *text_why_not(const char *text) {
-        for (const unsigned char *s = (const unsigned char *)text; *s;) {
-                size_t n = utf8_sequence(s);
+        while (*text) {
+                size_t n = utf8_span(text, strnlen(text, 4));
 
                 if (!n)
                         return "the name is not UTF-8";
-                if (is_control(*s))
+                if (utf8_is_control(text))
                         return "the name has a control character";
-                s += n;
+                text += n;
         }
         return NULL;
 }
 
 const char *package_path_show(const char *raw, char ret_text[128]) {
-        const unsigned char *s = (const unsigned char *)raw;
         size_t used = 0;
 
-        while (*s && used < 120) {
-                size_t n = utf8_sequence(s);
+        while (*raw && used < 120) {
+                size_t n = utf8_span(raw, strnlen(raw, 4));
 
-                if (!n || is_control(*s)) {
+                if (!n || utf8_is_control(raw)) {
                         ret_text[used++] = '?';
-                        s++;
+                        raw += MAX(n, (size_t)1);
                         continue;
                 }
-                memcpy(ret_text + used, s, n);
+                memcpy(ret_text + used, raw, n);
                 used += n;
-                s += n;
+                raw += n;
         }
-        strcpy(ret_text + used, *s ? "..." : "");
+        strcpy(ret_text + used, *raw ? "..." : "");
         return ret_text;
 }
 

@@ -25,7 +25,8 @@ struct unpacker {
         struct package_stream stream;
         struct archive *tar;
         int folder;
-        int parent; /* the folder of the entry before, mostly that of the next one, too */
+        uint64_t n_made; /* files and folders, also those that only stand in paths */
+        int parent;      /* the folder of the entry before, mostly that of the next one, too */
         char parent_path[PACKAGE_PATH_MAX + 1];
         const struct package_limits *limits;
         struct package_report *report;
@@ -38,6 +39,11 @@ static int refuse_errno(struct unpacker *u, const char *path) {
         return package_refuse(u->report, -error, "%s: it cannot be written: %s", path, strerror(error));
 }
 
+static int refuse_count(struct unpacker *u) {
+        return package_refuse(u->report, PACKAGE_E_LIMIT, "it holds more than %llu files and folders",
+                              (unsigned long long)u->limits->max_files);
+}
+
 /* Folders ---------------------------------------------------------------------------------------------------------- */
 
 /* Opens one folder below another, made when it is not there. */
@@ -46,6 +52,8 @@ static int folder_enter(struct unpacker *u, int at, const char *name, int *ret_f
 
         if (made < 0 && errno != EEXIST)
                 return refuse_errno(u, u->shown);
+        if (!made && u->n_made++ == u->limits->max_files)
+                return refuse_count(u);
         if (!made && fchmodat(at, name, 0755, 0) < 0) /* whatever the umask is */
                 return refuse_errno(u, u->shown);
         fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -106,6 +114,8 @@ static int file_create(struct unpacker *u, const char *path, mode_t mode, int *r
                                               : "");
         if (fd < 0 || fchmod(fd, mode) < 0)
                 return refuse_errno(u, u->shown);
+        if (u->n_made++ == u->limits->max_files)
+                return refuse_count(u);
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
@@ -204,8 +214,7 @@ static int unpack_entry(struct unpacker *u, struct archive_entry *entry) {
                 return package_refuse(u->report, PACKAGE_E_TYPE, "%s: it is %s; expected plain files and folders", u->shown,
                                       type_name(entry));
         if (u->report->n_files == u->limits->max_files)
-                return package_refuse(u->report, PACKAGE_E_LIMIT, "it holds more than %llu files and folders",
-                                      (unsigned long long)u->limits->max_files);
+                return refuse_count(u);
         u->report->n_files++;
         /* A folder may be named twice, or after what is in it: that changes nothing. */
         return archive_entry_filetype(entry) == AE_IFDIR ? parent_move(u, path, strlen(path)) : unpack_file(u, entry, path);

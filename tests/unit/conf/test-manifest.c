@@ -196,6 +196,9 @@ static const struct mistake mistakes[] = {
         { "[services]\nkv = get??", "module.ini:2: [services] kv = get??: expected " SERVICE },
         { "[services]\nkv = ?", "module.ini:2: [services] kv = ?: expected " SERVICE },
         { "[config]\na = \x1b[2J", "module.ini:2: a control character or a byte that is not UTF-8: expected text" },
+        { "[config]\na = \xc2\x9b"
+          "2J",
+          "module.ini:2: a control character or a byte that is not UTF-8: expected text" },
         { "; \xff", "module.ini:1: a control character or a byte that is not UTF-8: expected text" },
         /* The first mistake counts. */
         { "[http]\nx = 1\ny = 2", "module.ini:2: [http] x = 1: unknown key, expected one of prefix, hosts, strip-prefix" },

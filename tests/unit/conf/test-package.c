@@ -157,6 +157,11 @@ static void test_paths(void **state) {
         EVIL(PACKAGE_E_PATH, "without \"..\"", { 'd', "..", NULL });
         EVIL(PACKAGE_E_PATH, "a?b: the name has a control character", { 'f', "a\nb", "x" });
         EVIL(PACKAGE_E_PATH, "control character", { 'f', "a\x7f", "x" });
+        EVIL(PACKAGE_E_PATH, "a?b: the name has a control character",
+             { 'f',
+               "a\xc2\x9b"
+               "b",
+               "x" });
         EVIL(PACKAGE_E_PATH, "expected a name for a file", { 'f', "./.", "x" });
         for (int i = 0; i < 33; i++)
                 strcat(deep, i ? "/d" : "d");
@@ -236,6 +241,21 @@ static void test_claimed_size_is_refused_before_it_is_written(void **state) {
         tar_header(&tar, '0', "big", UINT64_C(8) << 30);
         refused(zstd_of(tar.data, tar.size), PACKAGE_E_LIMIT, "big: the unpacked files are larger");
         bytes_free(&tar);
+}
+
+/* A few files can stand for many folders that no entry names. */
+static void test_folders_of_paths_count(void **state) {
+        struct item items[5] = { MANIFEST_ITEM };
+        char paths[5][80];
+
+        for (int i = 1; i < 5; i++) {
+                snprintf(paths[i], sizeof(paths[i]), "%d", i);
+                for (int k = 0; k < 24; k++)
+                        strcat(paths[i], "/d");
+                items[i] = (struct item){ 'f', paths[i], "" };
+        }
+        accepted(package_of(items, 4));
+        refused(package_of(items, 5), PACKAGE_E_LIMIT, "it holds more than 100 files and folders");
 }
 
 static void test_count(void **state) {
@@ -412,6 +432,7 @@ int main(void) {
                 cmocka_unit_test(test_size),
                 cmocka_unit_test(test_claimed_size_is_refused_before_it_is_written),
                 cmocka_unit_test(test_count),
+                cmocka_unit_test(test_folders_of_paths_count),
                 cmocka_unit_test(test_bomb_of_headers),
                 cmocka_unit_test(test_bomb_of_zeros_behind),
                 cmocka_unit_test(test_not_a_package),
