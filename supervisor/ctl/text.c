@@ -35,7 +35,7 @@ static bool is_deceptive(wchar_t c) {
 static size_t glyph_next(const char *text, struct glyph *ret_glyph) {
         mbstate_t state = { 0 };
         wchar_t c;
-        size_t n = mbrtowc(&c, text, strlen(text), &state);
+        size_t n = mbrtowc(&c, text, strnlen(text, MB_LEN_MAX), &state);
         int width = n == 0 || n > MB_LEN_MAX ? -1 : wcwidth(c);
 
         if (n == 0 || n > MB_LEN_MAX)

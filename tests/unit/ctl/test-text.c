@@ -60,6 +60,16 @@ static void test_a_line_ends_only_where_it_is_meant_to(void **state) {
         capture_free(&c);
 }
 
+/* A line of a log may be long: each character costs the same, or this test takes minutes. */
+static void test_long_text(void **state) {
+        const size_t size = 8u << 20;
+        _cleanup_free_ char *text = malloc(size + 1);
+
+        memset(text, 'x', size);
+        text[size] = '\0';
+        assert_int_equal(text_width(text), size);
+}
+
 static void test_sizes(void **state) {
         static const struct {
                 uint64_t bytes;
@@ -110,6 +120,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_control_characters_are_replaced),
                 cmocka_unit_test(test_a_line_ends_only_where_it_is_meant_to),
+                cmocka_unit_test(test_long_text),
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_durations),
                 cmocka_unit_test(test_stamps),
