@@ -7,6 +7,8 @@
  */
 #include "supervisor/gateway/chunked.h"
 
+#include <stdbool.h>
+
 #include "ipc/cleanup.h"
 #include "supervisor/gateway/chars.h"
 
@@ -99,9 +101,9 @@ static int on_trailer(struct chunked *c, uint8_t b) {
         return 0;
 }
 
-static void on_size_end(struct chunked *c) {
-        c->state = c->left ? STATE_DATA : STATE_TRAILER;
-        c->n_digits = 0;
+static int expect(struct chunked *c, bool met, enum state next, int refusal) {
+        c->state = next;
+        return met ? 0 : refusal;
 }
 
 /* One byte that is not data. 0 or the refusal. */
@@ -115,24 +117,20 @@ static int on_byte(struct chunked *c, uint8_t b) {
         case STATE_QUOTED_PAIR:
                 return on_extension(c, b);
         case STATE_SIZE_LF:
-                on_size_end(c);
-                return b == '\n' ? 0 : REFUSAL_BARE_CR;
+                c->n_digits = 0;
+                return expect(c, b == '\n', c->left ? STATE_DATA : STATE_TRAILER, REFUSAL_BARE_CR);
         case STATE_DATA_CR:
-                c->state = STATE_DATA_LF;
-                return b == '\r' ? 0 : REFUSAL_CHUNK_END;
+                return expect(c, b == '\r', STATE_DATA_LF, REFUSAL_CHUNK_END);
         case STATE_DATA_LF:
-                c->state = STATE_SIZE;
-                return b == '\n' ? 0 : REFUSAL_CHUNK_END;
+                return expect(c, b == '\n', STATE_SIZE, REFUSAL_CHUNK_END);
         case STATE_TRAILER:
         case STATE_NAME:
         case STATE_VALUE:
                 return on_trailer(c, b);
         case STATE_VALUE_LF:
-                c->state = STATE_TRAILER;
-                return b == '\n' ? 0 : REFUSAL_BARE_CR;
+                return expect(c, b == '\n', STATE_TRAILER, REFUSAL_BARE_CR);
         case STATE_LAST_LF:
-                c->state = STATE_END;
-                return b == '\n' ? 0 : REFUSAL_BARE_CR;
+                return expect(c, b == '\n', STATE_END, REFUSAL_BARE_CR);
         case STATE_DATA:
         case STATE_END:
                 break;
