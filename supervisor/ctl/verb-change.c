@@ -61,8 +61,7 @@ static int package_open(const char *path, const char *name, uint64_t *ret_size, 
         struct stat st;
 
         if (fd < 0 || fstat(fd, &st) < 0)
-                answer_problem(answer, errno == ENOENT ? VERDICT_NOT_FOUND : VERDICT_FAILED, errno == ENOENT ? "NOT_FOUND" : "NOT_READABLE",
-                               "", "%s: %s", path, strerror(errno));
+                answer_file_problem(answer, "NOT_READABLE", path, errno);
         else if (!S_ISREG(st.st_mode))
                 answer_problem(answer, VERDICT_FAILED, "NOT_A_FILE", "`soclectl pack DIR` makes a package of a folder",
                                "%s: not a regular file", path);
