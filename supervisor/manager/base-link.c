@@ -52,6 +52,18 @@ static _Noreturn void base_is_gone(void) {
         _exit(EXIT_SUCCESS);
 }
 
+/* What was decided and is not told would be waited for without end. The next manager begins anew, with the same workers. */
+static _Noreturn void base_is_lost(enum control_kind kind, int error) {
+        log_error("sending %s to the base: %s", control_kind_name(kind), strerror(-error));
+        _exit(EXIT_FAILURE);
+}
+
+static void unsent_free(struct unsent *u) {
+        for (uint32_t i = 0; i < u->n_fds; i++)
+                fd_close(u->fds[i]);
+        free(u);
+}
+
 static int queue_unsent(enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds) {
         struct unsent *u = calloc(1, sizeof(*u) + size);
 
@@ -60,10 +72,16 @@ static int queue_unsent(enum control_kind kind, uint64_t request, const void *bo
         u->kind = kind;
         u->request = request;
         u->size = size;
-        u->n_fds = n_fds;
         memcpy(u->body, body, size);
-        for (uint32_t i = 0; i < n_fds; i++)
-                u->fds[i] = fd_dup(fds[i]);
+        for (; u->n_fds < n_fds; u->n_fds++) {
+                int fd = fd_dup(fds[u->n_fds]);
+
+                if (fd < 0) {
+                        unsent_free(u);
+                        return fd;
+                }
+                u->fds[u->n_fds] = fd;
+        }
         TAILQ_INSERT_TAIL(&unsent_records, u, entry);
         if (send_event)
                 event_add(send_event, NULL);
@@ -74,14 +92,14 @@ static int link_send(struct manager *m, enum control_kind kind, uint64_t request
                      uint32_t n_fds) {
         int r;
 
-        if (!TAILQ_EMPTY(&unsent_records))
-                return queue_unsent(kind, request, body, size, fds, n_fds);
-        r = control_send(m->base_link, kind, request, body, size, fds, n_fds);
+        r = TAILQ_EMPTY(&unsent_records) ? control_send(m->base_link, kind, request, body, size, fds, n_fds) : CONTROL_E_AGAIN;
         if (r == CONTROL_E_AGAIN)
-                return queue_unsent(kind, request, body, size, fds, n_fds);
+                r = queue_unsent(kind, request, body, size, fds, n_fds);
         if (r == CONTROL_E_CLOSED)
                 base_is_gone();
-        return r;
+        if (r < 0)
+                base_is_lost(kind, r);
+        return 0;
 }
 
 static void on_sendable(evutil_socket_t fd, short what, void *userdata) {
@@ -98,11 +116,9 @@ static void on_sendable(evutil_socket_t fd, short what, void *userdata) {
                 if (r == CONTROL_E_CLOSED)
                         base_is_gone();
                 if (r < 0)
-                        log_error("sending %s to the base: %s", control_kind_name(u->kind), strerror(-r));
+                        base_is_lost(u->kind, r);
                 TAILQ_REMOVE(&unsent_records, u, entry);
-                for (uint32_t i = 0; i < u->n_fds; i++)
-                        fd_close(u->fds[i]);
-                free(u);
+                unsent_free(u);
         }
 }
 
@@ -127,20 +143,6 @@ int base_link_file(struct manager *m, enum control_kind kind, uint32_t folder, c
         }
         TAILQ_INSERT_TAIL(&file_requests, f, entry);
         return 0;
-}
-
-static void drop_answer(struct manager *m, int result, void *userdata) {
-        if (result > 0)
-                fd_close(result);
-}
-
-void base_link_forget(struct manager *m, void *userdata) {
-        struct file_request *f;
-
-        TAILQ_FOREACH(f, &file_requests, entry) {
-                if (f->userdata == userdata)
-                        f->fn = drop_answer;
-        }
 }
 
 int base_link_fork(struct manager *m, uint64_t request, const struct control_fork *body, int settings, int package) {

@@ -407,6 +407,18 @@ void instance_adopt(struct manager *m, struct candidate *c) {
         }
 }
 
+/* It died before it was adopted: it must not be. */
+static void adopted_on_exited(struct manager *m, uint64_t id) {
+        struct adopted *a;
+
+        TAILQ_FOREACH(a, &m->adopted, entry) {
+                if (a->record.instance == id) {
+                        adopted_free(m, a);
+                        return;
+                }
+        }
+}
+
 void instance_adopt_end(struct manager *m) {
         struct adopted *a;
 
@@ -424,15 +436,18 @@ void instance_on_fork_failed(struct manager *m, uint64_t request, const struct c
         struct instance *i = instance_by_request(m, request);
         struct candidate *c;
         char reason[256];
+        bool retired;
 
         if (!i)
                 return;
         c = i->candidate;
+        retired = i->retire;
         snprintf(reason, sizeof(reason), "no worker: %s: %s", failed->step < N_ELEMENTS(steps) ? steps[failed->step] : "?",
                  strerror(-failed->error));
         TAILQ_REMOVE(&c->instances, i, entry);
         instance_free(i);
-        lifecycle_on_start_failed(c, "FORK_FAILED", reason);
+        if (!retired) /* else nobody wants it any more: that says nothing about the version */
+                lifecycle_on_start_failed(c, "FORK_FAILED", reason);
         lifecycle_on_gone(c);
 }
 
@@ -486,8 +501,10 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         bool retired;
 
         base_link_ack(m, e->instance);
-        if (!i)
+        if (!i) {
+                adopted_on_exited(m, e->instance);
                 return;
+        }
         c = i->candidate;
         if (!i->page && i->page_fd >= 0)
                 page_reader_new(&i->page, TAKE_FD(i->page_fd));
@@ -587,7 +604,8 @@ void instance_on_timed_out(struct manager *m, uint64_t id) {
         if (!v.running_ns || v.running_ns > now)
                 return; /* it waits for something, others are served: the deadline was all */
         ran = (now - v.running_ns) / NS_PER_MS;
-        if (ran < 1000 && ran < i->candidate->manifest.request_timeout_ms / 2)
+        /* Busy is not hung: in a queue that is too long, somebody times out during every handler that computes. */
+        if (ran < i->candidate->manifest.request_timeout_ms / 2)
                 return;
         snprintf(reason, sizeof(reason), "hung: a handler has run for %llu ms without coming back", (unsigned long long)ran);
         instance_kill(i, reason);

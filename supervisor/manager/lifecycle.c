@@ -164,6 +164,24 @@ void candidate_detach(struct candidate *c) {
         choices_save(c->module->manager);
 }
 
+void candidate_set_failed(struct candidate *c) {
+        c->failed = true;
+        candidate_set_state(c, CANDIDATE_BROKEN, "START_FAILED", "it did not start before; drop it again to try it once more");
+}
+
+void module_forgive(struct module *mod) {
+        struct candidate *c;
+
+        if (module_wanted(mod) || mod->manager->stopping)
+                return;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (!c->failed)
+                        continue;
+                c->failed = false;
+                candidate_set_state(c, CANDIDATE_RESOLVED, "", "");
+        }
+}
+
 struct candidate *module_wanted(const struct module *mod) {
         struct candidate *c, *best = NULL;
 
@@ -405,8 +423,9 @@ static void restart_later(struct candidate *c) {
         delay = restart_delay_ms(&policy, c->n_crashes, random);
         if (!c->restart_timer)
                 c->restart_timer = evtimer_new(c->module->manager->loop, on_restart_timer, c);
-        if (!delay || !c->restart_timer)
-                return; /* the caller reconciles */
+        if (!c->restart_timer)
+                return; /* the next reconciliation starts it */
+        /* Also at once by the timer: who could not even ask for a worker is not called by anybody else. */
         tv = (struct timeval){ .tv_sec = (time_t)(delay / 1000), .tv_usec = (suseconds_t)(delay % 1000 * 1000) };
         evtimer_add(c->restart_timer, &tv);
 }
@@ -476,8 +495,10 @@ static void restore_all(struct manager *m) {
                 _exit(EXIT_FAILURE); /* the base starts another manager */
         }
         n = 0;
-        TAILQ_FOREACH(mod, &m->modules, entry)
-        sorted[n++] = mod;
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                module_forgive(mod);
+                sorted[n++] = mod;
+        }
         qsort(sorted, n, sizeof(struct module *), compare_priority); /* NOLINT(bugprone-sizeof-expression) */
         for (i = 0; i < n; i++)
                 lifecycle_reconcile(sorted[i]);

@@ -25,6 +25,10 @@ struct candidate *candidate_new(struct module *module, struct manifest *manifest
 void candidate_set_state(struct candidate *candidate, enum candidate_state state, const char *code, const char *reason);
 /* Its place in the order of choices (manager->next_choice++ makes it the newest); clears an earlier failure. */
 void candidate_choose(struct candidate *candidate, uint64_t choice);
+/* It did not start when it was chosen, in a former life. */
+void candidate_set_failed(struct candidate *candidate);
+/* When all have failed in a former life, all are tried again. */
+void module_forgive(struct module *module);
 /* Its file is gone, or holds something else now. */
 void candidate_detach(struct candidate *candidate);
 

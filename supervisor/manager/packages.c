@@ -102,19 +102,18 @@ static void admission_settle(struct admission *a) {
 
 static void candidate_place(struct admission *a, struct candidate *c) {
         const struct remembered *known = choices_find(a->manager, c->module->name, c->manifest.version, c->sha256);
-        bool failed = false;
 
         c->by_api = a->operation && a->operation->on_end ? true : known && known->by_api;
         if (known && !a->file->arrived) {
                 candidate_choose(c, known->choice);
-                failed = known->failed;
+                if (known->failed)
+                        candidate_set_failed(c);
         } else {
                 candidate_choose(c, a->file->choice ? a->file->choice : a->manager->next_choice++);
         }
-        /* One that did not start in a former life is tried again only when there is nothing else. */
-        if (failed && !TAILQ_EMPTY(&c->module->candidates) &&
-            TAILQ_FIRST(&c->module->candidates) != TAILQ_LAST(&c->module->candidates, candidate_head))
-                c->failed = failed;
+        /* Only when there is nothing else; at the start that is seen when all is there. */
+        if (!a->manager->restoring)
+                module_forgive(c->module);
 }
 
 /* The same bytes again: to drop them is to choose them. */

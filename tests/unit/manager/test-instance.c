@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Instances as the base tells of them: a manager without processes, and its
+ * base on the other end of a pair.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "ipc/page.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/instance.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/writer.h"
+
+static struct manager m;
+static struct drop_file file;
+static int base;
+
+static void on_idle(void *userdata) {
+}
+
+static int setup(void **state) {
+        int pair[2];
+
+        assert_int_equal(fd_socketpair(pair), 0);
+        base = pair[1];
+        m = (struct manager){ .loop = event_base_new(), .base_link = pair[0], .installer_link = -1, .next_request = 1, .packages = -1 };
+        m.state = open("/nowhere", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        m.log = -1;
+        TAILQ_INIT(&m.files);
+        TAILQ_INIT(&m.modules);
+        TAILQ_INIT(&m.gateways);
+        TAILQ_INIT(&m.pending_edges);
+        TAILQ_INIT(&m.adopted);
+        operation_list_init(&m.operations);
+        base_config_init(&m.config);
+        assert_int_equal(writer_new(m.loop, on_idle, NULL, &m.writer), 0);
+        assert_int_equal(directory_writer_new(&m.directory, 1), 0);
+        assert_int_equal(base_link_start(&m), 0);
+        file = (struct drop_file){ .manager = &m, .name = "a-1.0.0.smod" };
+        return 0;
+}
+
+static int teardown(void **state) {
+        close(base);
+        close(m.base_link);
+        return 0;
+}
+
+static struct candidate *candidate(const char *version, uint64_t choice) {
+        struct manifest manifest;
+        struct candidate *c;
+
+        manifest_init(&manifest);
+        manifest.name = strdup("a");
+        manifest.version = strdup(version);
+        manifest.entry = strdup("a.so");
+        c = candidate_new(module_get(&m, "a"), &manifest, "", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        assert_non_null(c);
+        c->file = &file;
+        c->choice = choice;
+        return c;
+}
+
+/* What the base is told next, of that kind. */
+static struct control_record told(enum control_kind kind) {
+        struct control_record record;
+
+        do
+                assert_int_equal(control_receive(base, CONTROL_MANAGER, CONTROL_BASE, &record), 0);
+        while (record.header.kind != kind);
+        control_record_deinit(&record);
+        return record;
+}
+
+static bool asked_for_no_worker(void) {
+        struct control_record record;
+
+        while (control_receive(base, CONTROL_MANAGER, CONTROL_BASE, &record) == 0) {
+                control_record_deinit(&record);
+                if (record.header.kind == CONTROL_KIND_FORK)
+                        return false;
+        }
+        return true;
+}
+
+static void fork_fails(uint64_t request) {
+        instance_on_fork_failed(&m, request, &(struct control_fork_failed){ .error = -EAGAIN, .step = FORK_STEP_CLONE });
+}
+
+/* It stood in the directory for ever: the base tells of a death once, until it is acknowledged. */
+static void test_who_dies_before_he_is_adopted_is_not_adopted(void **state) {
+        struct control_record record = { .INSTANCE = { .instance = 7, .pid = 4711, .adopted = 1 }, .n_fds = 4 };
+        int pair[2];
+
+        m.restoring = true;
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(fd_pipe(pair), 0);
+                record.fds[2 * i] = pair[0];
+                record.fds[2 * i + 1] = pair[1];
+        }
+        instance_on_record(&m, &record);
+        assert_false(TAILQ_EMPTY(&m.adopted));
+        instance_on_exited(&m, &(struct control_exited){ .instance = 8 });
+        assert_false(TAILQ_EMPTY(&m.adopted));
+        instance_on_exited(&m, &(struct control_exited){ .instance = 7 });
+        assert_true(TAILQ_EMPTY(&m.adopted));
+        assert_int_equal(told(CONTROL_KIND_EXIT_ACK).EXIT_ACK.instance, 8);
+        assert_int_equal(told(CONTROL_KIND_EXIT_ACK).EXIT_ACK.instance, 7);
+}
+
+static void test_a_fork_that_nobody_wants_any_more_may_fail(void **state) {
+        struct candidate *c = candidate("1.0.0", 1);
+        uint64_t request;
+
+        lifecycle_reconcile(c->module);
+        request = told(CONTROL_KIND_FORK).header.request;
+        candidate("1.1.0", 2);
+        lifecycle_reconcile(c->module);
+        fork_fails(request);
+        assert_false(c->failed);
+        assert_int_not_equal(c->state, CANDIDATE_BROKEN);
+}
+
+static void test_a_fork_that_fails_breaks_the_version(void **state) {
+        struct candidate *c = candidate("1.0.0", 1);
+
+        lifecycle_reconcile(c->module);
+        fork_fails(told(CONTROL_KIND_FORK).header.request);
+        assert_true(c->failed);
+        assert_int_equal(c->state, CANDIDATE_BROKEN);
+        assert_true(asked_for_no_worker());
+}
+
+/* The first restart is at once, and not within the reaction that could free what is being looked at. */
+static void test_what_has_served_is_started_again_next_turn(void **state) {
+        struct candidate *c = candidate("1.0.0", 1);
+
+        c->served = true;
+        lifecycle_reconcile(c->module);
+        fork_fails(told(CONTROL_KIND_FORK).header.request);
+        assert_false(c->failed);
+        assert_true(asked_for_no_worker());
+        event_base_loop(m.loop, EVLOOP_ONCE);
+        told(CONTROL_KIND_FORK);
+}
+
+static void test_failures_of_a_former_life(void **state) {
+        struct candidate *good = candidate("1.0.0", 1), *bad = candidate("0.9.0", 2);
+
+        candidate_set_failed(bad);
+        module_forgive(good->module);
+        assert_ptr_equal(module_wanted(good->module), good);
+        assert_int_equal(bad->state, CANDIDATE_BROKEN);
+        candidate_set_failed(good);
+        module_forgive(good->module);
+        assert_ptr_equal(module_wanted(good->module), bad);
+        assert_int_equal(bad->state, CANDIDATE_RESOLVED);
+}
+
+static struct instance *ready_instance(struct page_memory **ret_page) {
+        struct candidate *c = candidate("1.0.0", 1);
+        int fd = page_new_fd();
+        struct instance *i;
+
+        lifecycle_reconcile(c->module);
+        told(CONTROL_KIND_FORK);
+        i = TAILQ_FIRST(&c->instances);
+        assert_int_equal(page_open_writer(fd, 9, ret_page), 0);
+        assert_int_equal(page_reader_new(&i->page, fd), 0);
+        i->id = 9;
+        i->state = INSTANCE_READY;
+        return i;
+}
+
+static void test_busy_is_not_hung(void **state) {
+        struct page_memory *page;
+        struct instance *i = ready_instance(&page);
+
+        i->candidate->manifest.request_timeout_ms = 30000;
+        page->running_ns = clock_now_ns() - 5 * NS_PER_S;
+        instance_on_timed_out(&m, 9);
+        assert_int_equal(i->state, INSTANCE_READY);
+        page->running_ns = clock_now_ns() - 20 * NS_PER_S;
+        instance_on_timed_out(&m, 9);
+        assert_int_equal(i->state, INSTANCE_KILLED);
+        assert_int_equal(told(CONTROL_KIND_KILL).KILL.instance, 9);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                T(test_who_dies_before_he_is_adopted_is_not_adopted),
+                T(test_a_fork_that_nobody_wants_any_more_may_fail),
+                T(test_a_fork_that_fails_breaks_the_version),
+                T(test_what_has_served_is_started_again_next_turn),
+                T(test_failures_of_a_former_life),
+                T(test_busy_is_not_hung),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
