@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A log ring whose writer laps its reader in the middle of a line. Built with
+ * SOCLE_FUZZ_SHARED, which tells of each copy before it is made.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "fixture.h"
+#include "ipc/cleanup.h"
+#include "ipc/fd.h"
+#include "ipc/page.h"
+#include "ipc/shared.h"
+
+#define LINE_SIZE 1000u
+
+static struct page_memory *page;
+static unsigned lines_meanwhile; /* written as soon as the reader begins to copy a text */
+
+static void put_lines(char c, unsigned n) {
+        char text[LINE_SIZE];
+
+        memset(text, c, sizeof(text));
+        while (n--)
+                page_log(page, 6, text, sizeof(text));
+}
+
+void shared_fetching(const uint8_t *from, uint64_t size) {
+        unsigned n = lines_meanwhile;
+
+        if (size < LINE_SIZE)
+                return;
+        lines_meanwhile = 0;
+        put_lines('b', n);
+}
+
+void shared_loading(const void *word) {
+}
+
+static void test_overtaken_in_a_line(void **state) {
+        /* 1016 bytes each in 16384: the fifteenth may be writing over the first, and the sixteenth does. */
+        static const struct {
+                unsigned n;
+                int result;
+        } cases[] = { { 0, 1 }, { 1, 1 }, { 13, 1 }, { 15, 0 }, { 16, 0 }, { 17, 0 }, { 40, 0 } };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                struct page_reader *reader;
+                struct page_log_line line;
+                int fd = page_new_fd();
+                uint64_t lost;
+
+                assert_true(fd >= 0);
+                assert_int_equal(page_open_writer(fd, 1, &page), 0);
+                assert_int_equal(page_reader_new(&reader, fd), 0);
+                put_lines('a', 1);
+                lines_meanwhile = cases[i].n;
+                assert_int_equal(page_next_line(reader, &line, &lost), cases[i].result);
+                assert_int_equal(lost, !cases[i].result);
+                for (uint32_t k = 0; cases[i].result && k < LINE_SIZE; k++)
+                        assert_int_equal(line.text[k], 'a');
+                /* and it goes on from there */
+                put_lines('c', 1);
+                while (page_next_line(reader, &line, &lost) == 1 && line.text[0] != 'c')
+                        ;
+                assert_int_equal(line.text[0], 'c');
+                page_reader_free(reader);
+                munmap(page, PAGE_SIZE_TOTAL);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_overtaken_in_a_line) };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
