@@ -13,6 +13,8 @@
 
 enum base_affinity { BASE_AFFINITY_AUTO, BASE_AFFINITY_SPREAD, BASE_AFFINITY_NONE };
 
+enum base_log_to { BASE_LOG_TO_AUTO, BASE_LOG_TO_JOURNAL, BASE_LOG_TO_FILES };
+
 struct base_config {
         /* [base] */
         char *name;
@@ -31,6 +33,9 @@ struct base_config {
         enum base_affinity affinity;
         /* [bus] */
         uint64_t ring, max_message;
+        /* [log] */
+        enum base_log_to log_to;
+        uint64_t log_file_size, log_keep;
 };
 
 void base_config_init(struct base_config *config); /* defaults */

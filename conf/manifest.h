@@ -40,7 +40,7 @@ struct manifest {
         struct text_list board_keys;
         /* [limits] */
         uint64_t edges, disk, memory, cpu_percent, pids, files, in_flight, stack, body;
-        uint64_t request_timeout_ms, start_timeout_ms, stop_timeout_ms, drain_timeout_ms;
+        uint64_t request_timeout_ms, start_timeout_ms, stop_timeout_ms, drain_timeout_ms, log_rate, log_burst;
         /* [scale] */
         uint64_t scale_min, scale_max, target_in_flight, idle_ms;
         /* [deploy] */

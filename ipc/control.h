@@ -29,7 +29,7 @@ enum control_kind {
         CONTROL_N_KINDS
 };
 
-#define CONTROL_FDS_MAX 6      /* base -> template */
+#define CONTROL_FDS_MAX 7      /* base -> template */
 #define CONTROL_FDS_PEER_MAX 3 /* anybody else */
 #define CONTROL_TAG_SIZE 256
 #define CONTROL_NAME_SIZE 64  /* module name and NUL */
@@ -92,12 +92,12 @@ struct control_hello {
         uint64_t epoch;    /* of the receiver: counts its restarts, starts at 1; higher than any before on this root */
         uint64_t start_ns; /* when this base started, CLOCK_MONOTONIC */
         int32_t base_pid;
-        uint32_t root;        /* 1: started as root (uids of their own), 0: rootless */
-        uint32_t enforced;    /* by the base: enum enforced */
-        uint32_t self_index;  /* which of several gateways */
-        uint64_t instance;    /* the gateway's id as a bus peer */
-        uint32_t first_start; /* 1 for the first manager and installer of this base process: clean old packages */
-        uint32_t reserved;
+        uint32_t root;         /* 1: started as root (uids of their own), 0: rootless */
+        uint32_t enforced;     /* by the base: enum enforced */
+        uint32_t self_index;   /* which of several gateways */
+        uint64_t instance;     /* the gateway's id as a bus peer */
+        uint32_t first_start;  /* 1 for the first manager and installer of this base process: clean old packages */
+        uint32_t private_root; /* 1: --root DIR, an instance beside the machine's own */
 };
 
 enum handover {
@@ -110,7 +110,7 @@ enum handover {
         HANDOVER_DROP_INOTIFY,   /* an inotify descriptor that watches it */
         HANDOVER_STATE,          /* the manager's own folder, his to write */
         HANDOVER_PACKAGES,       /* state/packages: the installer's to write, the manager's to read */
-        HANDOVER_LOG,            /* log/, the manager's to write; missing when there is a journal */
+        HANDOVER_LOG,            /* log/, the manager's to write */
         HANDOVER_ADMIN,          /* listening admin socket */
         HANDOVER_INSTALLER_LINK, /* manager <-> installer; a new one after either was restarted */
         HANDOVER_GATEWAY_LINK,   /* manager side: a gateway's bus link, index says which; gateway side: to the manager */
@@ -161,11 +161,21 @@ struct control_fork_failed {
         int32_t error; /* -errno */
         uint32_t step; /* enum fork_step */
 };
+/* Its descriptors, in order. */
+enum {
+        FORK_WORKER_LINK,
+        FORK_WORKER_SETTINGS,
+        FORK_WORKER_PACKAGE,
+        FORK_WORKER_WORK,
+        FORK_WORKER_OUT,
+        FORK_WORKER_ERR,
+        FORK_WORKER_CGROUP, /* when it has one */
+};
 struct control_fork_worker {
         uint64_t instance;
         uint32_t uid, gid; /* as seen by the template's user namespace */
         struct control_limits limits;
-        uint32_t has_cgroup;       /* the sixth descriptor is there */
+        uint32_t has_cgroup;       /* the last descriptor is there */
         uint32_t memory_by_rlimit; /* no memory controller: limit the data segment instead */
         char name[CONTROL_NAME_SIZE];
 };

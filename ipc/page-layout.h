@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 #define PAGE_MAGIC 0x3167615056456353ull
-#define PAGE_VERSION 1
+#define PAGE_VERSION 2
 #define PAGE_LOG_OFFSET 4096
-#define PAGE_LOG_SIZE 16384
+#define PAGE_LOG_SIZE 65536
 #define PAGE_SIZE_TOTAL (PAGE_LOG_OFFSET + PAGE_LOG_SIZE)
 
 /* The level says how far an instance has come; it only rises. */
@@ -57,9 +57,10 @@ struct page_memory {
         _Atomic uint64_t requests; /* begun */
         _Atomic uint64_t errors;   /* replied with status >= 500 or an error */
         _Atomic uint64_t bytes_in, bytes_out;
-        _Atomic uint64_t log_tail; /* bytes ever written to the log ring */
-        _Atomic uint64_t log_lost; /* lines that did not fit */
-        uint64_t spare[40];
+        _Atomic uint64_t log_head, log_tail; /* whole records lie between them; positions, in bytes ever written */
+        _Atomic uint64_t log_lines;          /* ever written to the ring; the next record's sequence */
+        _Atomic uint64_t output_lost;        /* times that stdio had something to write and its pipe was full */
+        uint64_t spare[38];
 
         char error_text[512]; /* why it failed; NUL-terminated, stable once level is PAGE_FAILED */
 };
@@ -70,5 +71,6 @@ static_assert(sizeof(struct page_memory) <= PAGE_LOG_OFFSET, "page layout");
 struct page_log_record {
         uint32_t size; /* of the text behind it, without padding */
         uint32_t level;
-        uint64_t time_ns; /* CLOCK_REALTIME */
+        uint64_t sequence; /* 0 for the first line of the page */
+        uint64_t time_ns;  /* CLOCK_REALTIME */
 };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Pages: levels and counters are plain atomic words; the log is a ring of bytes
- * that its writer never stops to overwrite. A reader keeps a private cursor and
- * finds out by the tail, before and after it has copied a record, whether it was
- * overtaken; what it then has in its hands it throws away and counts as lost. The
- * writer moves the tail after it has written a record, so the oldest bytes, as
- * many as the longest record has, count as overwritten already.
+ * that its writer never stops to overwrite. The writer moves the head over the
+ * oldest records before it touches their bytes, and the tail after it has written
+ * a new one. A reader keeps a private cursor and looks at the head again after it
+ * has copied a record: when it was overtaken, what it has in its hands is thrown
+ * away, and it goes on at the head with the oldest line that is still whole. Lines
+ * are numbered, so it knows how many it has missed, also those from before it was
+ * born (a former reader says where it was).
  */
 #include "ipc/page.h"
 
@@ -22,9 +24,8 @@
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
 
-#define LINE_MAX_SIZE 1024u
 #define LOG_ALIGNED(n) (((n) + 7) & ~UINT64_C(7))
-#define LOG_READABLE (PAGE_LOG_SIZE - sizeof(struct page_log_record) - LINE_MAX_SIZE)
+#define RECORDS_MAX (PAGE_LOG_SIZE / sizeof(struct page_log_record))
 
 /* Writer ------------------------------------------------------------------------------------------------------------- */
 
@@ -76,25 +77,44 @@ static void log_put(struct page_memory *page, uint64_t at, const void *data, uin
         memcpy(ring, (const uint8_t *)data + first, size - first);
 }
 
+/* Of one's own ring: a module's stray write must not send its logging into a long loop. */
+static uint64_t log_make_room(const struct page_memory *page, uint64_t head, uint64_t tail, uint64_t size) {
+        const uint8_t *ring = (const uint8_t *)page + PAGE_LOG_OFFSET;
+
+        while (tail - head <= PAGE_LOG_SIZE && tail + size - head > PAGE_LOG_SIZE) {
+                uint32_t oldest;
+
+                memcpy(&oldest, ring + head % PAGE_LOG_SIZE / 8 * 8, sizeof(oldest)); /* aligned: never split */
+                head += sizeof(struct page_log_record) + LOG_ALIGNED(MIN((uint64_t)oldest, PAGE_LINE_SIZE));
+        }
+        return tail - head <= PAGE_LOG_SIZE ? head : tail;
+}
+
+static void log_append(struct page_memory *page, const struct page_log_record *record, const char *text) {
+        uint64_t size = sizeof(*record) + LOG_ALIGNED((uint64_t)record->size), tail = shared_load64(&page->log_tail);
+        uint8_t zeroes[8] = { 0 };
+
+        shared_store64(&page->log_head, log_make_room(page, shared_load64(&page->log_head), tail, size));
+        /* No byte of the oldest changes before the head says so. */
+        shared_fence();
+        log_put(page, tail, record, sizeof(*record));
+        log_put(page, tail + sizeof(*record), text, record->size);
+        log_put(page, tail + sizeof(*record) + record->size, zeroes, LOG_ALIGNED((uint64_t)record->size) - record->size);
+        shared_store64(&page->log_tail, tail + size);
+}
+
 void page_log(struct page_memory *page, uint32_t level, const char *text, uint32_t size) {
         static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-        struct page_log_record record = { .level = level };
-        uint8_t zeroes[8] = { 0 };
+        struct page_log_record record = { .level = level, .size = MIN(size, (uint32_t)PAGE_LINE_SIZE) };
         struct timespec now;
-        uint64_t tail;
 
         clock_gettime(CLOCK_REALTIME, &now);
-        record.size = MIN(size, LINE_MAX_SIZE);
         record.time_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
         /* A line that a thread was killed in holds the lock for ever only in a process that dies with it. */
         pthread_mutex_lock(&lock);
-        tail = shared_load64(&page->log_tail);
-        /* No byte of this record before the tail of the last one: a reader allows for one that is being written. */
-        shared_fence();
-        log_put(page, tail, &record, sizeof(record));
-        log_put(page, tail + sizeof(record), text, record.size);
-        log_put(page, tail + sizeof(record) + record.size, zeroes, LOG_ALIGNED(record.size) - record.size);
-        shared_store64(&page->log_tail, tail + sizeof(record) + LOG_ALIGNED(record.size));
+        record.sequence = shared_load64(&page->log_lines);
+        shared_store64(&page->log_lines, record.sequence + 1);
+        log_append(page, &record, text);
         pthread_mutex_unlock(&lock);
 }
 
@@ -102,7 +122,8 @@ void page_log(struct page_memory *page, uint32_t level, const char *text, uint32
 
 struct page_reader {
         const struct page_memory *page;
-        uint64_t cursor;
+        uint64_t cursor;   /* position of the next record */
+        uint64_t sequence; /* of the next line that was not handed out yet */
 };
 
 int page_reader_new(struct page_reader **ret_reader, int fd) {
@@ -163,7 +184,8 @@ void page_read(const struct page_reader *reader, struct page_vitals *ret_vitals)
         v.errors = shared_load64(&p->errors);
         v.bytes_in = shared_load64(&p->bytes_in);
         v.bytes_out = shared_load64(&p->bytes_out);
-        v.log_lost = shared_load64(&p->log_lost);
+        v.log_lines = shared_load64(&p->log_lines);
+        v.output_lost = shared_load64(&p->output_lost);
         if (v.level == PAGE_FAILED) {
                 v.error_code = (int)shared_load32(&p->error_code);
                 shared_copy_out(v.error_text, (const uint8_t *)p->error_text, sizeof(v.error_text) - 1);
@@ -180,40 +202,69 @@ static void log_get(const struct page_memory *page, uint64_t at, void *data, uin
         shared_copy_out((uint8_t *)data + first, ring, size - first);
 }
 
-/* The ring has gone round: nothing says where a record begins, so the reader goes to the newest end. */
-static int reader_skip(struct page_reader *reader, uint64_t tail, uint64_t *ret_lost) {
-        reader->cursor = tail;
-        *ret_lost = 1;
-        return 0;
+enum { LINE_NONE, LINE_THERE, LINE_OVERTAKEN, LINE_NONSENSE };
+
+/* Moves the cursor behind the line, or to where it makes sense to go on. */
+static int take_line(struct page_reader *reader, struct page_log_line *line) {
+        const struct page_memory *page = reader->page;
+        /* In this order: the tail that goes with a head is never before it. */
+        uint64_t head = shared_load64(&page->log_head), tail = shared_load64(&page->log_tail), at = MAX(reader->cursor, head), end;
+        struct page_log_record record;
+
+        if (tail == reader->cursor)
+                return LINE_NONE;
+        if (shared_load64(&page->log_head) != head)
+                return LINE_OVERTAKEN;
+        reader->cursor = tail & ~UINT64_C(7);
+        if (at > tail || tail - head > PAGE_LOG_SIZE || tail % 8 || at % 8 || tail - at < sizeof(record))
+                return at == tail ? LINE_NONE : LINE_NONSENSE;
+        log_get(page, at, &record, sizeof(record));
+        end = at + sizeof(record) + LOG_ALIGNED((uint64_t)record.size);
+        if (record.size <= PAGE_LINE_SIZE && end <= tail)
+                log_get(page, at + sizeof(record), line->text, record.size);
+        shared_fence();
+        /* Overtaken while copying? What was copied is then a mixture. */
+        head = shared_load64(&page->log_head);
+        if (head > at) {
+                reader->cursor = at;
+                return LINE_OVERTAKEN;
+        }
+        if (record.size > PAGE_LINE_SIZE || end > tail)
+                return LINE_NONSENSE;
+        reader->cursor = end;
+        line->size = record.size;
+        line->level = MIN(record.level, 7u);
+        line->sequence = record.sequence;
+        line->time_ns = record.time_ns;
+        line->text[line->size] = '\0';
+        return LINE_THERE;
 }
 
 int page_next_line(struct page_reader *reader, struct page_log_line *ret_line, uint64_t *ret_lost) {
-        struct page_log_record record;
-        struct page_log_line line;
-        uint64_t tail, end;
-
         *ret_lost = 0;
-        tail = shared_load64(&reader->page->log_tail);
-        if (tail == reader->cursor)
-                return 0;
-        if (tail < reader->cursor || tail - reader->cursor > LOG_READABLE || tail % 8)
-                return reader_skip(reader, tail & ~UINT64_C(7), ret_lost);
-        log_get(reader->page, reader->cursor, &record, sizeof(record));
-        end = reader->cursor + sizeof(record) + LOG_ALIGNED((uint64_t)record.size);
-        if (record.size > LINE_MAX_SIZE || end > tail)
-                return reader_skip(reader, tail, ret_lost);
-        log_get(reader->page, reader->cursor + sizeof(record), line.text, record.size);
-        shared_fence();
-        /* Overtaken while copying? What was copied is then a mixture. */
-        tail = shared_load64(&reader->page->log_tail);
-        if (tail < reader->cursor || tail - reader->cursor > LOG_READABLE)
-                return reader_skip(reader, tail & ~UINT64_C(7), ret_lost);
-        line.size = record.size;
-        line.level = MIN(record.level, 7u);
-        line.time_ns = record.time_ns;
-        line.text[line.size] = '\0';
-        text_clean(line.text, line.size);
-        reader->cursor = end;
-        *ret_line = line;
-        return 1;
+        /* Bounded: behind a writer that is always faster it gives up, and so it does in a ring full of what was read before. */
+        for (unsigned n = 0; n < RECORDS_MAX; n++) {
+                switch (take_line(reader, ret_line)) {
+                case LINE_NONE:
+                        return 0;
+                case LINE_NONSENSE:
+                        *ret_lost = 1;
+                        return 0;
+                case LINE_THERE:
+                        if (ret_line->sequence < reader->sequence)
+                                break; /* another reader has had it */
+                        *ret_lost = MIN(ret_line->sequence - reader->sequence, (uint64_t)UINT32_MAX);
+                        reader->sequence = ret_line->sequence + 1;
+                        return 1;
+                }
+        }
+        return 0;
+}
+
+uint64_t page_reader_sequence(const struct page_reader *reader) {
+        return reader->sequence;
+}
+
+void page_reader_resume(struct page_reader *reader, uint64_t sequence) {
+        reader->sequence = sequence;
 }

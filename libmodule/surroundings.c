@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a module can learn of its surroundings: configuration, board, time; and
- * its log.
+ * What a module can learn of its surroundings: configuration, board, time.
  */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "libmodule/worker-internal.h"
-
-#define LINE_MAX_SIZE 1024
 
 const char *socle_config(const char *name, const char *fallback) {
         const struct worker_settings *s = the_worker.start.settings;
@@ -22,19 +17,6 @@ const char *socle_config(const char *name, const char *fallback) {
                         return s->config[i].value;
         }
         return fallback;
-}
-
-void socle_log(enum socle_log_level level, const char *format, ...) {
-        int saved = errno, n;
-        char line[LINE_MAX_SIZE];
-        va_list args;
-
-        va_start(args, format);
-        n = vsnprintf(line, sizeof(line), format, args);
-        va_end(args);
-        if (n >= 0 && the_worker.start.page)
-                page_log(the_worker.start.page, level, line, (uint32_t)MIN(n, (int)sizeof(line) - 1));
-        errno = saved;
 }
 
 int socle_board_get(const char *key, struct socle_value *ret) {

@@ -72,6 +72,10 @@ void connection_settle(struct connection *c);
 void serve_message(struct connection *c, struct edge_message *message);
 void serve_check_drained(void);
 
+/* log.c */
+int log_start(void);
+void log_turn(void); /* counts what could not be printed */
+
 /* wait.c: sleeping and offloading */
 int wait_init(void);
 int wait_timeout_ms(void); /* for epoll; -1: nothing sleeps */

@@ -214,6 +214,7 @@ static void worker_turn(bool *more) {
                         wait_on_offloaded();
         }
         wait_turn();
+        log_turn();
         *more = connections_turn();
 }
 
@@ -246,7 +247,7 @@ _Noreturn void worker_run(const struct worker_start *start) {
         w->max_message = (uint32_t)start->settings->max_message;
         coroutine_set_stack_size(start->settings->stack);
         w->epoll = epoll_create1(EPOLL_CLOEXEC);
-        if (w->epoll < 0 || wait_init() < 0)
+        if (w->epoll < 0 || wait_init() < 0 || log_start() < 0)
                 worker_fail(PAGE_FAILURE_SETTINGS, "no descriptors for its loop");
         fd_set_nonblock(start->link, true);
         worker_load();

@@ -73,7 +73,8 @@ void instance_free(struct base *base, struct instance *i) {
         fd_close(i->package);
         fd_close(i->link);
         fd_close(i->page);
-        fd_close(i->log);
+        fd_close(i->out);
+        fd_close(i->err);
         fd_close(i->leaf);
         free(i);
 }
@@ -100,7 +101,7 @@ static void tell(struct base *base, const struct instance *i, uint64_t request, 
 
         memcpy(body.tag, i->tag, sizeof(body.tag));
         link_send(base, manager_link(base), CONTROL_KIND_INSTANCE, request, &body, sizeof(body),
-                  (const int[]){ i->link, i->page, i->log, memory }, memory >= 0 ? 4 : 3);
+                  (const int[]){ i->link, i->page, i->out, i->err, memory }, memory >= 0 ? 5 : 4);
 }
 
 /* Undoes what was made for a worker that was never born. */
@@ -115,8 +116,19 @@ static void fork_failed(struct base *base, struct instance *i, int error, enum f
         instance_free(base, i);
 }
 
+static int pipe_renew(int *read_end, int *ret_write_end) {
+        int pair[2], r = fd_pipe(pair);
+
+        if (r)
+                return r;
+        fd_close(*read_end);
+        *read_end = pair[0];
+        *ret_write_end = pair[1];
+        return 0;
+}
+
 static int ask_template(struct base *base, struct instance *i) {
-        _cleanup_close_ int worker_link = -1, worker_log = -1, work = -1;
+        _cleanup_close_ int worker_link = -1, worker_out = -1, worker_err = -1, work = -1;
         struct control_fork_worker body = {
                 .instance = i->id,
                 .uid = i->ns_uid,
@@ -137,16 +149,16 @@ static int ask_template(struct base *base, struct instance *i) {
         fd_close(i->link);
         i->link = pair[0];
         worker_link = pair[1];
-        r = fd_pipe(pair);
+        r = pipe_renew(&i->out, &worker_out);
+        if (!r)
+                r = pipe_renew(&i->err, &worker_err);
         if (r)
                 return r;
-        fd_close(i->log);
-        i->log = pair[0];
-        worker_log = pair[1];
         i->state = INSTANCE_FORKING;
         i->n_tries++;
         return link_send(base, &base->roles[ROLE_TEMPLATE].link, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body),
-                         (const int[]){ worker_link, i->settings, i->package, work, worker_log, i->leaf }, i->leaf >= 0 ? 6 : 5);
+                         (const int[]){ worker_link, i->settings, i->package, work, worker_out, worker_err, i->leaf },
+                         i->leaf >= 0 ? 7 : 6);
 }
 
 static void ask_or_fail(struct base *base, struct instance *i) {
@@ -222,7 +234,8 @@ void instance_on_fork(struct base *base, struct control_record *record) {
                 .package = TAKE_FD(record->fds[1]),
                 .link = -1,
                 .page = -1,
-                .log = -1,
+                .out = -1,
+                .err = -1,
                 .leaf = -1,
                 .pidfd = WATCH_INIT,
                 .events = WATCH_INIT,

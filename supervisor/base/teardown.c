@@ -41,7 +41,8 @@ void teardown_tell(struct base *base, const struct instance *i, uint32_t adopted
 static void finish(struct base *base, struct instance *i) {
         i->link = fd_close(i->link);
         i->page = fd_close(i->page);
-        i->log = fd_close(i->log);
+        i->out = fd_close(i->out);
+        i->err = fd_close(i->err);
         i->until_ns = UINT64_MAX;
         i->exited.reaped_ns = clock_now_ns();
         i->state = INSTANCE_EXITED;

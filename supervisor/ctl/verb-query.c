@@ -50,7 +50,7 @@ int verb_logs(const struct command *c, FILE *out, FILE *err) {
 
         if (lines[digits] || digits > 6 || atoi(lines) < 1 || atoi(lines) > LINES_MAX)
                 return command_usage(c->verb, err, "-n: expected a number from 1 to 100000", lines);
-        snprintf(suffix, sizeof(suffix), "/logs?tail=%d", atoi(lines));
+        snprintf(suffix, sizeof(suffix), "/logs?lines=%d", atoi(lines));
         return ask(c, "/v1/modules/", suffix, on_logs, out, err);
 }
 

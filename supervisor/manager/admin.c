@@ -25,7 +25,7 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/lifecycle.h"
-#include "supervisor/manager/module-log.h"
+#include "supervisor/manager/log-follow.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
 
@@ -411,24 +411,6 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
 
 /* Requests ----------------------------------------------------------------------------------------------------------- */
 
-static void get_logs(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
-        struct evkeyvalq params;
-        const char *tail;
-        long n = 100;
-
-        if (evhttp_parse_query_str(query ? query : "", &params) == 0) {
-                tail = evhttp_find_header(&params, "tail");
-                if (tail)
-                        n = strtol(tail, NULL, 10);
-                evhttp_clear_headers(&params);
-        }
-        if (n < 1 || n > 100000) {
-                reply_problem(req, 400, "BAD_REQUEST", "tail: expected a number from 1 to 100000", NULL);
-                return;
-        }
-        reply(req, json_pack("{s:o}", "lines", module_log_tail(m, name, (size_t)n)));
-}
-
 static void get_health(struct manager *m, struct evhttp_request *req, const char *name) {
         bool healthy = m->ready_sent;
         const char *reason = "";
@@ -453,6 +435,26 @@ static void module_not_found(struct evhttp_request *req, const char *name) {
 
         snprintf(what, sizeof(what), "module %.200s", name);
         not_found(req, what);
+}
+
+static void get_logs(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
+        const char *expected = NULL;
+        struct log_query q;
+        int r = 0;
+
+        if (log_query_parse(query, &q, &expected) < 0) {
+                reply_problem(req, 400, "BAD_REQUEST", expected, NULL);
+                return;
+        }
+        q.name = name;
+        if (name && !module_find(m, name) && !log_hub_knows(m->logs, name))
+                module_not_found(req, name);
+        else if (!q.follow)
+                reply(req, log_query_json(m->logs, &q));
+        else
+                r = log_follow_start(m->logs, req, &q);
+        if (r < 0)
+                reply_problem(req, 503, "BUSY", strerror(-r), "too many follow the logs already");
 }
 
 static void get_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
@@ -489,6 +491,8 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
                 reply(req, json_modules(m));
         else if (!strncmp(path, "/v1/modules/", 12))
                 get_module(m, req, path + 12, query);
+        else if (!strcmp(path, "/v1/logs"))
+                get_logs(m, req, NULL, query);
         else if (!strcmp(path, "/v1/operations"))
                 reply(req, json_operations(m));
         else if (!strncmp(path, "/v1/operations/", 15))

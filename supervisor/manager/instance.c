@@ -41,14 +41,12 @@ static void instance_free(struct instance *i) {
         edges_forget(instance_manager(i), i, ERROR_PEER_DIED);
         if (i->link_event)
                 event_free(i->link_event);
-        if (i->log_event)
-                event_free(i->log_event);
+        module_log_detach(i);
         if (i->timer)
                 event_free(i->timer);
         page_reader_free(i->page);
         fd_close(i->page_fd);
         fd_close(i->link);
-        fd_close(i->log_pipe);
         fd_close(i->memory);
         free(i);
 }
@@ -59,7 +57,7 @@ static struct instance *instance_new(struct candidate *c) {
         if (!i)
                 return NULL;
         i->candidate = c;
-        i->link = i->log_pipe = i->memory = i->page_fd = -1;
+        i->link = i->memory = i->page_fd = -1;
         TAILQ_INSERT_TAIL(&c->instances, i, entry);
         return i;
 }
@@ -300,15 +298,9 @@ static void on_worker_link(evutil_socket_t fd, short what, void *userdata) {
         }
 }
 
-static void on_log_pipe(evutil_socket_t fd, short what, void *userdata) {
-        struct instance *i = userdata;
-
-        module_log_drain_pipe(i);
-}
-
 /* Records of the base ------------------------------------------------------------------------------------------------ */
 
-static int instance_attach(struct instance *i, const struct control_instance *record, int fds[4]) {
+static int instance_attach(struct instance *i, const struct control_instance *record, int fds[static INSTANCE_FDS]) {
         struct manager *m = instance_manager(i);
 
         i->id = record->instance;
@@ -318,14 +310,12 @@ static int instance_attach(struct instance *i, const struct control_instance *re
         i->has_cgroup = record->has_cgroup;
         i->link = TAKE_FD(fds[0]);
         i->page_fd = TAKE_FD(fds[1]);
-        i->log_pipe = TAKE_FD(fds[2]);
-        i->memory = TAKE_FD(fds[3]);
+        i->memory = TAKE_FD(fds[4]);
         i->state = INSTANCE_STARTING;
         i->link_event = event_new(m->loop, i->link, EV_READ | EV_PERSIST, on_worker_link, i);
-        i->log_event = event_new(m->loop, i->log_pipe, EV_READ | EV_PERSIST, on_log_pipe, i);
-        if (!i->link_event || !i->log_event || event_add(i->link_event, NULL) < 0 || event_add(i->log_event, NULL) < 0)
+        if (!i->link_event || event_add(i->link_event, NULL) < 0)
                 return -ENOMEM;
-        return 0;
+        return module_log_attach(i, TAKE_FD(fds[2]), TAKE_FD(fds[3]));
 }
 
 static void adopt_later(struct manager *m, struct control_record *record) {
@@ -337,7 +327,7 @@ static void adopt_later(struct manager *m, struct control_record *record) {
         }
         a->record = record->INSTANCE;
         memcpy(&a->tag, a->record.tag, sizeof(a->tag));
-        for (int n = 0; n < 4; n++)
+        for (int n = 0; n < INSTANCE_FDS; n++)
                 a->fds[n] = TAKE_FD(record->fds[n]);
         TAILQ_INSERT_TAIL(&m->adopted, a, entry);
 }
@@ -365,7 +355,7 @@ void instance_on_record(struct manager *m, struct control_record *record) {
 
 static void adopted_free(struct manager *m, struct adopted *a) {
         TAILQ_REMOVE(&m->adopted, a, entry);
-        for (int n = 0; n < 4; n++)
+        for (int n = 0; n < INSTANCE_FDS; n++)
                 fd_close(a->fds[n]);
         free(a);
 }
@@ -509,7 +499,7 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         if (!i->page && i->page_fd >= 0)
                 page_reader_new(&i->page, TAKE_FD(i->page_fd));
         instance_vitals(i, &v);
-        module_log_drain(i, true);
+        module_log_end(i);
         c->requests_before += v.requests;
         c->errors_before += v.errors;
         retired = i->retire;

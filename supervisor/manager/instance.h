@@ -34,12 +34,14 @@ struct instance_tag {
         char module_version[64];
 };
 
+#define INSTANCE_FDS 5 /* of an INSTANCE record */
+
 /* Instances that a former manager left, until their package is known again. */
 struct adopted {
         TAILQ_ENTRY(adopted) entry;
         struct control_instance record;
         struct instance_tag tag;
-        int fds[4];
+        int fds[INSTANCE_FDS];
 };
 /* Takes those of the adopted that run this candidate. */
 void instance_adopt(struct manager *manager, struct candidate *candidate);

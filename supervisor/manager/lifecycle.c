@@ -66,7 +66,6 @@ struct module *module_get(struct manager *m, const char *name) {
         if (!mod)
                 return NULL;
         mod->manager = m;
-        mod->log_fd = -1;
         snprintf(mod->name, sizeof(mod->name), "%s", name);
         TAILQ_INIT(&mod->candidates);
         TAILQ_FOREACH(before, &m->modules, entry) {
@@ -83,7 +82,6 @@ static void module_free_if_empty(struct module *mod) {
         if (!TAILQ_EMPTY(&mod->candidates) || mod->undeploy)
                 return;
         TAILQ_REMOVE(&mod->manager->modules, mod, entry);
-        fd_close(mod->log_fd);
         free(mod->history);
         free(mod);
 }

@@ -31,6 +31,8 @@ struct module;
 struct candidate;
 struct instance;
 struct admission;
+struct instance_log;
+struct log_hub;
 struct admin;
 
 /* X(NAME): the life of a version, DESIGN 6; names are what status shows. */
@@ -68,16 +70,15 @@ struct instance {
         int32_t pid;
         uint32_t uid;
         uint64_t forked_ns;
-        int link, log_pipe, memory; /* memory: its smaps_rollup, -1 when the base could not open it */
-        struct event *link_event, *log_event, *timer;
+        int link, memory; /* memory: its smaps_rollup, -1 when the base could not open it */
+        struct event *link_event, *timer;
+        struct instance_log *log;
         struct page_reader *page;
         int page_fd; /* until it is sealed by its owner */
         uint32_t n_edges;
         bool has_cgroup;
-        bool retire;        /* to be retired as soon as it exists */
-        char reason[256];   /* why it is being killed */
-        char partial[1024]; /* begin of a line of stdout or stderr */
-        size_t n_partial;
+        bool retire;      /* to be retired as soon as it exists */
+        char reason[256]; /* why it is being killed */
 };
 
 struct candidate {
@@ -111,8 +112,6 @@ struct module {
         TAILQ_HEAD(candidate_head, candidate) candidates;
         struct candidate *active;
         struct operation *undeploy; /* not owned */
-        int log_fd;
-        uint64_t log_size;
         struct history_entry *history;
         uint32_t n_history;
 };
@@ -164,7 +163,7 @@ struct manager {
         struct event *installer_event;
         int drop, state, packages, log, etc, board_d, module_conf, trusted_d;
         int inotify;
-        struct event *inotify_event, *log_timer, *save_timer;
+        struct event *inotify_event, *save_timer;
         uint64_t next_request, next_edge, next_choice;
         struct writer *writer;
         bool choices_changed; /* and not given to the writer yet */
@@ -185,6 +184,7 @@ struct manager {
         struct remembered *remembered; /* choices of a former life */
         size_t n_remembered;
 
+        struct log_hub *logs;
         struct admin *admin;
         bool restoring; /* the start scan is not settled yet */
         bool ready_sent;

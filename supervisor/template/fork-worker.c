@@ -16,7 +16,7 @@
 static int check(const struct control_record *record) {
         const struct control_fork_worker *asked = &record->FORK_WORKER;
 
-        if (!control_text_ok(asked->name, sizeof(asked->name)) || record->n_fds != (asked->has_cgroup ? 6 : 5))
+        if (!control_text_ok(asked->name, sizeof(asked->name)) || record->n_fds != (asked->has_cgroup ? 7 : 6))
                 return -EPROTO;
         return 0;
 }
@@ -34,7 +34,7 @@ int fork_worker(struct template *template, struct control_record *record, struct
         if (page < 0)
                 return page;
         forked.clone_begin_ns = clock_now_ns();
-        forked.pid = worker_clone(&template->thread, record->FORK_WORKER.has_cgroup ? record->fds[5] : -1, &pidfd);
+        forked.pid = worker_clone(&template->thread, record->FORK_WORKER.has_cgroup ? record->fds[FORK_WORKER_CGROUP] : -1, &pidfd);
         if (forked.pid < 0)
                 return forked.pid;
         if (forked.pid == 0)

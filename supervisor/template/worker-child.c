@@ -33,9 +33,6 @@
 #include "libmodule/worker.h"
 #include "supervisor/template/template.h"
 
-/* FORK_WORKER's descriptors, in order. */
-enum { FD_LINK, FD_SETTINGS, FD_PACKAGE, FD_WORK, FD_LOG };
-
 struct birth {
         const struct control_fork_worker *asked;
         struct sandbox *sandbox;
@@ -43,7 +40,7 @@ struct birth {
         struct board *board;
         pid_t base_pid;
         int null_fd, page_fd;
-        int fds[FD_LOG + 1];
+        int fds[FORK_WORKER_ERR + 1];
         struct page_memory *page;
         struct worker_settings *settings;
         char detail[256]; /* what the failing step was about */
@@ -88,10 +85,12 @@ static int step_page(struct birth *b) {
 }
 
 static int step_streams(struct birth *b) {
-        if (dup2(b->null_fd, STDIN_FILENO) < 0 || dup2(b->fds[FD_LOG], STDOUT_FILENO) < 0 || dup2(b->fds[FD_LOG], STDERR_FILENO) < 0)
+        if (dup2(b->null_fd, STDIN_FILENO) < 0 || dup2(b->fds[FORK_WORKER_OUT], STDOUT_FILENO) < 0 ||
+            dup2(b->fds[FORK_WORKER_ERR], STDERR_FILENO) < 0)
                 return -errno;
         b->null_fd = fd_close(b->null_fd);
-        b->fds[FD_LOG] = fd_close(b->fds[FD_LOG]);
+        b->fds[FORK_WORKER_OUT] = fd_close(b->fds[FORK_WORKER_OUT]);
+        b->fds[FORK_WORKER_ERR] = fd_close(b->fds[FORK_WORKER_ERR]);
         return 0;
 }
 
@@ -114,9 +113,9 @@ static int step_parent(struct birth *b) {
 }
 
 static int step_settings(struct birth *b) {
-        int r = worker_settings_decode(b->fds[FD_SETTINGS], &b->settings);
+        int r = worker_settings_decode(b->fds[FORK_WORKER_SETTINGS], &b->settings);
 
-        b->fds[FD_SETTINGS] = fd_close(b->fds[FD_SETTINGS]);
+        b->fds[FORK_WORKER_SETTINGS] = fd_close(b->fds[FORK_WORKER_SETTINGS]);
         return r;
 }
 
@@ -132,7 +131,7 @@ static int step_environment(struct birth *b) {
         char path[4096];
         int r;
 
-        if (fchdir(b->fds[FD_WORK]) < 0)
+        if (fchdir(b->fds[FORK_WORKER_WORK]) < 0)
                 return -errno;
         zone = zone ? strdup(zone) : NULL;
         clearenv();
@@ -147,8 +146,8 @@ static int step_environment(struct birth *b) {
 static int step_landlock(struct birth *b) {
         const struct worker_settings *settings = b->settings;
         struct sandbox_grants grants = {
-                .package = b->fds[FD_PACKAGE],
-                .work = b->fds[FD_WORK],
+                .package = b->fds[FORK_WORKER_PACKAGE],
+                .work = b->fds[FORK_WORKER_WORK],
                 .read = settings->read,
                 .n_read = settings->n_read,
                 .write = settings->write,
@@ -166,7 +165,7 @@ static int step_landlock(struct birth *b) {
 
 /* The worker keeps its link and its two folders; what was held for the steps above goes. */
 static int step_descriptors(struct birth *b) {
-        return fd_close_all_except((const int[]){ b->fds[FD_LINK], b->fds[FD_PACKAGE], b->fds[FD_WORK] }, 3);
+        return fd_close_all_except((const int[]){ b->fds[FORK_WORKER_LINK], b->fds[FORK_WORKER_PACKAGE], b->fds[FORK_WORKER_WORK] }, 3);
 }
 
 static int step_identity(struct birth *b) {
@@ -248,9 +247,9 @@ _Noreturn void worker_child_main(struct template *template, const struct control
         page_set_level(b.page, PAGE_BORN);
         worker_run(&(struct worker_start){
                 .instance = b.asked->instance,
-                .link = b.fds[FD_LINK],
-                .package = b.fds[FD_PACKAGE],
-                .work = b.fds[FD_WORK],
+                .link = b.fds[FORK_WORKER_LINK],
+                .package = b.fds[FORK_WORKER_PACKAGE],
+                .work = b.fds[FORK_WORKER_WORK],
                 .settings = b.settings,
                 .page = b.page,
                 .board = b.board,

@@ -123,4 +123,4 @@ def test_a_line_of_the_log_stays_one_line(base):
     def lines():
         return [l["text"] for l in json.loads(base.ctl("logs", "crash", "--json").stdout)["lines"]]
 
-    wait(lambda: "one?two?[2J" in lines(), "the line")
+    wait(lambda: "one\\ntwo\\x1b[2J" in lines(), "the line")

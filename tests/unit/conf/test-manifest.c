@@ -57,6 +57,8 @@ static const struct key_case cases[] = {
         { "limits", "drain-timeout", "30s", "24h", NULL, "0", TIME },
         { "limits", "stack", "256K", "1M", NULL, "32K", "64K to 64M" },
         { "limits", "body", "8M", "64M", NULL, "99999999999999999999M", "1K to 64M" },
+        { "limits", "log-rate", "1000", "1", NULL, "0", "1 to 1000000" },
+        { "limits", "log-burst", "5000", "1000000", NULL, "0", "1 to 1000000" },
         { "scale", "min", "1", "0", NULL, "1025", "0 to 1024" },
         { "scale", "max", "1", "1024", NULL, "0", "1 to 1024" },
         { "scale", "target-in-flight", "32", "8", NULL, "x", "a whole number" },
@@ -98,7 +100,8 @@ static void test_every_field(void **state) {
                 "[http]\nprefix = /p\nhosts = h\nstrip-prefix = yes\n[data] ; its own\ndir = yes\n"
                 "[calls]\nallow = a1\nneeds = n1, n2\n[board]\nkeys = k1\n"
                 "[limits]\nedges = 1\ndisk = 2M\nmemory = 3M\ncpu = 4%\npids = 5\nfiles = 60\nin-flight = 7\n"
-                "request-timeout = 8ms\nstart-timeout = 9ms\nstop-timeout = 10ms\ndrain-timeout = 11ms\nstack = 128K\nbody = 13K\n"
+                "request-timeout = 8ms\nstart-timeout = 9ms\nstop-timeout = 10ms\ndrain-timeout = 11ms\nstack = 128K\nbody = 13K\nlog-rate "
+                "= 131\nlog-burst = 132\n"
                 "[scale]\nmin = 14\nmax = 15\ntarget-in-flight = 16\nidle = 17ms\n"
                 "[deploy]\nstrategy = standby\nprobation = 18ms\nkeep = 19\n"
                 "[restart]\nburst = 20\nperiod = 21s\nbackoff = 22ms\nbackoff-max = 23ms\n"
@@ -131,6 +134,7 @@ static void test_every_field(void **state) {
         assert_true(m.priority == 5 && m.edges == 1 && m.disk == 2u << 20 && m.memory == 3u << 20 && m.cpu_percent == 4 && m.pids == 5);
         assert_true(m.files == 60 && m.in_flight == 7 && m.request_timeout_ms == 8 && m.start_timeout_ms == 9 && m.stop_timeout_ms == 10);
         assert_true(m.drain_timeout_ms == 11 && m.stack == 128u << 10 && m.body == 13u << 10 && m.scale_min == 14 && m.scale_max == 15);
+        assert_true(m.log_rate == 131 && m.log_burst == 132);
         assert_true(m.target_in_flight == 16 && m.idle_ms == 17 && m.probation_ms == 18 && m.keep == 19 && m.burst == 20);
         assert_true(m.period_ms == 21000 && m.backoff_ms == 22 && m.backoff_max_ms == 23 && m.health_interval_ms == 124);
         assert_true(m.health_timeout_ms == 25 && m.health_threshold == 26);

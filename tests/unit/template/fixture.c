@@ -149,7 +149,7 @@ static int send_order(struct fixture *f, const struct fixture_order *order, stru
                 return -EBADF;
         w->sent_ns = clock_now_ns();
         return control_send(f->link, CONTROL_KIND_FORK_WORKER, 7, &body, sizeof(body),
-                            (const int[]){ worker_link, settings, package, work, log, order->cgroup }, order->cgroup > 0 ? 6 : 5);
+                            (const int[]){ worker_link, settings, package, work, log, log, order->cgroup }, order->cgroup > 0 ? 7 : 6);
 }
 
 static int take_answer(struct fixture *f, struct fixture_worker *w) {
