@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One line each on standard error.
+ * One line each on standard error. Names of files and words of strangers stand in
+ * them: what would end the line or move the reader's cursor is shown as '?'.
  */
 #include "supervisor/common/log.h"
 
@@ -27,6 +28,15 @@ void log_begin(const char *name) {
                 max_level = LOG_LEVEL_ERROR;
 }
 
+static void line_clean(char *line, size_t size) {
+        for (size_t i = 0; i < size; i++) {
+                unsigned char c = (unsigned char)line[i];
+
+                if ((c < 0x20 && c != '\t') || c == 0x7f)
+                        line[i] = '?';
+        }
+}
+
 void log_line(enum log_level level, const char *format, ...) {
         int saved = errno, n, used = 0;
         char line[2048];
@@ -43,6 +53,7 @@ void log_line(enum log_level level, const char *format, ...) {
         va_end(args);
         if (n > 0)
                 used += n < (int)sizeof(line) - used - 1 ? n : (int)sizeof(line) - used - 2;
+        line_clean(line, (size_t)used);
         line[used++] = '\n';
         /* One write: lines of several processes on one descriptor do not mix. */
         if (write(STDERR_FILENO, line, (size_t)used) < 0) { /* nobody is left to tell */

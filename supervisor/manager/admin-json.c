@@ -19,6 +19,21 @@
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 
+/* Texts of strangers (what a worker says, what a file is called) may be no UTF-8, and then there would be no document at all. */
+static json_t *json_text(const char *text) {
+        _cleanup_free_ char *clean = NULL;
+        json_t *j = text ? json_string(text) : json_null();
+
+        if (j)
+                return j;
+        clean = strdup(text);
+        for (char *c = clean; c && *c; c++) {
+                if ((unsigned char)*c >= 0x80)
+                        *c = '?';
+        }
+        return json_string(clean ? clean : "");
+}
+
 /* Private_Dirty + swap of a process, from the kernel's own sum. 0 when it cannot be read. */
 static uint64_t private_bytes(const struct instance *i) {
         char text[4096], *rest = text, *line;
@@ -55,10 +70,10 @@ static json_t *json_version(const struct candidate *c) {
 
         TAILQ_FOREACH(i, &c->instances, entry)
         json_array_append_new(instances, json_instance(i));
-        return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:s?, s:I, s:o}", "version", c->manifest.version, "state",
-                         candidate_state_name(c->state), "code", c->code, "reason", c->reason, "file", c->file ? c->file->name : NULL,
-                         "sha256", c->sha256, "signed_by", c->signed_by[0] ? c->signed_by : NULL, "restarts", (json_int_t)c->restarts,
-                         "instances", instances);
+        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state",
+                         candidate_state_name(c->state), "code", c->code, "reason", json_text(c->reason), "file",
+                         json_text(c->file ? c->file->name : NULL), "sha256", c->sha256, "signed_by",
+                         json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts", (json_int_t)c->restarts, "instances", instances);
 }
 
 json_t *json_module(struct module *mod) {
@@ -69,8 +84,8 @@ json_t *json_module(struct module *mod) {
 
         TAILQ_FOREACH(c, &mod->candidates, entry)
         json_array_append_new(versions, json_version(c));
-        return json_pack("{s:s, s:s, s:s, s:s?, s:o}", "name", mod->name, "state", candidate_state_name(state), "reason", reason, "prefix",
-                         serving ? serving->manifest.prefix : NULL, "versions", versions);
+        return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", mod->name, "state", candidate_state_name(state), "reason", json_text(reason),
+                         "prefix", json_text(serving ? serving->manifest.prefix : NULL), "versions", versions);
 }
 
 static void format_time(uint64_t ms, char *text, size_t size) {
@@ -88,7 +103,8 @@ static json_t *json_refused(const struct drop_file *f) {
         char stamp[48];
 
         format_time(f->refused_at * 1000, stamp, sizeof(stamp));
-        return json_pack("{s:s, s:s, s:s, s:s}", "file", f->name, "code", f->code, "reason", f->reason, "time", stamp);
+        return json_pack("{s:o, s:s, s:o, s:s}", "file", json_text(f->name), "code", f->code, "reason", json_text(f->reason), "time",
+                         stamp);
 }
 
 json_t *json_modules(struct manager *m) {
@@ -175,13 +191,13 @@ static json_t *json_base(struct manager *m) {
         uint64_t now = clock_now_ns(), generation = 1;
 
         for (size_t i = 0; i < m->config.listen.n; i++)
-                json_array_append_new(listen, json_string(m->config.listen.items[i]));
+                json_array_append_new(listen, json_text(m->config.listen.items[i]));
         for (uint32_t i = 0; i < m->n_roles; i++) {
                 if (!strcmp(m->roles[i].name, "template"))
                         generation = m->roles[i].generation;
         }
-        return json_pack("{s:i, s:s, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version", SOCLE_VERSION,
-                         "name", m->config.name, "uptime_ms", (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode",
+        return json_pack("{s:i, s:s, s:o, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version", SOCLE_VERSION,
+                         "name", json_text(m->config.name), "uptime_ms", (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode",
                          m->hello.root ? "root" : "rootless", "generation", (json_int_t)generation, "ready", m->ready_sent, "enforced",
                          enforced, "missing", missing, "listen", listen, "roles", json_roles(m));
 }
@@ -205,9 +221,9 @@ json_t *json_history(struct module *mod) {
                 char stamp[48];
 
                 format_time(h->time_ms, stamp, sizeof(stamp));
-                json_array_append_new(list,
-                                      json_pack("{s:s, s:s, s:s, s:s, s:s}", "time", stamp, "version", h->version, "from",
-                                                candidate_state_name(h->from), "to", candidate_state_name(h->to), "reason", h->reason));
+                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "time", stamp, "version", h->version, "from",
+                                                      candidate_state_name(h->from), "to", candidate_state_name(h->to), "reason",
+                                                      json_text(h->reason)));
         }
         return json_pack("{s:o}", "history", list);
 }
@@ -252,10 +268,10 @@ json_t *json_operation(const struct operation *op) {
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
+        return json_pack("{s:I, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
                          op->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", "module", op->module, "version", op->version, "file",
-                         op->file, "state", states[op->state], "code", op->code, "detail", op->detail, "hint", op->hint, "journey",
-                         op->kind == OPERATION_DEPLOY ? json_journey(op) : json_array(), "released", released);
+                         json_text(op->file), "state", states[op->state], "code", op->code, "detail", json_text(op->detail), "hint",
+                         op->hint, "journey", op->kind == OPERATION_DEPLOY ? json_journey(op) : json_array(), "released", released);
 }
 
 json_t *json_operations(struct manager *m) {
@@ -268,6 +284,6 @@ json_t *json_operations(struct manager *m) {
 }
 
 json_t *json_problem(int status, const char *code, const char *detail, const char *hint) {
-        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", "about:blank", "title", code, "status", status, "code", code, "detail",
-                         detail, "hint", hint ? hint : "");
+        return json_pack("{s:s, s:s, s:i, s:s, s:o, s:s}", "type", "about:blank", "title", code, "status", status, "code", code, "detail",
+                         json_text(detail), "hint", hint ? hint : "");
 }

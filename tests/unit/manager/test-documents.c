@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The admin API's documents and the log, with what strangers put into them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/lifecycle.h"
+
+#define BAD "caf\xe9 \xff"
+
+static struct manager m;
+
+static int setup(void **state) {
+        m = (struct manager){ .installer_link = -1 };
+        TAILQ_INIT(&m.files);
+        TAILQ_INIT(&m.modules);
+        operation_list_init(&m.operations);
+        base_config_init(&m.config);
+        return 0;
+}
+
+static const char *text_of(const json_t *j, const char *key) {
+        return json_string_value(json_object_get(j, key));
+}
+
+/* A worker could make itself vanish from `status` by the words with which it failed. */
+static void test_no_text_takes_a_module_out_of_the_status(void **state) {
+        struct drop_file file = { .manager = &m, .name = BAD ".smod", .code = "BAD_NAME", .reason = BAD };
+        struct manifest manifest;
+        struct candidate *c;
+        json_t *status, *module, *version, *refused;
+
+        manifest_init(&manifest);
+        manifest.version = strdup("1.0.0");
+        c = candidate_new(module_get(&m, "a"), &manifest, "", -1);
+        candidate_set_state(c, CANDIDATE_BROKEN, "START_FAILED", BAD);
+        TAILQ_INSERT_TAIL(&m.files, &file, entry);
+        status = json_status(&m);
+        assert_non_null(status);
+        module = json_array_get(json_object_get(status, "modules"), 0);
+        assert_string_equal(text_of(module, "name"), "a");
+        assert_string_equal(text_of(module, "reason"), "caf? ?");
+        version = json_array_get(json_object_get(module, "versions"), 0);
+        assert_string_equal(text_of(version, "reason"), "caf? ?");
+        assert_true(json_is_null(json_object_get(version, "file")));
+        refused = json_array_get(json_object_get(status, "rejected"), 0);
+        assert_string_equal(text_of(refused, "file"), "caf? ?.smod");
+        json_decref(status);
+        status = json_history(c->module);
+        assert_int_equal(json_array_size(json_object_get(status, "history")), 1);
+        json_decref(status);
+}
+
+static void test_problems_and_operations(void **state) {
+        struct operation *op = operation_new(&m.operations, OPERATION_DEPLOY, "a", BAD);
+        json_t *j;
+
+        operation_fail(op, "BAD_NAME", BAD);
+        j = json_operation(op);
+        assert_string_equal(text_of(j, "detail"), "caf? ?");
+        assert_string_equal(text_of(j, "file"), "caf? ?");
+        json_decref(j);
+        j = json_problem(404, "NOT_FOUND", BAD, NULL);
+        assert_string_equal(text_of(j, "detail"), "caf? ?");
+        json_decref(j);
+        j = json_problem(404, "NOT_FOUND", "caf\xc3\xa9", NULL);
+        assert_string_equal(text_of(j, "detail"), "caf\xc3\xa9");
+        json_decref(j);
+}
+
+static void test_a_line_stays_one_line(void **state) {
+        int saved = dup(STDERR_FILENO), ends[2];
+        char got[128] = "";
+
+        assert_int_equal(fd_pipe(ends), 0);
+        dup2(ends[1], STDERR_FILENO);
+        log_error("%s", "a\nsocled: all is well\x1b[2J\tb");
+        dup2(saved, STDERR_FILENO);
+        assert_true(read(ends[0], got, sizeof(got) - 1) > 0);
+        assert_string_equal(got, "socle: a?socled: all is well?[2J\tb\n");
+        close(saved);
+        close(ends[0]);
+        close(ends[1]);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup(test_no_text_takes_a_module_out_of_the_status, setup),
+                cmocka_unit_test_setup(test_problems_and_operations, setup),
+                cmocka_unit_test_setup(test_a_line_stays_one_line, setup),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
