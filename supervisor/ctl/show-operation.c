@@ -12,19 +12,15 @@
 #include "supervisor/ctl/table.h"
 #include "supervisor/ctl/text.h"
 
-/* A failed step has no stamp: it never ended. */
+/* A failed step never ended; when it was given up is known or 0. */
 static json_int_t row_of_step(struct table *t, const json_t *step, json_int_t before) {
         json_int_t ns = document_number(step, "ns");
+        bool failed = document_false(step, "ok") || ns<0, known = ns> before || !failed;
 
         table_add(t, document_text(step, "step"));
-        if (document_false(step, "ok") || ns < 0) {
-                table_add(t, "failed");
-                table_add(t, "-");
-                return before;
-        }
-        table_add(t, text_ms((uint64_t)ns).text);
-        table_add(t, before < 0 ? "-" : text_ms((uint64_t)MAX(ns - before, 0)).text);
-        return ns;
+        table_add(t, failed ? "failed" : text_ms((uint64_t)ns).text);
+        table_add(t, before < 0 || !known ? "-" : text_ms((uint64_t)MAX(ns - before, 0)).text);
+        return known ? ns : before;
 }
 
 static void show_title(const json_t *operation, json_int_t ns, FILE *out) {

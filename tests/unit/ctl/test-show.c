@@ -53,6 +53,17 @@ static void test_the_journey_up_to_the_failing_step(void **state) {
                      "unpacked    failed         -\n");
 }
 
+/* A `start` that hangs: what was waited for counts. */
+static void test_the_journey_tells_when_it_was_given_up(void **state) {
+        assert_shown(show_journey,
+                     "{\"id\":14,\"module\":\"bad\",\"version\":\"2.0.0\",\"state\":\"failed\",\"journey\":["
+                     "{\"step\":\"noticed\",\"ns\":0,\"ok\":true},{\"step\":\"started\",\"ns\":2000000000,\"ok\":false}]}",
+                     "bad 2.0.0 failed after 2000.000 ms (operation 14)\n"
+                     "STEP           AT         TOOK\n"
+                     "noticed  0.000 ms            -\n"
+                     "started    failed  2000.000 ms\n");
+}
+
 static void test_the_journey_of_what_was_never_noticed(void **state) {
         assert_shown(show_journey, "{\"id\":1,\"module\":\"a\",\"version\":\"1.0.0\",\"state\":\"failed\",\"journey\":[]}",
                      "a 1.0.0 failed after 0.000 ms (operation 1)\n");
@@ -202,6 +213,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_journey_of_a_success),
                 cmocka_unit_test(test_the_journey_up_to_the_failing_step),
+                cmocka_unit_test(test_the_journey_tells_when_it_was_given_up),
                 cmocka_unit_test(test_the_journey_of_what_was_never_noticed),
                 cmocka_unit_test(test_what_was_released),
                 cmocka_unit_test(test_a_removal_of_what_did_not_run),
