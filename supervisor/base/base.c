@@ -4,7 +4,9 @@
  * then the loop; then the end in stages, each with a deadline:
  *
  *   RUN    until a signal
- *   DRAIN  the manager lets the modules finish, at most 35 s
+ *   CLOSE  the gateways accept no more, answer what has come and end, at most
+ *          30 s; until then the modules serve
+ *   DRAIN  the manager lets the modules finish, at most 35 s after the signal
  *   KILL   instances are killed and torn down, roles lose their links, and
  *          after 2 s their lives
  *   END    nothing is left; groups and the admin socket are removed
@@ -31,6 +33,7 @@
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
+#define CLOSE_NS (30 * NS_PER_S)
 #define DRAIN_NS (35 * NS_PER_S)
 #define ROLES_END_NS (2 * NS_PER_S)
 #define KILL_NS (40 * NS_PER_S)
@@ -50,15 +53,31 @@ static void begin_kill(struct base *base) {
         roles_stop(base, false);
 }
 
-static void begin_drain(struct base *base) {
+static void begin_close(struct base *base) {
         sd_notify_send("STOPPING=1\nSTATUS=Draining modules");
+        log_notice("stopping: modules are drained; a second signal stops at once");
+        enter(base, STAGE_CLOSE, CLOSE_NS);
+        for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
+                LINK_SEND(base, &base->roles[i].link, SHUTDOWN, 0, NULL, 0, .reserved = 0);
+}
+
+static void begin_drain(struct base *base) {
+        uint64_t closing_since_ns = base->stage_until_ns - CLOSE_NS;
+
         if (!base->roles[ROLE_MANAGER].pid) {
                 begin_kill(base);
                 return;
         }
-        log_notice("stopping: modules are drained; a second signal stops at once");
-        enter(base, STAGE_DRAIN, DRAIN_NS);
+        base->stage = STAGE_DRAIN;
+        base->stage_until_ns = closing_since_ns + DRAIN_NS;
         LINK_SEND(base, &base->roles[ROLE_MANAGER].link, SHUTDOWN, 0, NULL, 0, .reserved = 0);
+}
+
+static bool gateways_alive(const struct base *base) {
+        for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
+                if (base->roles[i].pid)
+                        return true;
+        return false;
 }
 
 void base_fail(struct base *base, int exit_code) {
@@ -91,8 +110,8 @@ static void on_signal(struct base *base, struct watch *watch, uint32_t events) {
         case SIGTERM:
         case SIGINT:
                 if (base->stage == STAGE_RUN)
-                        begin_drain(base);
-                else if (base->stage == STAGE_DRAIN)
+                        begin_close(base);
+                else if (base->stage < STAGE_KILL)
                         begin_kill(base);
                 break;
         case SIGHUP:
@@ -241,6 +260,8 @@ static int start(struct base *base) {
 static uint64_t stage_tick(struct base *base) {
         uint64_t now = clock_now_ns();
 
+        if (base->stage == STAGE_CLOSE && (now >= base->stage_until_ns || !gateways_alive(base)))
+                begin_drain(base);
         if (base->stage == STAGE_DRAIN && (now >= base->stage_until_ns || !base->roles[ROLE_MANAGER].pid))
                 begin_kill(base);
         if (base->stage != STAGE_KILL)

@@ -57,7 +57,7 @@ struct base {
         uint64_t next_look_ns;                   /* watchdog of the roles */
         uint64_t next_feed_ns, feed_interval_ns; /* of systemd's */
         bool told_ready;
-        enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_KILL, STAGE_END } stage;
+        enum stage { STAGE_RUN, STAGE_CLOSE, STAGE_DRAIN, STAGE_KILL, STAGE_END } stage;
         uint64_t stage_until_ns;
         int exit_code;
 };

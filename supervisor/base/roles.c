@@ -242,9 +242,9 @@ uint64_t roles_tick(struct base *base) {
         for (uint32_t i = 0; i < base->n_roles; i++) {
                 struct role *role = &base->roles[i];
 
-                if (!role->pid && role->respawn_ns <= now)
+                if (!role->pid && role->respawn_ns <= now && base->stage == STAGE_RUN)
                         role_start(base, role);
-                if (!role->pid)
+                if (!role->pid && base->stage == STAGE_RUN)
                         next = earliest(next, role->respawn_ns);
         }
         return next;

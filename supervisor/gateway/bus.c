@@ -168,6 +168,8 @@ static void on_base(struct net_watch *watch, bool hung_up) {
                         CONTROL_SEND(watch->fd, PONG, record.header.request, NULL, 0, .reserved = 0);
                 else if (record.header.kind == CONTROL_KIND_HANDOVER)
                         on_handover(bus, &record);
+                else if (record.header.kind == CONTROL_KIND_SHUTDOWN)
+                        gateway_end(bus->gateway);
                 control_record_deinit(&record);
         }
 }

@@ -19,6 +19,10 @@
  * otherwise it is taken for gone, and what its requests cost is saved (nginx does
  * the latter always).
  *
+ * When the base stops, a connection ends behind the request that it is at; one
+ * without a request may bring one more within ENDING_NS, because it may be under
+ * way already.
+ *
  * An input that cannot be followed (refusals.def) is answered in its place in the
  * order and then the connection ends; before the close what still comes is read
  * and thrown away for a moment, for a reset would take the answer with it
@@ -49,6 +53,7 @@
 #define BODY_NS (30 * NS_PER_S)
 #define WRITING_NS (60 * NS_PER_S)
 #define LINGER_NS (2 * NS_PER_S)
+#define ENDING_NS (500 * NS_PER_MS)
 
 #define CLIENT_OF(socket_) ((struct client *)((char *)(socket_)-offsetof(struct client, socket)))
 #define CLIENT_OF_DEADLINE(deadline_) ((struct client *)((char *)(deadline_)-offsetof(struct client, deadline)))
@@ -307,7 +312,7 @@ static void on_head(struct client *c, struct http_head *head, bool more) {
         g->counters.requests++;
         request->head = method_is(head, "HEAD");
         request->safe = request->head || method_is(head, "GET") || method_is(head, "OPTIONS");
-        request->keep_alive = head->keep_alive;
+        request->keep_alive = head->keep_alive && !g->ending;
         request->minor = head->minor;
         r = g->target.asterisk ? 0 : route(c, request, head);
         if (r || g->target.asterisk)
@@ -502,7 +507,7 @@ static enum client_phase phase_of(const struct client *c) {
         return c->n_requests ? CLIENT_BUSY : CLIENT_IDLE;
 }
 
-static uint64_t phase_limit_ns(enum client_phase phase) {
+static uint64_t phase_limit_ns(const struct client *c, enum client_phase phase) {
         switch (phase) {
         case CLIENT_HEAD:
                 return HEAD_NS;
@@ -513,6 +518,9 @@ static uint64_t phase_limit_ns(enum client_phase phase) {
         case CLIENT_LINGER:
                 return LINGER_NS;
         case CLIENT_IDLE:
+                if (c->gateway->ending)
+                        return ENDING_NS;
+                break;
         case CLIENT_BUSY:
                 break;
         }
@@ -533,7 +541,7 @@ static void update_phase(struct client *c) {
         c->phase = phase;
         c->progress = 0;
         if (phase != CLIENT_BUSY)
-                deadline_set(&c->gateway->deadlines, &c->deadline, c->phase_ns + phase_limit_ns(phase));
+                deadline_set(&c->gateway->deadlines, &c->deadline, c->phase_ns + phase_limit_ns(c, phase));
 }
 
 static void on_due(struct deadline *deadline) {
@@ -553,11 +561,35 @@ static void on_due(struct deadline *deadline) {
                 refuse(c, REFUSAL_BODY_TIMEOUT);
                 break;
         case CLIENT_IDLE:
+                if (c->gateway->ending)
+                        stop_reading(c);
+                else
+                        client_fail(c);
+                break;
         case CLIENT_WRITING:
         case CLIENT_LINGER:
                 client_fail(c);
                 break;
         }
+}
+
+static void client_end(struct client *c) {
+        struct request *last = TAILQ_LAST(&c->requests, request_list);
+
+        c->phase_ns = c->gateway->now_ns;
+        if (last)
+                last->keep_alive = false;
+        /* What was read behind it is not begun. One that is being read closes behind itself. */
+        if (last && !c->reading)
+                stop_reading(c);
+        client_touch(c);
+}
+
+void clients_end(struct gateway *g) {
+        struct client *c;
+
+        TAILQ_FOREACH(c, &g->clients, entry)
+        client_end(c);
 }
 
 /* The turn ---------------------------------------------------------------------------------------------------------------- */

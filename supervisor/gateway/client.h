@@ -56,5 +56,7 @@ void client_fail(struct client *client);
 void clients_turn(struct gateway *g);
 /* As long as what clients do not take is more than may be, whoever makes us keep most of it is closed. */
 void clients_relieve(struct gateway *g);
+/* Of each connection what has come is answered, then it ends. */
+void clients_end(struct gateway *g);
 void clients_free_dead(struct gateway *g);
 void clients_deinit(struct gateway *g);

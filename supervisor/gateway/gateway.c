@@ -109,6 +109,18 @@ static int gather(struct gateway *g) {
         return MIN(r, 0);
 }
 
+void gateway_end(struct gateway *g) {
+        if (g->ending)
+                return;
+        g->ending = true;
+        listeners_close(&g->listeners);
+        clients_end(g);
+}
+
+static bool is_over(const struct gateway *g) {
+        return g->bus.ended || (g->ending && !g->n_clients);
+}
+
 static int gateway_turn(struct gateway *g) {
         int r;
 
@@ -145,7 +157,7 @@ int gateway_run(const struct control_hello *hello, struct role_handover *handove
                 if (fd >= 0)
                         listeners_add(&g->listeners, fd);
         }
-        while (r >= 0 && !g->bus.ended)
+        while (r >= 0 && !is_over(g))
                 r = gateway_turn(g);
         if (r < 0)
                 log_error("%s", strerror(-r));

@@ -65,6 +65,7 @@ struct gateway {
         struct request *free_requests;
         uint32_t n_free_requests;
 
+        bool ending; /* the base stops: what has come is answered, nothing is accepted */
         struct gateway_counters counters;
         uint64_t now_ns; /* of this turn */
         uint64_t date_s;
@@ -77,5 +78,6 @@ struct gateway {
         struct http_field reply_fields[HTTP_PAYLOAD_HEADERS_MAX];
 };
 
-/* Takes the descriptors out of the handovers. Returns when the base is gone: 0, or -errno. */
+/* Takes the descriptors out of the handovers. Returns when the base is gone, or all is said after gateway_end(): 0, or -errno. */
 int gateway_run(const struct control_hello *hello, struct role_handover *handovers, uint32_t n_handovers);
+void gateway_end(struct gateway *gateway);

@@ -111,8 +111,14 @@ void listeners_add(struct listeners *l, int fd) {
 }
 
 void listeners_open(struct listeners *l) {
-        if (l->open)
+        if (l->open || l->gateway->ending)
                 return;
         l->open = true;
         listen_all(l, true);
+}
+
+void listeners_close(struct listeners *l) {
+        if (l->open && !l->full)
+                listen_all(l, false);
+        l->open = false;
 }

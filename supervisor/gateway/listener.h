@@ -31,5 +31,7 @@ void listeners_deinit(struct listeners *l);
 void listeners_add(struct listeners *l, int fd);
 /* Begins to accept. */
 void listeners_open(struct listeners *l);
+/* Accepts no more; who connects waits for the next gateway. */
+void listeners_close(struct listeners *l);
 /* A connection was closed: there is room. */
 void listeners_room(struct listeners *l);

@@ -211,6 +211,8 @@ int main(int argc, char **argv) {
                         CONTROL_SEND(LINK, PONG, 0, NULL, 0, .reserved = 0);
                 else if (self == CONTROL_MANAGER)
                         manager_record(&record);
+                else if (record.header.kind == CONTROL_KIND_SHUTDOWN)
+                        return 0;
                 else
                         other_record(self, &record);
                 control_record_deinit(&record);
