@@ -33,6 +33,7 @@
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/restart.h"
+#include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
 
 const char *candidate_state_name(enum candidate_state state) {
@@ -554,6 +555,7 @@ void lifecycle_shutdown(struct manager *m) {
 }
 
 void lifecycle_reload(struct manager *m) {
-        log_info("reload: looking through the drop directory");
+        log_info("reload: reading trusted.d and looking through the drop directory");
+        trust_reload(m);
         drop_scan(m);
 }

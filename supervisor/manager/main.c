@@ -23,6 +23,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
 
 #define HANDOVERS_MAX 64
@@ -88,6 +89,7 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         r = base_link_start(m);
         if (r >= 0)
                 r = module_log_start(m);
+        trust_watch(m);
         if (r >= 0)
                 r = drop_start(m);
         if (r >= 0 && admin >= 0)

@@ -181,6 +181,8 @@ struct manager {
         uint32_t n_roles;
         struct signature_key *keys;
         size_t n_keys;
+        struct trust_reload *trust_reload; /* under way */
+        struct event *trust_event;
         struct remembered *remembered; /* choices of a former life */
         size_t n_remembered;
 

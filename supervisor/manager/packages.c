@@ -120,6 +120,7 @@ static void candidate_place(struct admission *a, struct candidate *c) {
 static void admission_same(struct admission *a, struct candidate *c) {
         struct operation *op = a->operation;
 
+        a->file->code[0] = a->file->reason[0] = '\0';
         if (a->file->arrived && c->module->active != c) {
                 if (c->operation)
                         operation_fail(c->operation, "SUPERSEDED", "the same package was dropped again");

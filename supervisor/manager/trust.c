@@ -10,12 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "conf/package.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
+#include "supervisor/manager/drop.h"
 #include "supervisor/manager/packages.h"
 
 #define KEY_ENDING ".pub"
@@ -23,8 +26,9 @@
 
 /* Keys ------------------------------------------------------------------------------------------------------------- */
 
-static int key_load(struct manager *m, const char *file, struct signature_key *ret_key) {
-        _cleanup_close_ int fd = base_link_open_wait(m, HANDOVER_TRUSTED_D, file);
+/* `fd` is the file or -errno, and is closed. */
+static int key_read(const char *file, int result, struct signature_key *ret_key) {
+        _cleanup_close_ int fd = result;
         _cleanup_free_ char *text = NULL;
         char name[CONTROL_FILE_SIZE];
         size_t size = 0;
@@ -42,35 +46,152 @@ static int key_load(struct manager *m, const char *file, struct signature_key *r
         return r ? -EINVAL : 0;
 }
 
-static void key_add(struct manager *m, const struct signature_key *key, const char *file) {
-        const struct signature_key *same = signature_key_find(m->keys, m->n_keys, key->id);
+/* One that cannot be read is said there, and is not trusted; the others count. */
+static void key_add(struct signature_key *keys, size_t *n_keys, const char *file, int result) {
+        const struct signature_key *same;
+        struct signature_key key;
 
-        if (same) {
-                log_error("trusted.d/%s: the key %s.pub has the same id; this one is left out", file, same->name);
+        if (key_read(file, result, &key) < 0)
                 return;
+        same = signature_key_find(keys, *n_keys, key.id);
+        if (same)
+                log_error("trusted.d/%s: the key %s.pub has the same id; this one is left out", file, same->name);
+        else
+                keys[(*n_keys)++] = key;
+}
+
+static int keys_list(const struct manager *m, struct text_list *ret_files, struct signature_key **ret_keys) {
+        struct text_list files = { 0 };
+        int r;
+
+        r = folder_list(m->trusted_d, KEY_ENDING, &files);
+        if (r < 0)
+                return r;
+        *ret_keys = calloc(files.n + 1, sizeof(**ret_keys));
+        if (!*ret_keys) {
+                text_list_deinit(&files);
+                return -ENOMEM;
         }
-        m->keys[m->n_keys++] = *key;
+        *ret_files = files;
+        return 0;
 }
 
 int packages_load_keys(struct manager *m) {
-        struct text_list files = { 0 };
-        struct signature_key key;
+        struct text_list files;
         int r;
 
         if (m->trusted_d < 0)
                 return 0;
-        r = folder_list(m->trusted_d, KEY_ENDING, &files);
+        r = keys_list(m, &files, &m->keys);
         if (r < 0)
                 return r;
-        m->keys = calloc(files.n + 1, sizeof(*m->keys));
-        if (!m->keys)
-                r = -ENOMEM;
-        /* One that cannot be read is said there, and is not trusted; the others count. */
-        for (size_t i = 0; r >= 0 && i < files.n; i++)
-                if (key_load(m, files.items[i], &key) >= 0)
-                        key_add(m, &key, files.items[i]);
+        for (size_t i = 0; i < files.n; i++)
+                key_add(m->keys, &m->n_keys, files.items[i], base_link_open_wait(m, HANDOVER_TRUSTED_D, files.items[i]));
         text_list_deinit(&files);
-        return r;
+        return 0;
+}
+
+/* Again, while the loop runs: the files are asked for one after the other, and the new keys take the place of the old all at once. */
+struct trust_reload {
+        struct manager *manager;
+        struct text_list files;
+        struct signature_key *keys;
+        size_t n_keys, at;
+        bool again; /* something has changed meanwhile */
+};
+
+static void reload_free(struct trust_reload *t) {
+        text_list_deinit(&t->files);
+        free(t->keys);
+        free(t);
+}
+
+static bool is_matter_of_trust(const struct drop_file *f) {
+        return !strcmp(f->code, "UNSIGNED") || !strcmp(f->code, "BAD_SIGNATURE");
+}
+
+static void reload_end(struct trust_reload *t) {
+        struct manager *m = t->manager;
+        bool again = t->again;
+        struct drop_file *f;
+
+        free(m->keys);
+        m->keys = TAKE_PTR(t->keys);
+        m->n_keys = t->n_keys;
+        m->trust_reload = NULL;
+        reload_free(t);
+        log_notice("trusted.d: %zu keys", m->n_keys);
+        if (again) {
+                trust_reload(m);
+                return;
+        }
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (is_matter_of_trust(f))
+                        drop_look(f, false);
+        }
+}
+
+static void on_key(struct manager *m, int result, void *userdata);
+
+static void reload_next(struct trust_reload *t) {
+        if (t->at == t->files.n ||
+            base_link_file(t->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_TRUSTED_D, t->files.items[t->at], on_key, t) < 0)
+                reload_end(t);
+}
+
+static void on_key(struct manager *m, int result, void *userdata) {
+        struct trust_reload *t = userdata;
+
+        if (result != -ENOENT) /* gone since it was listed */
+                key_add(t->keys, &t->n_keys, t->files.items[t->at], result);
+        t->at++;
+        reload_next(t);
+}
+
+void trust_reload(struct manager *m) {
+        struct trust_reload *t = m->trust_reload;
+        int r;
+
+        if (m->trusted_d < 0 || m->stopping)
+                return;
+        if (t) {
+                t->again = true;
+                return;
+        }
+        t = calloc(1, sizeof(*t));
+        r = t ? keys_list(m, &t->files, &t->keys) : -ENOMEM;
+        if (r < 0) {
+                log_error("trusted.d: %s; the keys stay as they were", strerror(-r));
+                free(t);
+                return;
+        }
+        t->manager = m;
+        m->trust_reload = t;
+        reload_next(t);
+}
+
+static void on_change(evutil_socket_t fd, short what, void *userdata) {
+        char events[4096];
+
+        if (read(fd, events, sizeof(events)) > 0)
+                trust_reload(userdata);
+}
+
+void trust_watch(struct manager *m) {
+        _cleanup_close_ int fd = -1;
+        char path[32];
+
+        if (m->trusted_d < 0)
+                return;
+        fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", m->trusted_d);
+        if (fd < 0 || inotify_add_watch(fd, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0) {
+                log_info("trusted.d cannot be watched (%s): a change counts from the next reload on", strerror(errno));
+                return;
+        }
+        m->trust_event = event_new(m->loop, fd, EV_READ | EV_PERSIST, on_change, m);
+        if (m->trust_event && event_add(m->trust_event, NULL) == 0)
+                TAKE_FD(fd);
 }
 
 /* The policy ------------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,11 @@
 #include "conf/signature.h"
 #include "supervisor/manager/manager.h"
 
+/* Reads trusted.d anew; packages that were refused for want of a key are looked at again. What serves goes on serving. */
+void trust_reload(struct manager *manager);
+/* Does so whenever something changes there. */
+void trust_watch(struct manager *manager);
+
 /* The hash that is signed, taken while the package is copied. */
 struct trust_hash {
         struct signature_hash hash;

@@ -248,3 +248,18 @@ def test_five_hundred_cycles_leave_nothing(base):
 
 
 test_five_hundred_cycles_leave_nothing.weight = 50
+
+
+def test_a_key_that_comes_later_is_trusted_at_once(base):
+    base.config("[packages]\nrequire-signature = yes\n")
+    base.start()
+    base.ctl("keygen", base.path("anna"))
+    p = hello(base)
+    base.ctl("sign", "--key", base.path("anna.key"), p)
+    name = base.drop(p)
+    wait(lambda: base.refused(name), "a package of a stranger to be refused")
+    expect_equal(base.refused(name)["code"], "BAD_SIGNATURE", "why")
+    os.rename(base.path("anna.pub"), base.path("etc/trusted.d/anna.pub"))
+    base.serves("/hello")
+    expect_equal(base.module("hello")["versions"][0]["signed_by"], "anna", "signed by")
+    expect_equal(base.refused(name), None, "refused any more")
