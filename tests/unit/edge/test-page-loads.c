@@ -37,36 +37,40 @@ void shared_fetching(const uint8_t *from, uint64_t size) {
 void shared_loading(const void *word) {
 }
 
-static void test_overtaken_in_a_line(void **state) {
-        /* 1016 bytes each in 16384: the fifteenth may be writing over the first, and the sixteenth does. */
-        static const struct {
-                unsigned n;
-                int result;
-        } cases[] = { { 0, 1 }, { 1, 1 }, { 13, 1 }, { 15, 0 }, { 16, 0 }, { 17, 0 }, { 40, 0 } };
+static void check(unsigned n_meanwhile, unsigned lost_expected) {
+        struct page_reader *reader;
+        struct page_log_line line;
+        int fd = page_new_fd();
+        uint64_t lost;
 
-        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-                struct page_reader *reader;
-                struct page_log_line line;
-                int fd = page_new_fd();
-                uint64_t lost;
-
-                assert_true(fd >= 0);
-                assert_int_equal(page_open_writer(fd, 1, &page), 0);
-                assert_int_equal(page_reader_new(&reader, fd), 0);
-                put_lines('a', 1);
-                lines_meanwhile = cases[i].n;
-                assert_int_equal(page_next_line(reader, &line, &lost), cases[i].result);
-                assert_int_equal(lost, !cases[i].result);
-                for (uint32_t k = 0; cases[i].result && k < LINE_SIZE; k++)
-                        assert_int_equal(line.text[k], 'a');
-                /* and it goes on from there */
-                put_lines('c', 1);
-                while (page_next_line(reader, &line, &lost) == 1 && line.text[0] != 'c')
-                        ;
-                assert_int_equal(line.text[0], 'c');
-                page_reader_free(reader);
-                munmap(page, PAGE_SIZE_TOTAL);
+        assert_true(fd >= 0);
+        assert_int_equal(page_open_writer(fd, 1, &page), 0);
+        assert_int_equal(page_reader_new(&reader, fd), 0);
+        put_lines('a', 1);
+        lines_meanwhile = n_meanwhile;
+        assert_int_equal(page_next_line(reader, &line, &lost), 1);
+        assert_int_equal(lost, lost_expected);
+        assert_int_equal(line.sequence, lost_expected);
+        for (uint32_t k = 0; k < LINE_SIZE; k++)
+                assert_int_equal(line.text[k], lost ? 'b' : 'a');
+        /* and it goes on from there */
+        for (unsigned n = lost_expected; n < n_meanwhile; n++) {
+                assert_int_equal(page_next_line(reader, &line, &lost), 1);
+                assert_int_equal(lost, 0);
         }
+        assert_int_equal(page_next_line(reader, &line, &lost), 0);
+        page_reader_free(reader);
+        munmap(page, PAGE_SIZE_TOTAL);
+}
+
+static void test_overtaken_in_a_line(void **state) {
+        /* 1024 bytes each in 65536: 64 of them fit, the last of 65 is written over the first. */
+        static const struct {
+                unsigned n, lost;
+        } cases[] = { { 0, 0 }, { 1, 0 }, { 62, 0 }, { 63, 0 }, { 64, 1 }, { 65, 2 }, { 100, 37 }, { 1000, 937 } };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+                check(cases[i].n, cases[i].lost);
 }
 
 int main(void) {
