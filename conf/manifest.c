@@ -13,6 +13,7 @@
 #include "conf/key-table.h"
 #include "conf/key.h"
 #include "conf/key-tables.h"
+#include "conf/manifest-calls.h"
 #include "conf/version.h"
 #include "ipc/cleanup.h"
 
@@ -263,6 +264,10 @@ int manifest_check(const struct manifest *manifest, const char *file, char *erro
         }
         if (manifest->hosts.n && !manifest->prefix) {
                 snprintf(error, error_size, "%s: [http] hosts = %s: expected a prefix beside it", file, manifest->hosts.items[0]);
+                return -EINVAL;
+        }
+        if (manifest_n_methods(manifest) > MANIFEST_METHODS_MAX) {
+                snprintf(error, error_size, "%s: [services]: expected at most %d methods in all", file, MANIFEST_METHODS_MAX);
                 return -EINVAL;
         }
         r = check_order(file, "scale", "min", manifest->scale_min, "max", manifest->scale_max, key_format_count, error, error_size);

@@ -35,6 +35,7 @@ enum control_kind {
 #define CONTROL_NAME_SIZE 64  /* module name and NUL */
 #define CONTROL_FILE_SIZE 256 /* file name and NUL */
 #define CONTROL_LISTENERS_MAX 16
+#define CONTROL_METHODS_MAX 1024 /* of one module, HTTP among them */
 #define CONTROL_ROLES_MAX 16
 
 /* What a process is asked to do is repeated with the same request id after the asker was
@@ -273,6 +274,7 @@ struct control_edge_offer {
         uint64_t peer; /* instance that asks */
         uint32_t is_gateway;
         uint32_t reserved;
+        uint64_t methods[CONTROL_METHODS_MAX / 64]; /* a bit for each method id that it may ask for; 0 = HTTP */
 };
 struct control_edge_accept {
         uint64_t edge;

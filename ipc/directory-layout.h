@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The bus directory: modules, routes and instances, written by the manager in
- * a memfd of two slots, read-only for everybody else.
+ * The bus directory: modules, routes, instances and methods, written by the
+ * manager in a memfd of two slots, read-only for everybody else.
  */
 #pragma once
 
@@ -11,10 +11,12 @@
 #include <stdint.h>
 
 #define DIRECTORY_MAGIC 0x3172696456456353ull
-#define DIRECTORY_VERSION 1
+#define DIRECTORY_VERSION 2
 #define DIRECTORY_MODULES_MAX 4096
 #define DIRECTORY_ROUTES_MAX 8192
 #define DIRECTORY_INSTANCES_MAX 8192
+#define DIRECTORY_METHODS_MAX 16384
+#define DIRECTORY_MODULE_METHODS_MAX 1023 /* of one version: what a set of them in a control record has room for */
 
 enum directory_instance_state {
         DIRECTORY_STARTING = 0,
@@ -28,7 +30,8 @@ struct directory_module {
         uint32_t request_timeout_ms;
         uint32_t in_flight_max; /* per instance */
         uint64_t body_max;
-        uint32_t up; /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
+        uint32_t up;                      /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
+        uint32_t first_method, n_methods; /* run in methods[], of the version that serves or is to serve */
         uint32_t reserved;
 };
 
@@ -47,16 +50,26 @@ struct directory_instance {
         uint32_t module;
         uint32_t state;
         uint32_t weight;
+        uint32_t first_method, n_methods; /* run in methods[], of this instance's version: method ids count from 1 there */
+        uint32_t reserved;
+};
+
+enum directory_method_flags { DIRECTORY_METHOD_IDEMPOTENT = 1 };
+
+struct directory_method {
+        char name[128]; /* "kv.get": service, dot, method */
+        uint32_t flags;
         uint32_t reserved;
 };
 
 struct directory_slot {
         _Atomic uint64_t generation; /* of this content; 0 while it is being written */
-        uint32_t n_modules, n_routes, n_instances, reserved;
+        uint32_t n_modules, n_routes, n_instances, n_methods;
         uint64_t pad[5];
         struct directory_module modules[DIRECTORY_MODULES_MAX];
         struct directory_route routes[DIRECTORY_ROUTES_MAX];
         struct directory_instance instances[DIRECTORY_INSTANCES_MAX];
+        struct directory_method methods[DIRECTORY_METHODS_MAX];
 };
 
 struct directory_memory {

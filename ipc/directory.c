@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
@@ -24,7 +25,13 @@ void directory_table_deinit(struct directory_table *table) {
         free(table->modules);
         free(table->routes);
         free(table->instances);
+        free(table->methods);
         *table = (struct directory_table){ 0 };
+}
+
+static bool sizes_ok(const struct directory_table *t) {
+        return t->n_modules <= DIRECTORY_MODULES_MAX && t->n_routes <= DIRECTORY_ROUTES_MAX && t->n_instances <= DIRECTORY_INSTANCES_MAX &&
+               t->n_methods <= DIRECTORY_METHODS_MAX;
 }
 
 /* Writer ------------------------------------------------------------------------------------------------------------- */
@@ -76,19 +83,22 @@ uint64_t directory_publish(struct directory_writer *w, const struct directory_ta
         uint64_t generation = shared_load64(&w->memory->generation) + 1;
         struct directory_slot *slot = &w->memory->slots[generation & 1];
 
-        if (t->n_modules > DIRECTORY_MODULES_MAX || t->n_routes > DIRECTORY_ROUTES_MAX || t->n_instances > DIRECTORY_INSTANCES_MAX)
+        if (!sizes_ok(t))
                 return 0;
         shared_store64(&slot->generation, 0);
         shared_fence();
         slot->n_modules = t->n_modules;
         slot->n_routes = t->n_routes;
         slot->n_instances = t->n_instances;
+        slot->n_methods = t->n_methods;
         if (t->n_modules)
                 memcpy(slot->modules, t->modules, t->n_modules * sizeof(*t->modules));
         if (t->n_routes)
                 memcpy(slot->routes, t->routes, t->n_routes * sizeof(*t->routes));
         if (t->n_instances)
                 memcpy(slot->instances, t->instances, t->n_instances * sizeof(*t->instances));
+        if (t->n_methods)
+                memcpy(slot->methods, t->methods, t->n_methods * sizeof(*t->methods));
         shared_store64(&slot->generation, generation);
         shared_store64(&w->memory->generation, generation);
         return generation;
@@ -148,12 +158,20 @@ static bool text_ok(const char *text, size_t size) {
         return memchr(text, '\0', size) != NULL;
 }
 
+static bool run_ok(uint32_t first, uint32_t n, uint32_t of) {
+        return first <= of && n <= of - first;
+}
+
+static bool methods_ok(const struct directory_table *t, uint32_t first, uint32_t n) {
+        return n <= DIRECTORY_MODULE_METHODS_MAX && run_ok(first, n, t->n_methods);
+}
+
 static bool table_ok(const struct directory_table *t) {
         for (uint32_t i = 0; i < t->n_modules; i++) {
                 const struct directory_module *m = &t->modules[i];
 
-                if (!text_ok(m->name, sizeof(m->name)) || m->first_instance > t->n_instances ||
-                    m->n_instances > t->n_instances - m->first_instance)
+                if (!text_ok(m->name, sizeof(m->name)) || !run_ok(m->first_instance, m->n_instances, t->n_instances) ||
+                    !methods_ok(t, m->first_method, m->n_methods))
                         return false;
         }
         for (uint32_t i = 0; i < t->n_routes; i++) {
@@ -166,7 +184,12 @@ static bool table_ok(const struct directory_table *t) {
         for (uint32_t i = 0; i < t->n_instances; i++) {
                 const struct directory_instance *n = &t->instances[i];
 
-                if (!text_ok(n->version, sizeof(n->version)) || n->module >= t->n_modules || n->state > DIRECTORY_DRAINING)
+                if (!text_ok(n->version, sizeof(n->version)) || n->module >= t->n_modules || n->state > DIRECTORY_DRAINING ||
+                    !methods_ok(t, n->first_method, n->n_methods))
+                        return false;
+        }
+        for (uint32_t i = 0; i < t->n_methods; i++) {
+                if (!text_ok(t->methods[i].name, sizeof(t->methods[i].name)))
                         return false;
         }
         return true;
@@ -184,22 +207,26 @@ static int copy_array(const void *from, uint32_t n, size_t size, void **ret_copy
 
 /* One try: a private copy that may turn out to be torn. */
 static int copy_slot(const struct directory_slot *slot, struct directory_table *t) {
-        void *modules = NULL, *routes = NULL, *instances = NULL;
+        void *modules = NULL, *routes = NULL, *instances = NULL, *methods = NULL;
         int r;
 
         t->n_modules = *(const volatile uint32_t *)&slot->n_modules;
         t->n_routes = *(const volatile uint32_t *)&slot->n_routes;
         t->n_instances = *(const volatile uint32_t *)&slot->n_instances;
-        if (t->n_modules > DIRECTORY_MODULES_MAX || t->n_routes > DIRECTORY_ROUTES_MAX || t->n_instances > DIRECTORY_INSTANCES_MAX)
+        t->n_methods = *(const volatile uint32_t *)&slot->n_methods;
+        if (!sizes_ok(t))
                 return -EPROTO;
         r = copy_array(slot->modules, t->n_modules, sizeof(*t->modules), &modules);
         if (r >= 0)
                 r = copy_array(slot->routes, t->n_routes, sizeof(*t->routes), &routes);
         if (r >= 0)
                 r = copy_array(slot->instances, t->n_instances, sizeof(*t->instances), &instances);
+        if (r >= 0)
+                r = copy_array(slot->methods, t->n_methods, sizeof(*t->methods), &methods);
         t->modules = modules;
         t->routes = routes;
         t->instances = instances;
+        t->methods = methods;
         return r;
 }
 
@@ -254,4 +281,45 @@ const struct directory_route *directory_match(const struct directory_table *tabl
                         return r;
         }
         return NULL;
+}
+
+uint16_t directory_method_id(const struct directory_table *table, uint32_t first, uint32_t n, const char *name) {
+        for (uint32_t i = 0; i < n; i++) {
+                if (!strcmp(table->methods[first + i].name, name))
+                        return (uint16_t)(i + 1);
+        }
+        return 0;
+}
+
+/* Up to and with the dot. */
+static size_t service_size(const char *name) {
+        const char *dot = strchr(name, '.');
+
+        return dot ? (size_t)(dot - name) + 1 : strlen(name) + 1;
+}
+
+static bool provides(const struct directory_table *t, const struct directory_module *m, const char *name, size_t size) {
+        for (uint32_t i = 0; i < m->n_methods; i++) {
+                if (!strncmp(t->methods[m->first_method + i].name, name, size))
+                        return true;
+        }
+        return false;
+}
+
+int directory_find_method(const struct directory_table *table, const char *name, uint32_t *ret_module) {
+        size_t size = service_size(name);
+        int error = ERROR_NO_SERVICE;
+
+        for (uint32_t i = 0; i < table->n_modules; i++) {
+                const struct directory_module *m = &table->modules[i];
+
+                if (!provides(table, m, name, size))
+                        continue;
+                if (directory_method_id(table, m->first_method, m->n_methods, name)) {
+                        *ret_module = i;
+                        return 0;
+                }
+                error = ERROR_NO_METHOD;
+        }
+        return error;
 }

@@ -13,10 +13,11 @@
 /* A private, checked copy of one generation: what readers work with and what the writer publishes. */
 struct directory_table {
         uint64_t epoch, generation;
-        uint32_t n_modules, n_routes, n_instances;
+        uint32_t n_modules, n_routes, n_instances, n_methods;
         struct directory_module *modules;
         struct directory_route *routes; /* the writer sorts them: by host (exact before any), then longest prefix first */
         struct directory_instance *instances;
+        struct directory_method *methods;
 };
 
 void directory_table_deinit(struct directory_table *table);
@@ -44,3 +45,9 @@ uint64_t directory_generation(const struct directory_reader *reader);
 /* Pure: the route for a request, longest prefix by segment ("/app" never takes "/apple"), an exact host
  * before any; NULL when none. `path` is the decoded, normalised path; `host` lower case without port. */
 const struct directory_route *directory_match(const struct directory_table *table, const char *host, const char *path);
+
+/* Pure: the module that provides "SERVICE.METHOD". 0 and its index; ERROR_NO_METHOD when somebody provides the service and
+ * not the method, ERROR_NO_SERVICE when nobody does. */
+int directory_find_method(const struct directory_table *table, const char *name, uint32_t *ret_module);
+/* Pure: the id of a method in a run of methods[] (a module's or an instance's), from 1; 0 when it is not there. */
+uint16_t directory_method_id(const struct directory_table *table, uint32_t first_method, uint32_t n_methods, const char *name);

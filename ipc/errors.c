@@ -12,8 +12,10 @@ static const struct error_info table[] = {
 #undef X
 };
 
-const struct error_info *error_info(int code) {
-        size_t index = code > 0 ? (size_t)code : 0;
+bool error_known(int code) {
+        return code > 0 && (size_t)code < N_ELEMENTS(table) && table[code].name;
+}
 
-        return index < N_ELEMENTS(table) && table[index].name ? &table[index] : &table[ERROR_INTERNAL];
+const struct error_info *error_info(int code) {
+        return &table[error_known(code) ? code : ERROR_INTERNAL];
 }

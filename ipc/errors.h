@@ -24,3 +24,5 @@ struct error_info {
 
 /* Never NULL: an unknown code gives the entry of INTERNAL. */
 const struct error_info *error_info(int code);
+/* Does the table have it? */
+bool error_known(int code);

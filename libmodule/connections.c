@@ -5,15 +5,17 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "ipc/cleanup.h"
-#include "ipc/control.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "libmodule/worker-internal.h"
 
 #define MESSAGES_PER_TURN 64
+#define SENDING_MAX 256 /* answers that wait for room in the ring */
+#define SENDING_SIZE_MAX (32u << 20)
 
 static void connection_free(struct connection *c) {
         *c->link = c->next;
@@ -23,7 +25,7 @@ static void connection_free(struct connection *c) {
 }
 
 void connection_settle(struct connection *c) {
-        if (!c->edge && !c->requests && !c->n_sending)
+        if (!c->edge && !c->tasks && !c->n_sending)
                 connection_free(c);
 }
 
@@ -34,13 +36,15 @@ static void connection_unwatch(const struct edge *edge) {
                 epoll_ctl(the_worker.epoll, EPOLL_CTL_DEL, edge_wait_fd(edge), NULL);
 }
 
-/* Its requests run on; their replies have nowhere to go. */
+/* Its requests run on, but what they wait for at others ends: their replies have nowhere to go. */
 static void connection_close(struct connection *c) {
         struct edge *edge = TAKE_PTR(c->edge);
 
         c->pending = false;
         if (!edge)
                 return;
+        for (struct task *task = c->tasks; task; task = task->next)
+                task_cancel(task);
         connection_unwatch(edge);
         c->n_sending++; /* on_sent callbacks of edge_free() must not free the connection under us */
         edge_free(edge);
@@ -52,12 +56,23 @@ static void edge_reject(uint64_t id, int error) {
         CONTROL_SEND(the_worker.start.link, EDGE_REJECT, 0, NULL, 0, .edge = id, .error = error);
 }
 
-static struct connection *connection_new(uint64_t id) {
+static void on_bell(struct bell *bell) {
+        struct connection *c = (struct connection *)bell;
+
+        if (!c->edge)
+                return;
+        edge_on_bell(c->edge);
+        c->pending = true;
+}
+
+static struct connection *connection_new(const struct control_edge_offer *offer) {
         struct connection *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return NULL;
-        c->id = id;
+        c->bell.on_ring = on_bell;
+        c->id = offer->edge;
+        memcpy(c->methods, offer->methods, sizeof(c->methods));
         c->next = the_worker.connections;
         c->link = &the_worker.connections;
         if (c->next)
@@ -67,14 +82,10 @@ static struct connection *connection_new(uint64_t id) {
 }
 
 static int connection_open(struct connection *c, int memory_fd, int doorbell_fd) {
-        struct edge_limits limits = EDGE_LIMITS_DEFAULT;
-        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = c };
+        struct edge_limits limits = worker_edge_limits();
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &c->bell };
         int fds[2], r;
 
-        if (the_worker.ring_size)
-                limits.ring_size = the_worker.ring_size;
-        if (the_worker.max_message)
-                limits.max_message = the_worker.max_message;
         r = edge_new(&c->edge, &limits);
         if (r < 0) {
                 fd_close(memory_fd);
@@ -94,7 +105,8 @@ static int connection_open(struct connection *c, int memory_fd, int doorbell_fd)
         return 0;
 }
 
-void connection_offer(uint64_t id, int memory_fd, int doorbell_fd) {
+void connection_offer(const struct control_edge_offer *offer, int memory_fd, int doorbell_fd) {
+        uint64_t id = offer->edge;
         struct connection *c;
         int error;
 
@@ -104,7 +116,7 @@ void connection_offer(uint64_t id, int memory_fd, int doorbell_fd) {
                 edge_reject(id, ERROR_MOVED);
                 return;
         }
-        c = connection_new(id);
+        c = connection_new(offer);
         if (!c) {
                 fd_close(memory_fd);
                 fd_close(doorbell_fd);
@@ -132,11 +144,9 @@ void connection_release(uint64_t id) {
         }
 }
 
-void connection_on_event(struct connection *c) {
-        if (!c->edge)
-                return;
-        edge_on_bell(c->edge);
-        c->pending = true;
+/* Who does not take his answers is not given more of them: nothing is read of him until they are on their way. */
+static bool connection_is_stalled(const struct connection *c) {
+        return c->n_sending > SENDING_MAX || c->sending_size > SENDING_SIZE_MAX;
 }
 
 /* True: the budget ended before the messages did. */
@@ -144,8 +154,11 @@ static bool connection_receive(struct connection *c) {
         struct edge_message message;
 
         for (int n = 0; n < MESSAGES_PER_TURN; n++) {
-                int r = edge_receive(c->edge, &message);
+                int r;
 
+                if (connection_is_stalled(c))
+                        return false;
+                r = edge_receive(c->edge, &message);
                 if (r == EDGE_E_EMPTY)
                         return false;
                 if (r) {
@@ -171,7 +184,7 @@ bool connections_turn(void) {
                 /* held: whatever ends while it is being served, it is freed at the end only */
                 c->n_sending++;
                 c->pending = connection_receive(c);
-                if (c->edge && !c->pending && !edge_arm(c->edge))
+                if (c->edge && !c->pending && !connection_is_stalled(c) && !edge_arm(c->edge))
                         c->pending = true;
                 c->n_sending--;
                 next = c->next;

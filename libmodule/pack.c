@@ -11,6 +11,7 @@
 
 #include <socle/module.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/value.h"
 #include "libmodule/arena.h"
 #include "libmodule/worker-internal.h"
@@ -37,6 +38,16 @@ struct socle_buffer *socle_buffer_free(struct socle_buffer *b) {
                 free(b);
         }
         return NULL;
+}
+
+const void *buffer_data(const struct socle_buffer *b, uint32_t *ret_size) {
+        *ret_size = b ? (uint32_t)MIN(b->bytes.size, (size_t)UINT32_MAX) : 0;
+        return b && b->bytes.size ? b->bytes.data : NULL;
+}
+
+uint8_t *buffer_take(struct socle_buffer *b, uint32_t *ret_size) {
+        *ret_size = (uint32_t)MIN(b->bytes.size, (size_t)UINT32_MAX);
+        return (uint8_t *)msgpack_sbuffer_release(&b->bytes);
 }
 
 /* Formats ------------------------------------------------------------------------------------------------------------ */

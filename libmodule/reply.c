@@ -128,10 +128,10 @@ int socle_reply_header(struct socle_reply *reply, const char *name, const char *
         return 0;
 }
 
-void reply_error(struct socle_reply *reply, int error) {
+void reply_error(struct socle_reply *reply, int error, const char *detail) {
         const struct error_info *info = error_info(error);
 
-        if (socle_reply_problem(reply, info->http_status, info->name, info->meaning) < 0)
+        if (socle_reply_problem(reply, info->http_status, info->name, detail ? detail : info->meaning) < 0)
                 reply->status = 500;
 }
 

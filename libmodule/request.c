@@ -19,15 +19,15 @@ struct socle_request *request_new(const struct frame *frame, uint8_t *payload, u
                 free(payload);
                 return NULL;
         }
-        req->frame = *frame;
-        req->payload = payload;
-        req->reply.arena = &req->arena;
+        req->task.frame = *frame;
+        req->task.payload = payload;
+        req->reply.arena = &req->task.arena;
         if (http_request_decode(payload, size, req->fields, &req->http) < 0) {
                 *ret_error = ERROR_BAD_REQUEST;
                 return request_free(req);
         }
-        req->method = arena_text(&req->arena, req->http.method.text, req->http.method.size);
-        req->path = arena_text(&req->arena, req->http.path.text, req->http.path.size);
+        req->method = arena_text(&req->task.arena, req->http.method.text, req->http.method.size);
+        req->path = arena_text(&req->task.arena, req->http.path.text, req->http.path.size);
         if (!req->method || !req->path)
                 return request_free(req);
         /* Behind the body stands the head of the next item, which has been read: room for the terminating NUL. */
@@ -36,9 +36,9 @@ struct socle_request *request_new(const struct frame *frame, uint8_t *payload, u
 }
 
 struct socle_request *request_free(struct socle_request *req) {
-        arena_deinit(&req->arena);
+        arena_deinit(&req->task.arena);
         free(req->reply.body);
-        free(req->payload);
+        free(req->task.payload);
         free(req);
         return NULL;
 }
@@ -102,7 +102,7 @@ const char *query_find(struct arena *arena, const char *query, size_t size, cons
 }
 
 const char *socle_request_query(struct socle_request *req, const char *name, const char *fallback) {
-        const char *value = query_find(&req->arena, req->http.query.text, req->http.query.size, name);
+        const char *value = query_find(&req->task.arena, req->http.query.text, req->http.query.size, name);
 
         return value ? value : fallback;
 }
@@ -114,7 +114,7 @@ const char *socle_request_header(struct socle_request *req, const char *name, co
                 const struct http_field *f = &req->fields[i];
 
                 if (f->name.size == n && !strncasecmp(f->name.text, name, n)) {
-                        const char *value = arena_text(&req->arena, f->value.text, f->value.size);
+                        const char *value = arena_text(&req->task.arena, f->value.text, f->value.size);
 
                         return value ? value : fallback;
                 }

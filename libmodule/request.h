@@ -11,9 +11,7 @@
 #include "ipc/frame-layout.h"
 #include "ipc/http-payload.h"
 #include "libmodule/arena.h"
-
-struct coroutine;
-struct connection;
+#include "libmodule/task.h"
 
 struct reply_field {
         char *name, *value;
@@ -29,24 +27,19 @@ struct socle_reply {
 };
 
 struct socle_request {
-        struct frame frame;
-        struct connection *connection;
-        struct socle_request *next, **link; /* of the connection */
-        struct arena arena;
-        uint8_t *payload;
+        struct task task; /* first */
         struct http_request_payload http;
         struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX];
         const char *method, *path;
         struct socle_reply reply;
-        bool cancelled;
 };
 
 /* Takes the payload. NULL: not well-formed or out of memory (*ret_error says which); the payload is then freed. */
 struct socle_request *request_new(const struct frame *frame, uint8_t *payload, uint32_t size, int *ret_error);
 struct socle_request *request_free(struct socle_request *req);
 
-/* The problem document for a handler that returned an error. */
-void reply_error(struct socle_reply *reply, int error);
+/* The problem document for a handler that returned an error; detail NULL: what the table says. */
+void reply_error(struct socle_reply *reply, int error, const char *detail);
 /* The whole reply as it goes on the bus. 0 or -errno. */
 int reply_encode(const struct socle_reply *reply, uint8_t **ret_data, uint32_t *ret_size);
 

@@ -58,7 +58,7 @@ static void pack_list(msgpack_packer *p, const char *key, const char *const *ite
 int worker_settings_encode(const struct worker_settings *s) {
         msgpack_sbuffer buffer;
         msgpack_packer p;
-        uint32_t n = 6;
+        uint32_t n = 8;
         int fd;
 
         msgpack_sbuffer_init(&buffer);
@@ -80,6 +80,8 @@ int worker_settings_encode(const struct worker_settings *s) {
         pack_pairs(&p, "config", s->config, s->n_config);
         pack_pairs(&p, "env", s->env, s->n_env);
         pack_list(&p, "board", s->board, s->n_board);
+        pack_list(&p, "methods", s->methods, s->n_methods);
+        pack_list(&p, "calls", s->calls, s->n_calls);
         pack_list(&p, "read", s->read, s->n_read);
         pack_list(&p, "write", s->write, s->n_write);
         pack_text(&p, "network_host");
@@ -192,7 +194,8 @@ static int settings_read(struct arena *a, const struct value *map, struct worker
         NUMBERS
 #undef X
         if (get_pairs(a, map, "config", &s->config, &s->n_config) < 0 || get_pairs(a, map, "env", &s->env, &s->n_env) < 0 ||
-            get_list(a, map, "board", &s->board, &s->n_board) < 0 || get_list(a, map, "read", &s->read, &s->n_read) < 0 ||
+            get_list(a, map, "board", &s->board, &s->n_board) < 0 || get_list(a, map, "methods", &s->methods, &s->n_methods) < 0 ||
+            get_list(a, map, "calls", &s->calls, &s->n_calls) < 0 || get_list(a, map, "read", &s->read, &s->n_read) < 0 ||
             get_list(a, map, "write", &s->write, &s->n_write) < 0)
                 return -EBADMSG;
         if (value_map_get(map, "network_host", &v) < 0 || value_get_bool(&v, &host) < 0)

@@ -32,12 +32,11 @@ int socle_board_get(const char *key, struct socle_value *ret) {
 }
 
 int64_t socle_deadline_left_ms(void) {
-        struct coroutine *co = coroutine_self();
-        const struct socle_request *req = co ? coroutine_userdata(co) : NULL;
+        const struct task *task = task_self();
         uint64_t now;
 
-        if (!req || !req->frame.deadline)
+        if (!task || !task->frame.deadline)
                 return INT64_MAX;
         now = clock_now_ns();
-        return now >= req->frame.deadline ? 0 : (int64_t)((req->frame.deadline - now) / NS_PER_MS);
+        return now >= task->frame.deadline ? 0 : (int64_t)((task->frame.deadline - now) / NS_PER_MS);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Waiting without stopping the worker: coroutines that sleep stand in a list by
- * time, which gives the loop its timeout; blocking work runs in a few threads
+ * Waiting without stopping the worker: coroutines that sleep and calls that wait
+ * have a deadline, and the first of them gives the loop its timeout; blocking work runs in a few threads
  * that come when there is work and go when there is none, so that an idle worker
  * has nobody who could wake.
  */
@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,50 +22,51 @@
 /* Sleeping ----------------------------------------------------------------------------------------------------------- */
 
 struct sleeper {
-        struct sleeper *next;
+        struct deadline deadline;
         struct coroutine *co;
-        uint64_t until;
 };
 
-static struct sleeper *sleepers; /* the earliest first */
+static struct deadlines times;
+
+struct deadlines *wait_deadlines(void) {
+        return &times;
+}
+
+static void on_due(struct deadline *deadline) {
+        struct sleeper *s = (struct sleeper *)((char *)deadline - offsetof(struct sleeper, deadline));
+
+        deadline_deinit(&times, deadline);
+        worker_resume(s->co);
+}
 
 int socle_sleep(uint32_t ms) {
-        struct sleeper me = { .co = coroutine_self(), .until = clock_now_ns() + ms * NS_PER_MS };
-        struct sleeper **at = &sleepers;
+        struct sleeper me = { .co = worker_is_this_thread() ? coroutine_self() : NULL };
+        int r;
 
         if (!me.co)
                 return -EDEADLK;
-        while (*at && (*at)->until <= me.until)
-                at = &(*at)->next;
-        me.next = *at;
-        *at = &me;
+        r = deadline_init(&times, &me.deadline, on_due);
+        if (r < 0)
+                return r;
+        deadline_set(&times, &me.deadline, clock_now_ns() + ms * NS_PER_MS);
         coroutine_suspend();
         return 0;
 }
 
 int wait_timeout_ms(void) {
-        uint64_t now, left;
+        uint64_t next = deadlines_next(&times), now, left;
 
-        if (!sleepers)
+        if (next == UINT64_MAX)
                 return -1;
         now = clock_now_ns();
         /* rounded up: not a turn too early */
-        left = sleepers->until <= now ? 0 : (sleepers->until - now + NS_PER_MS - 1) / NS_PER_MS;
+        left = next <= now ? 0 : (next - now + NS_PER_MS - 1) / NS_PER_MS;
         return left > INT_MAX ? INT_MAX : (int)left;
 }
 
 void wait_turn(void) {
-        uint64_t now;
-
-        if (!sleepers)
-                return;
-        now = clock_now_ns();
-        while (sleepers && sleepers->until <= now) {
-                struct sleeper *s = sleepers;
-
-                sleepers = s->next;
-                worker_resume(s->co);
-        }
+        if (deadlines_next(&times) != UINT64_MAX)
+                deadlines_run(&times, clock_now_ns());
 }
 
 /* Offloading --------------------------------------------------------------------------------------------------------- */
@@ -126,7 +128,7 @@ static int thread_start(void) {
 }
 
 int socle_offload(void (*fn)(void *), void *arg) {
-        struct job job = { .co = coroutine_self(), .fn = fn, .arg = arg };
+        struct job job = { .co = worker_is_this_thread() ? coroutine_self() : NULL, .fn = fn, .arg = arg };
         bool another;
         int r = 0;
 

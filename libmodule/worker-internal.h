@@ -10,34 +10,36 @@
 #include <socle/module.h>
 
 #include "ipc/board.h"
+#include "ipc/control.h"
+#include "ipc/deadlines.h"
 #include "ipc/edge.h"
 #include "ipc/page.h"
 #include "libmodule/arena.h"
+#include "libmodule/bell.h"
+#include "libmodule/bus.h"
+#include "libmodule/call.h"
 #include "libmodule/coroutine.h"
 #include "libmodule/request.h"
 #include "libmodule/route.h"
 #include "libmodule/worker.h"
 
-struct service_method {
-        char *name;
-        socle_method fn;
-};
-
 struct socle_module {
         const struct socle_hooks *hooks;
         struct route_table routes;
-        struct service_method *methods;
-        size_t n_methods;
+        socle_method *methods; /* by id - 1, as many as the settings name; NULL: none is registered */
 };
 
 /* An edge and what hangs on it. */
 struct connection {
+        struct bell bell; /* first: what epoll names */
         struct connection *next, **link;
         struct edge *edge; /* NULL: gone; the connection waits for its last request */
         uint64_t id;
-        struct socle_request *requests;
-        uint32_t n_sending;
-        bool pending; /* there may be something to receive */
+        uint64_t methods[CONTROL_METHODS_MAX / 64]; /* that the peer may ask for: a bit for each id */
+        struct task *tasks;
+        uint32_t n_sending;    /* answers on their way */
+        uint64_t sending_size; /* their bytes */
+        bool pending;          /* there may be something to receive */
 };
 
 struct worker {
@@ -46,6 +48,8 @@ struct worker {
         struct arena arena; /* as long as the worker */
         int epoll;
         struct connection *connections;
+        struct bus bus;
+        struct error_detail detail; /* of what runs without a task */
         uint64_t in_flight;
         uint32_t ring_size, max_message;
         bool starting, ready, draining, drained, stopping;
@@ -58,11 +62,17 @@ struct arena *worker_arena(void);
 /* Resumes module code, with the page saying since when it runs. */
 void worker_resume(struct coroutine *co);
 void worker_set_level(enum page_level level);
+struct edge_limits worker_edge_limits(void);
+/* Is this the thread that handlers run in? */
+bool worker_is_this_thread(void);
+
+/* pack.c: the bytes of a buffer (NULL is an empty one); taken, they are malloc'ed. */
+const void *buffer_data(const struct socle_buffer *b, uint32_t *ret_size);
+uint8_t *buffer_take(struct socle_buffer *b, uint32_t *ret_size);
 
 /* connections.c */
-void connection_offer(uint64_t edge_id, int memory_fd, int doorbell_fd);
+void connection_offer(const struct control_edge_offer *offer, int memory_fd, int doorbell_fd);
 void connection_release(uint64_t edge_id);
-void connection_on_event(struct connection *c);
 /* Receives within a budget, flushes, arms. True: something is left to do now. */
 bool connections_turn(void);
 /* A request of it has ended, or a message of it was sent. */
@@ -71,6 +81,17 @@ void connection_settle(struct connection *c);
 /* serve.c */
 void serve_message(struct connection *c, struct edge_message *message);
 void serve_check_drained(void);
+/* An answer to a task. Takes data. */
+void serve_reply(struct task *task, uint8_t *data, uint32_t size);
+void serve_error(struct task *task, int error, const char *detail);
+
+/* method.c */
+struct task *method_task_new(const struct edge_message *message, uint8_t *payload, int *ret_error);
+void method_task_run(struct task *task);
+void method_task_free(struct task *task);
+bool method_is_there(uint16_t id);
+/* Says which methods of the manifest were not registered. */
+void methods_check(void);
 
 /* log.c */
 int log_start(void);
@@ -82,3 +103,4 @@ int wait_timeout_ms(void); /* for epoll; -1: nothing sleeps */
 void wait_turn(void);      /* resumes whose time has come */
 void wait_on_offloaded(void);
 int wait_offload_fd(void);
+struct deadlines *wait_deadlines(void);

@@ -10,6 +10,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "ipc/control.h"
 #include "ipc/fd.h"
 #include "ipc/shared.h"
+#include "libmodule/provider.h"
 #include "libmodule/worker-internal.h"
 
 #define RECORDS_PER_TURN 16
@@ -28,11 +30,31 @@
 
 struct worker the_worker = { .epoll = -1 };
 
-struct arena *worker_arena(void) {
-        struct coroutine *co = coroutine_self();
-        struct socle_request *req = co ? coroutine_userdata(co) : NULL;
+static pthread_t main_thread;
 
-        return req ? &req->arena : &the_worker.arena;
+/* At the library's load in the template: a fork keeps the thread's identity. */
+__attribute__((constructor)) static void note_thread(void) {
+        main_thread = pthread_self();
+}
+
+bool worker_is_this_thread(void) {
+        return pthread_equal(main_thread, pthread_self());
+}
+
+struct arena *worker_arena(void) {
+        struct task *task = task_self();
+
+        return task ? &task->arena : &the_worker.arena;
+}
+
+struct edge_limits worker_edge_limits(void) {
+        struct edge_limits limits = EDGE_LIMITS_DEFAULT;
+
+        if (the_worker.ring_size)
+                limits.ring_size = the_worker.ring_size;
+        if (the_worker.max_message)
+                limits.max_message = the_worker.max_message;
+        return limits;
 }
 
 void worker_resume(struct coroutine *co) {
@@ -121,6 +143,12 @@ static void stop_main(void *unused) {
 
 /* The manager -------------------------------------------------------------------------------------------------------- */
 
+static void drain_main(void *unused) {
+        static const struct socle_event event = { .kind = SOCLE_EVENT_DRAIN };
+
+        the_worker.module.hooks->event(&the_worker.module, &event);
+}
+
 static void on_drain(void) {
         struct worker *w = &the_worker;
 
@@ -128,6 +156,8 @@ static void on_drain(void) {
                 return;
         w->draining = true;
         worker_set_level(PAGE_DRAINING);
+        if (w->module.hooks->event)
+                worker_call(drain_main);
         serve_check_drained();
 }
 
@@ -145,12 +175,23 @@ static void on_record(struct control_record *record) {
         case CONTROL_KIND_DIRECTORY:
                 the_worker.ring_size = record->DIRECTORY.ring_size;
                 the_worker.max_message = record->DIRECTORY.max_message;
+                bus_on_directory(&the_worker.bus, record);
+                break;
+        case CONTROL_KIND_CHANGED:
+                bus_on_changed(&the_worker.bus);
                 break;
         case CONTROL_KIND_EDGE_OFFER:
-                connection_offer(record->EDGE_OFFER.edge, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                connection_offer(&record->EDGE_OFFER, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                break;
+        case CONTROL_KIND_EDGE_READY:
+                providers_on_edge(record->header.request, record->EDGE_READY.edge, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                break;
+        case CONTROL_KIND_EDGE_REFUSED:
+                providers_on_refused(record->header.request, record->EDGE_REFUSED.error);
                 break;
         case CONTROL_KIND_EDGE_RELEASE:
                 connection_release(record->EDGE_RELEASE.edge);
+                providers_on_release(record->EDGE_RELEASE.edge);
                 break;
         case CONTROL_KIND_DRAIN:
                 on_drain();
@@ -163,7 +204,7 @@ static void on_record(struct control_record *record) {
         }
 }
 
-static void on_link(void) {
+static void on_link(struct bell *bell) {
         struct control_record record;
 
         for (int n = 0; n < RECORDS_PER_TURN; n++) {
@@ -181,7 +222,15 @@ static void on_link(void) {
 
 /* The loop ----------------------------------------------------------------------------------------------------------- */
 
-static void watch(int fd, void *what, uint32_t events) {
+static void on_offloaded(struct bell *bell) {
+        wait_on_offloaded();
+}
+
+static void bell_ring(struct bell *bell) {
+        bell->on_ring(bell);
+}
+
+static void watch(int fd, struct bell *what, uint32_t events) {
         struct epoll_event event = { .events = events, .data.ptr = what };
 
         if (epoll_ctl(the_worker.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
@@ -189,33 +238,36 @@ static void watch(int fd, void *what, uint32_t events) {
 }
 
 static void worker_turn(bool *more) {
-        static int link_mark, offload_mark;
+        static struct bell link = { on_link }, offloaded = { on_offloaded };
         struct epoll_event events[EVENTS_PER_TURN];
         struct page_memory *page = the_worker.start.page;
         static bool watching;
         int n;
 
         if (!watching) {
-                watch(the_worker.start.link, &link_mark, EPOLLIN);
-                watch(wait_offload_fd(), &offload_mark, EPOLLIN);
+                watch(the_worker.start.link, &link, EPOLLIN);
+                watch(wait_offload_fd(), &offloaded, EPOLLIN);
                 watching = true;
         }
+        if (!*more)
+                bus_asleep(&the_worker.bus);
         n = epoll_wait(the_worker.epoll, events, EVENTS_PER_TURN, *more ? 0 : wait_timeout_ms());
         shared_store64(&page->turns, shared_load64(&page->turns) + 1);
-        /* Bells first: a record may end a connection that an event of this turn still names. */
+        bus_sync(&the_worker.bus);
+        /* Edges first: a record may end a connection that an event of this turn still names. */
         for (int i = 0; i < n; i++) {
-                if (events[i].data.ptr != &link_mark && events[i].data.ptr != &offload_mark)
-                        connection_on_event(events[i].data.ptr);
+                if (events[i].data.ptr != &link && events[i].data.ptr != &offloaded)
+                        bell_ring(events[i].data.ptr);
         }
         for (int i = 0; i < n; i++) {
-                if (events[i].data.ptr == &link_mark)
-                        on_link();
-                else if (events[i].data.ptr == &offload_mark)
-                        wait_on_offloaded();
+                if (events[i].data.ptr == &link || events[i].data.ptr == &offloaded)
+                        bell_ring(events[i].data.ptr);
         }
         wait_turn();
+        calls_turn();
         log_turn();
         *more = connections_turn();
+        *more |= calls_flush();
 }
 
 static void warm_main(void *unused) {
@@ -247,6 +299,7 @@ _Noreturn void worker_run(const struct worker_start *start) {
         w->max_message = (uint32_t)start->settings->max_message;
         coroutine_set_stack_size(start->settings->stack);
         w->epoll = epoll_create1(EPOLL_CLOEXEC);
+        calls_init();
         if (w->epoll < 0 || wait_init() < 0 || log_start() < 0)
                 worker_fail(PAGE_FAILURE_SETTINGS, "no descriptors for its loop");
         fd_set_nonblock(start->link, true);

@@ -17,6 +17,8 @@
  *   prefix                 string, "" = no HTTP
  *   config, env            maps of strings
  *   board                  array of segment names
+ *   methods                array of "service.method" that the module provides: an id is the place in it, from 1
+ *   calls                  array of what it may call: "service" or "service.method"
  *   in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms   integers
  *   ring_size, max_message integers
  *   read, write            arrays of absolute paths that the sandbox opens besides its own ([sandbox] read, write)
@@ -31,6 +33,10 @@ struct worker_settings {
         uint32_t n_config, n_env;
         const char *const *board;
         uint32_t n_board;
+        const char *const *methods;
+        uint32_t n_methods;
+        const char *const *calls;
+        uint32_t n_calls;
         uint64_t in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms, ring_size, max_message;
         const char *const *read;
         uint32_t n_read;

@@ -2,26 +2,37 @@
  *
  * Edge negotiation, four records:
  *
- *   gateway --EDGE_REQUEST(memory, bell)--> manager --EDGE_OFFER--> worker
- *   gateway <--EDGE_READY(memory, bell)--- manager <--EDGE_ACCEPT-- worker
+ *   caller --EDGE_REQUEST(memory, bell)--> manager --EDGE_OFFER--> worker
+ *   caller <--EDGE_READY(memory, bell)--- manager <--EDGE_ACCEPT-- worker
  *
- * Nothing is kept about an edge once it is made: it lives between its two peers
- * and dies with either, which they see by themselves. So a restarted manager has
- * nothing to learn about edges.
+ * A caller is a gateway or a worker. A gateway may ask for everything; of a worker
+ * the manifest's [calls] allow says which methods, and the offer tells them to the
+ * worker that is called, as a set of method ids: it lets nothing else through on
+ * this edge. So neither has to believe the other.
+ *
+ * An edge lives between its two peers and dies with either, which they see by
+ * themselves: the bell's pipe hangs up. What is kept here is only who has had one
+ * to whom, to bound their number; a restarted manager begins to count anew, and
+ * nothing else of it has to be learnt.
  */
 #include "supervisor/manager/edges.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/manifest-calls.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/instance.h"
 
 #define RECORDS_PER_TURN 16
+#define PENDING_MAX 64 /* edge requests of one instance under way */
 
-void directory_send(struct manager *m, int link) {
+static_assert(CONTROL_METHODS_MAX == MANIFEST_METHODS_MAX + 1 && MANIFEST_METHODS_MAX == DIRECTORY_MODULE_METHODS_MAX,
+              "a set of methods has room for all of a manifest");
+
+static void directory_send(struct manager *m, int link) {
         struct control_directory body = {
                 .epoch = m->hello.epoch,
                 .ring_size = (uint32_t)m->config.ring,
@@ -32,15 +43,133 @@ void directory_send(struct manager *m, int link) {
         control_send(link, CONTROL_KIND_DIRECTORY, 0, &body, sizeof(body), &fd, 1);
 }
 
+/* Asking and answering -------------------------------------------------------------------------------------------------- */
+
+static void pending_free(struct manager *m, struct pending_edge *p) {
+        if (p->caller)
+                p->caller->n_pending--;
+        TAILQ_REMOVE(&m->pending_edges, p, entry);
+        free(p);
+}
+
+static int pending_link(const struct pending_edge *p) {
+        return p->from ? p->from->link : p->caller->link;
+}
+
+static void edge_refuse(int link, uint64_t request, uint64_t target, int error) {
+        struct control_edge_refused body = { .target = target, .error = error };
+
+        control_send(link, CONTROL_KIND_EDGE_REFUSED, request, &body, sizeof(body), NULL, 0);
+}
+
+/* Passes the request on; `ask` says who asks. 0 or an error_code. */
+static int edge_offer(struct manager *m, const struct pending_edge *ask, struct control_edge_offer *offer, struct control_record *record) {
+        struct instance *target = instance_find(m, record->EDGE_REQUEST.target);
+        struct pending_edge *p;
+        int r;
+
+        if (!target || target->state != INSTANCE_READY)
+                return target ? ERROR_MOVED : ERROR_UNAVAILABLE;
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return ERROR_NO_MEMORY;
+        offer->edge = m->next_edge++;
+        r = control_send(target->link, CONTROL_KIND_EDGE_OFFER, 0, offer, sizeof(*offer), record->fds, 2);
+        if (r) {
+                free(p);
+                return r == CONTROL_E_AGAIN ? ERROR_BUSY : ERROR_UNAVAILABLE;
+        }
+        *p = (struct pending_edge){
+                .edge = offer->edge, .request = record->header.request, .from = ask->from, .caller = ask->caller, .target = target
+        };
+        if (p->caller)
+                p->caller->n_pending++;
+        TAILQ_INSERT_TAIL(&m->pending_edges, p, entry);
+        return 0;
+}
+
+static void on_gateway_request(struct gateway *g, struct control_record *record) {
+        struct control_edge_offer offer = { .peer = g->id, .is_gateway = 1 };
+        int error;
+
+        memset(offer.methods, 0xff, sizeof(offer.methods));
+        error = edge_offer(g->manager, &(struct pending_edge){ .from = g }, &offer, record);
+        if (error)
+                edge_refuse(g->link, record->header.request, record->EDGE_REQUEST.target, error);
+}
+
+static struct made_edge *made_find(const struct instance *caller, const struct instance *target) {
+        struct made_edge *e;
+
+        TAILQ_FOREACH(e, &caller->edges_out, in_caller) {
+                if (e->target == target)
+                        return e;
+        }
+        return NULL;
+}
+
+/* What speaks against an edge between the two; 0: nothing. */
+static int edge_check(const struct instance *caller, const struct instance *target, struct control_edge_offer *offer) {
+        if (!manifest_grant(&caller->candidate->manifest, &target->candidate->manifest, offer->methods))
+                return ERROR_DENIED;
+        if (caller->n_pending >= PENDING_MAX)
+                return ERROR_BUSY;
+        /* Who asks again has lost the one that he had. */
+        if (made_find(caller, target))
+                return 0;
+        if (caller->n_out + caller->n_in >= caller->candidate->manifest.edges ||
+            target->n_out + target->n_in >= target->candidate->manifest.edges)
+                return ERROR_BUSY;
+        return 0;
+}
+
+void edges_on_request(struct manager *m, struct instance *caller, struct control_record *record) {
+        struct instance *target = instance_find(m, record->EDGE_REQUEST.target);
+        struct control_edge_offer offer = { .peer = caller->id };
+        int error;
+
+        if (caller->state == INSTANCE_KILLED)
+                return;
+        error = target ? edge_check(caller, target, &offer) : ERROR_UNAVAILABLE;
+        if (!error)
+                error = edge_offer(m, &(struct pending_edge){ .caller = caller }, &offer, record);
+        if (error)
+                edge_refuse(caller->link, record->header.request, record->EDGE_REQUEST.target, error);
+}
+
+static void made_add(struct instance *caller, struct instance *target) {
+        struct made_edge *e;
+
+        if (made_find(caller, target))
+                return;
+        e = calloc(1, sizeof(*e));
+        if (!e)
+                return; /* one less is counted */
+        e->caller = caller;
+        e->target = target;
+        TAILQ_INSERT_TAIL(&caller->edges_out, e, in_caller);
+        TAILQ_INSERT_TAIL(&target->edges_in, e, in_target);
+        caller->n_out++;
+        target->n_in++;
+}
+
+static void made_free(struct made_edge *e) {
+        TAILQ_REMOVE(&e->caller->edges_out, e, in_caller);
+        TAILQ_REMOVE(&e->target->edges_in, e, in_target);
+        e->caller->n_out--;
+        e->target->n_in--;
+        free(e);
+}
+
+/* Gateways -------------------------------------------------------------------------------------------------------------- */
+
 static void gateway_free(struct gateway *g) {
         struct pending_edge *p, *next;
 
         for (p = TAILQ_FIRST(&g->manager->pending_edges); p; p = next) {
                 next = TAILQ_NEXT(p, entry);
-                if (p->from != g)
-                        continue;
-                TAILQ_REMOVE(&g->manager->pending_edges, p, entry);
-                free(p);
+                if (p->from == g)
+                        pending_free(g->manager, p);
         }
         TAILQ_REMOVE(&g->manager->gateways, g, entry);
         if (g->event)
@@ -48,42 +177,6 @@ static void gateway_free(struct gateway *g) {
         page_reader_free(g->page);
         fd_close(g->link);
         free(g);
-}
-
-static void edge_refuse(struct gateway *g, uint64_t request, uint64_t target, int error) {
-        struct control_edge_refused body = { .target = target, .error = error };
-
-        control_send(g->link, CONTROL_KIND_EDGE_REFUSED, request, &body, sizeof(body), NULL, 0);
-}
-
-static void on_edge_request(struct gateway *g, struct control_record *record) {
-        struct manager *m = g->manager;
-        struct instance *target = instance_find(m, record->EDGE_REQUEST.target);
-        struct control_edge_offer offer = { .peer = g->id, .is_gateway = 1 };
-        struct pending_edge *p;
-        int r;
-
-        if (!target || target->state != INSTANCE_READY) {
-                edge_refuse(g, record->header.request, record->EDGE_REQUEST.target, target ? ERROR_MOVED : ERROR_UNAVAILABLE);
-                return;
-        }
-        p = calloc(1, sizeof(*p));
-        if (!p) {
-                edge_refuse(g, record->header.request, target->id, ERROR_NO_MEMORY);
-                return;
-        }
-        offer.edge = m->next_edge++;
-        r = control_send(target->link, CONTROL_KIND_EDGE_OFFER, 0, &offer, sizeof(offer), record->fds, 2);
-        if (r) {
-                free(p);
-                edge_refuse(g, record->header.request, target->id, r == CONTROL_E_AGAIN ? ERROR_BUSY : ERROR_UNAVAILABLE);
-                return;
-        }
-        p->edge = offer.edge;
-        p->request = record->header.request;
-        p->from = g;
-        p->target = target;
-        TAILQ_INSERT_TAIL(&m->pending_edges, p, entry);
 }
 
 static struct pending_edge *pending_find(struct manager *m, struct instance *instance, uint64_t edge) {
@@ -101,11 +194,12 @@ void edges_on_accept(struct manager *m, struct instance *instance, uint64_t edge
         struct control_edge_ready body = { .edge = edge, .target = instance->id };
 
         if (!p)
-                return; /* asked by a former manager or a gateway that is gone: closing the fds tells the worker */
-        control_send(p->from->link, CONTROL_KIND_EDGE_READY, p->request, &body, sizeof(body), fds, 2);
+                return; /* asked by a former manager or a caller that is gone: closing the fds tells the worker */
+        control_send(pending_link(p), CONTROL_KIND_EDGE_READY, p->request, &body, sizeof(body), fds, 2);
         instance->n_edges++;
-        TAILQ_REMOVE(&m->pending_edges, p, entry);
-        free(p);
+        if (p->caller)
+                made_add(p->caller, instance);
+        pending_free(m, p);
 }
 
 void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge, int error) {
@@ -113,9 +207,8 @@ void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge
 
         if (!p)
                 return;
-        edge_refuse(p->from, p->request, instance->id, error);
-        TAILQ_REMOVE(&m->pending_edges, p, entry);
-        free(p);
+        edge_refuse(pending_link(p), p->request, instance->id, error);
+        pending_free(m, p);
 }
 
 void edges_forget(struct manager *m, struct instance *instance, int error) {
@@ -123,21 +216,27 @@ void edges_forget(struct manager *m, struct instance *instance, int error) {
 
         for (p = TAILQ_FIRST(&m->pending_edges); p; p = next) {
                 next = TAILQ_NEXT(p, entry);
-                if (p->target == instance)
+                if (p->caller == instance)
+                        pending_free(m, p);
+                else if (p->target == instance)
                         edges_on_reject(m, instance, p->edge, error);
         }
+        while (!TAILQ_EMPTY(&instance->edges_out))
+                made_free(TAILQ_FIRST(&instance->edges_out));
+        while (!TAILQ_EMPTY(&instance->edges_in))
+                made_free(TAILQ_FIRST(&instance->edges_in));
 }
 
 static void on_gateway_record(struct gateway *g, struct control_record *record) {
         switch (record->header.kind) {
         case CONTROL_KIND_EDGE_REQUEST:
-                on_edge_request(g, record);
+                on_gateway_request(g, record);
                 break;
         case CONTROL_KIND_WATCH:
                 g->watches = true;
                 /* What was published while this was on its way has been told to nobody. */
                 if (record->WATCH.generation != g->manager->generation)
-                        gateways_changed(g->manager);
+                        peers_changed(g->manager);
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 instance_on_timed_out(g->manager, record->TIMED_OUT.instance);
@@ -197,13 +296,56 @@ void gateway_new(struct manager *m, uint32_t index, uint64_t id, int link) {
                 directory_send(m, link);
 }
 
-void gateways_changed(struct manager *m) {
+/* The directory --------------------------------------------------------------------------------------------------------- */
+
+static void tell_changed(int link, bool *watches) {
         struct control_empty body = { 0 };
+
+        if (*watches)
+                control_send(link, CONTROL_KIND_CHANGED, 0, &body, sizeof(body), NULL, 0);
+        *watches = false;
+}
+
+static void each_instance(struct manager *m, void (*fn)(struct manager *m, struct instance *i)) {
+        struct candidate *c;
+        struct instance *i;
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        TAILQ_FOREACH(i, &c->instances, entry)
+                        fn(m, i);
+                }
+        }
+}
+
+static void instance_changed(struct manager *m, struct instance *i) {
+        tell_changed(i->link, &i->watches);
+}
+
+void peers_changed(struct manager *m) {
         struct gateway *g;
 
-        TAILQ_FOREACH(g, &m->gateways, entry) {
-                if (g->watches)
-                        control_send(g->link, CONTROL_KIND_CHANGED, 0, &body, sizeof(body), NULL, 0);
-                g->watches = false;
-        }
+        TAILQ_FOREACH(g, &m->gateways, entry)
+        tell_changed(g->link, &g->watches);
+        each_instance(m, instance_changed);
+}
+
+void edges_on_watch(struct manager *m, struct instance *i, uint64_t generation) {
+        i->watches = true;
+        if (generation != m->generation)
+                tell_changed(i->link, &i->watches);
+}
+
+void directory_offer(struct manager *m, struct instance *i) {
+        if (m->generation && i->link >= 0 && i->candidate->manifest.calls_allow.n)
+                directory_send(m, i->link);
+}
+
+void directory_offer_all(struct manager *m) {
+        struct gateway *g;
+
+        TAILQ_FOREACH(g, &m->gateways, entry)
+        directory_send(m, g->link);
+        each_instance(m, directory_offer);
 }

@@ -10,11 +10,15 @@
 /* Takes the link. A gateway of the same index is replaced. */
 void gateway_new(struct manager *manager, uint32_t index, uint64_t id, int link);
 /* The directory has changed: tells those who asked. */
-void gateways_changed(struct manager *manager);
-/* Sends the directory to a peer (a worker's or a gateway's link). */
-void directory_send(struct manager *manager, int link);
+void peers_changed(struct manager *manager);
+/* An instance asks for an edge to another. */
+void edges_on_request(struct manager *manager, struct instance *caller, struct control_record *record);
+void edges_on_watch(struct manager *manager, struct instance *instance, uint64_t generation);
+/* Sends the directory to an instance that calls others; to all of them and the gateways, when there is one. */
+void directory_offer(struct manager *manager, struct instance *instance);
+void directory_offer_all(struct manager *manager);
 
 void edges_on_accept(struct manager *manager, struct instance *instance, uint64_t edge, const int fds[2]);
 void edges_on_reject(struct manager *manager, struct instance *instance, uint64_t edge, int error);
-/* The instance is going: its pending edges are refused. */
+/* The instance is going: what it was asked for is refused, what it asked for is forgotten. */
 void edges_forget(struct manager *manager, struct instance *instance, int error);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "conf/manifest-calls.h"
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
@@ -58,6 +59,8 @@ static struct instance *instance_new(struct candidate *c) {
                 return NULL;
         i->candidate = c;
         i->link = i->memory = i->page_fd = -1;
+        TAILQ_INIT(&i->edges_out);
+        TAILQ_INIT(&i->edges_in);
         TAILQ_INSERT_TAIL(&c->instances, i, entry);
         return i;
 }
@@ -96,8 +99,26 @@ static struct instance *instance_by_request(struct manager *m, uint64_t request)
 
 /* Starting ----------------------------------------------------------------------------------------------------------- */
 
+/* The methods' names in the order of their ids: an array and its texts in one allocation. NULL: out of memory. */
+static const char **method_names(const struct manifest *man) {
+        size_t n = manifest_n_methods(man);
+        char(*texts)[MANIFEST_METHOD_SIZE];
+        const char **names = calloc(n + 1, sizeof(*names) + sizeof(*texts));
+        bool idempotent;
+
+        if (!names)
+                return NULL;
+        texts = (void *)(names + n + 1);
+        for (size_t i = 0; i < n; i++) {
+                manifest_method(man, i + 1, texts[i], &idempotent);
+                names[i] = texts[i];
+        }
+        return names;
+}
+
 static int settings_for(const struct candidate *c) {
         const struct manifest *man = &c->manifest;
+        _cleanup_free_ const char **methods = method_names(man);
         struct worker_pair *config = calloc(man->config.n / 2 + 1, sizeof(*config));
         struct worker_pair *env = calloc(man->env.n / 2 + 1, sizeof(*env));
         struct worker_settings s = {
@@ -111,6 +132,10 @@ static int settings_for(const struct candidate *c) {
                 .n_env = (uint32_t)(man->env.n / 2),
                 .board = (const char *const *)man->board_keys.items,
                 .n_board = (uint32_t)man->board_keys.n,
+                .methods = methods,
+                .n_methods = (uint32_t)manifest_n_methods(man),
+                .calls = (const char *const *)man->calls_allow.items,
+                .n_calls = (uint32_t)man->calls_allow.n,
                 .read = (const char *const *)man->read.items,
                 .n_read = (uint32_t)man->read.n,
                 .write = (const char *const *)man->write.items,
@@ -127,7 +152,7 @@ static int settings_for(const struct candidate *c) {
         };
         int fd = -ENOMEM;
 
-        if (config && env) {
+        if (config && env && methods) {
                 for (size_t n = 0; n < s.n_config; n++)
                         config[n] = (struct worker_pair){ man->config.items[2 * n], man->config.items[2 * n + 1] };
                 for (size_t n = 0; n < s.n_env; n++)
@@ -140,7 +165,7 @@ static int settings_for(const struct candidate *c) {
 }
 
 static void fork_fill(const struct candidate *c, struct control_fork *body) {
-        struct instance_tag tag = { .version = 1 };
+        struct instance_tag tag = { .version = 1, .methods = manifest_methods_hash(&c->manifest) };
 
         snprintf(body->name, sizeof(body->name), "%s", c->module->name);
         snprintf(tag.sha256, sizeof(tag.sha256), "%s", c->sha256);
@@ -272,6 +297,15 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
         case CONTROL_KIND_EDGE_REJECT:
                 edges_on_reject(m, i, record->EDGE_REJECT.edge, record->EDGE_REJECT.error);
                 break;
+        case CONTROL_KIND_EDGE_REQUEST:
+                edges_on_request(m, i, record);
+                break;
+        case CONTROL_KIND_WATCH:
+                edges_on_watch(m, i, record->WATCH.generation);
+                break;
+        case CONTROL_KIND_TIMED_OUT:
+                instance_on_timed_out(m, record->TIMED_OUT.instance);
+                break;
         default:
                 break;
         }
@@ -315,6 +349,7 @@ static int instance_attach(struct instance *i, const struct control_instance *re
         i->link_event = event_new(m->loop, i->link, EV_READ | EV_PERSIST, on_worker_link, i);
         if (!i->link_event || event_add(i->link_event, NULL) < 0)
                 return -ENOMEM;
+        directory_offer(m, i);
         return module_log_attach(i, TAKE_FD(fds[2]), TAKE_FD(fds[3]));
 }
 
@@ -369,7 +404,8 @@ void instance_adopt(struct manager *m, struct candidate *c) {
 
                 next = TAILQ_NEXT(a, entry);
                 if (a->tag.version != 1 || strncmp(a->tag.sha256, c->sha256, sizeof(a->tag.sha256)) != 0 ||
-                    strncmp(a->tag.name, c->module->name, sizeof(a->tag.name)) != 0)
+                    strncmp(a->tag.name, c->module->name, sizeof(a->tag.name)) != 0 ||
+                    a->tag.methods != manifest_methods_hash(&c->manifest))
                         continue;
                 i = instance_new(c);
                 if (i && instance_attach(i, &a->record, a->fds) == 0) {

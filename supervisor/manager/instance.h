@@ -22,13 +22,13 @@ void instance_vitals(const struct instance *instance, struct page_vitals *ret_vi
 void instance_on_record(struct manager *manager, struct control_record *record);
 void instance_on_fork_failed(struct manager *manager, uint64_t request, const struct control_fork_failed *failed);
 void instance_on_exited(struct manager *manager, const struct control_exited *exited);
-/* A gateway waited in vain. */
+/* A caller waited in vain. */
 void instance_on_timed_out(struct manager *manager, uint64_t id);
 
 /* What the manager writes on an instance at the base: enough for another manager to know it again. */
 struct instance_tag {
         uint32_t version; /* 1 */
-        uint32_t reserved;
+        uint32_t methods; /* manifest_methods_hash(): an override may have changed the ids that the worker knows */
         char sha256[SHA256_HEX_SIZE];
         char name[CONTROL_NAME_SIZE];
         char module_version[64];

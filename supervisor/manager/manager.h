@@ -76,6 +76,9 @@ struct instance {
         struct page_reader *page;
         int page_fd; /* until it is sealed by its owner */
         uint32_t n_edges;
+        TAILQ_HEAD(, made_edge) edges_out, edges_in; /* by who asked for them, by who is asked */
+        uint32_t n_out, n_in, n_pending;
+        bool watches; /* tell it once when the directory changes */
         bool has_cgroup;
         bool retire;      /* to be retired as soon as it exists */
         char reason[256]; /* why it is being killed */
@@ -144,12 +147,19 @@ struct gateway {
         bool watches;
 };
 
-/* An edge between EDGE_REQUEST and EDGE_ACCEPT. */
+/* An edge between EDGE_REQUEST and EDGE_ACCEPT; asked for by a gateway or by an instance. */
 struct pending_edge {
         TAILQ_ENTRY(pending_edge) entry;
         uint64_t edge, request;
         struct gateway *from;
+        struct instance *caller;
         struct instance *target;
+};
+
+/* That one instance has had an edge to another in this manager's life: what [limits] edges counts. */
+struct made_edge {
+        TAILQ_ENTRY(made_edge) in_caller, in_target;
+        struct instance *caller, *target;
 };
 
 struct manager {
@@ -169,6 +179,7 @@ struct manager {
         bool choices_changed; /* and not given to the writer yet */
 
         struct directory_writer *directory;
+        struct directory_table table; /* what is published next */
         uint64_t generation;
 
         TAILQ_HEAD(, drop_file) files;

@@ -180,7 +180,7 @@ static const char *admission_object(struct admission *a, char *error, size_t siz
         const struct base_config *config = &a->manager->config;
         const struct manifest *man = &a->manifest;
         struct module *other;
-        char route[300];
+        char what[300];
 
         if (manifest_check(man, "module.ini", error, size) < 0)
                 return "BAD_MANIFEST";
@@ -197,11 +197,11 @@ static const char *admission_object(struct admission *a, char *error, size_t siz
                 snprintf(error, size, "[module] base = %s, and this base is " SOCLE_VERSION, man->base);
                 return "NEEDS_BASE";
         }
-        other = publish_conflict(a->manager, man, a->name, route, sizeof(route));
+        other = publish_conflict(a->manager, man, a->name, what, sizeof(what));
         if (!other)
                 return NULL;
-        snprintf(error, size, "the route %s belongs to the module %s", route, other->name);
-        return "ROUTE_CONFLICT";
+        snprintf(error, size, "the %s belongs to the module %s", what, other->name);
+        return what[0] == 's' ? "SERVICE_CONFLICT" : "ROUTE_CONFLICT";
 }
 
 static void admission_check(struct admission *a) {

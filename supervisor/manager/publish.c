@@ -8,11 +8,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/manifest-calls.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/lifecycle.h"
 
-static void add_instances(struct directory_table *t, const struct candidate *c, uint32_t module, bool active) {
+struct methods_run {
+        uint32_t first, n;
+};
+
+/* All methods of a version, in the order of their ids; none when there is no room for all. */
+static struct methods_run add_methods(struct directory_table *t, const struct manifest *man) {
+        struct methods_run run = { .first = t->n_methods };
+        bool idempotent;
+        char name[MANIFEST_METHOD_SIZE];
+
+        if (manifest_n_methods(man) > DIRECTORY_METHODS_MAX - t->n_methods)
+                return run;
+        while (manifest_method(man, run.n + 1, name, &idempotent)) {
+                struct directory_method *d = &t->methods[t->n_methods++];
+
+                *d = (struct directory_method){ .flags = idempotent ? DIRECTORY_METHOD_IDEMPOTENT : 0 };
+                memcpy(d->name, name, sizeof(name));
+                run.n++;
+        }
+        return run;
+}
+
+static void add_instances(struct directory_table *t, const struct candidate *c, uint32_t module, bool active, struct methods_run run) {
         struct instance *i;
 
         TAILQ_FOREACH(i, &c->instances, entry) {
@@ -25,7 +48,12 @@ static void add_instances(struct directory_table *t, const struct candidate *c, 
                         continue;
                 d = &t->instances[t->n_instances++];
                 *d = (struct directory_instance){
-                        .id = i->id, .module = module, .state = serves ? DIRECTORY_ACTIVE : DIRECTORY_DRAINING, .weight = 100
+                        .id = i->id,
+                        .module = module,
+                        .state = serves ? DIRECTORY_ACTIVE : DIRECTORY_DRAINING,
+                        .weight = 100,
+                        .first_method = run.first,
+                        .n_methods = run.n,
                 };
                 snprintf(d->version, sizeof(d->version), "%s", c->manifest.version);
         }
@@ -52,12 +80,16 @@ static void add_routes(struct directory_table *t, const struct manifest *man, ui
 static void add_module(struct directory_table *t, const struct module *mod) {
         const struct candidate *serving = mod->active ? mod->active : module_wanted(mod), *c;
         struct directory_module *d;
+        struct methods_run serves, run;
         uint32_t index = t->n_modules;
 
         if (!serving || index == DIRECTORY_MODULES_MAX)
                 return;
         d = &t->modules[t->n_modules++];
+        serves = add_methods(t, &serving->manifest);
         *d = (struct directory_module){
+                .first_method = serves.first,
+                .n_methods = serves.n,
                 .first_instance = t->n_instances,
                 .request_timeout_ms = (uint32_t)serving->manifest.request_timeout_ms,
                 .in_flight_max = (uint32_t)serving->manifest.in_flight,
@@ -65,8 +97,12 @@ static void add_module(struct directory_table *t, const struct module *mod) {
                 .up = serving->state != CANDIDATE_QUARANTINED,
         };
         snprintf(d->name, sizeof(d->name), "%s", mod->name);
-        TAILQ_FOREACH(c, &mod->candidates, entry)
-        add_instances(t, c, index, c == mod->active);
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (TAILQ_EMPTY(&c->instances))
+                        continue;
+                run = c == serving ? serves : add_methods(t, &c->manifest);
+                add_instances(t, c, index, c == mod->active, run);
+        }
         d->n_instances = t->n_instances - d->first_instance;
         add_routes(t, &serving->manifest, index);
 }
@@ -84,29 +120,36 @@ static int compare_routes(const void *a, const void *b) {
         return strcmp(x->prefix, y->prefix);
 }
 
+/* Made once, for as many as there may be: what is never filled is never touched. */
+static bool table_begin(struct directory_table *t) {
+        if (!t->modules)
+                t->modules = calloc(DIRECTORY_MODULES_MAX, sizeof(*t->modules));
+        if (!t->routes)
+                t->routes = calloc(DIRECTORY_ROUTES_MAX, sizeof(*t->routes));
+        if (!t->instances)
+                t->instances = calloc(DIRECTORY_INSTANCES_MAX, sizeof(*t->instances));
+        if (!t->methods)
+                t->methods = calloc(DIRECTORY_METHODS_MAX, sizeof(*t->methods));
+        t->n_modules = t->n_routes = t->n_instances = t->n_methods = 0;
+        return t->modules && t->routes && t->instances && t->methods;
+}
+
 void publish(struct manager *m) {
-        struct directory_table t = { 0 };
+        struct directory_table *t = &m->table;
         bool first = !m->generation;
         struct module *mod;
-        struct gateway *g;
 
-        t.modules = calloc(DIRECTORY_MODULES_MAX, sizeof(*t.modules));
-        t.routes = calloc(DIRECTORY_ROUTES_MAX, sizeof(*t.routes));
-        t.instances = calloc(DIRECTORY_INSTANCES_MAX, sizeof(*t.instances));
-        if (t.modules && t.routes && t.instances && !m->restoring) {
-                TAILQ_FOREACH(mod, &m->modules, entry)
-                add_module(&t, mod);
-                qsort(t.routes, t.n_routes, sizeof(*t.routes), compare_routes);
-                m->generation = directory_publish(m->directory, &t);
-                if (!m->generation)
-                        log_error("the directory is full: %u modules, %u routes, %u instances", t.n_modules, t.n_routes, t.n_instances);
-                if (first) {
-                        TAILQ_FOREACH(g, &m->gateways, entry)
-                        directory_send(m, g->link);
-                }
-                gateways_changed(m);
-        }
-        directory_table_deinit(&t);
+        if (m->restoring || !table_begin(t))
+                return;
+        TAILQ_FOREACH(mod, &m->modules, entry)
+        add_module(t, mod);
+        qsort(t->routes, t->n_routes, sizeof(*t->routes), compare_routes);
+        m->generation = directory_publish(m->directory, t);
+        if (!m->generation)
+                log_error("the directory is full: %u modules, %u routes, %u instances", t->n_modules, t->n_routes, t->n_instances);
+        if (first)
+                directory_offer_all(m);
+        peers_changed(m);
 }
 
 static bool manifests_overlap(const struct manifest *a, const struct manifest *b, char *ret_route, size_t size) {
@@ -115,19 +158,27 @@ static bool manifests_overlap(const struct manifest *a, const struct manifest *b
         if (!a->prefix || !b->prefix || strcmp(a->prefix, b->prefix) != 0)
                 return false;
         if (!a->hosts.n && !b->hosts.n) {
-                snprintf(ret_route, size, "%s", a->prefix);
+                snprintf(ret_route, size, "route %s", a->prefix);
                 return true;
         }
         for (i = 0; i < a->hosts.n; i++) {
                 if (text_list_has(&b->hosts, a->hosts.items[i])) {
-                        snprintf(ret_route, size, "%s%s", a->hosts.items[i], a->prefix);
+                        snprintf(ret_route, size, "route %s%s", a->hosts.items[i], a->prefix);
                         return true;
                 }
         }
         return false;
 }
 
-struct module *publish_conflict(struct manager *m, const struct manifest *man, const char *name, char *ret_route, size_t size) {
+static bool manifests_conflict(const struct manifest *a, const struct manifest *b, char *ret_what, size_t size) {
+        const char *service = manifest_shared_service(a, b);
+
+        if (service)
+                snprintf(ret_what, size, "service %s", service);
+        return service || manifests_overlap(a, b, ret_what, size);
+}
+
+struct module *publish_conflict(struct manager *m, const struct manifest *man, const char *name, char *ret_what, size_t size) {
         struct candidate *c;
         struct module *mod;
 
@@ -135,7 +186,7 @@ struct module *publish_conflict(struct manager *m, const struct manifest *man, c
                 if (!strcmp(mod->name, name))
                         continue;
                 TAILQ_FOREACH(c, &mod->candidates, entry) {
-                        if (c->file && manifests_overlap(man, &c->manifest, ret_route, size))
+                        if (c->file && manifests_conflict(man, &c->manifest, ret_what, size))
                                 return mod;
                 }
         }

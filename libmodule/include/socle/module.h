@@ -159,6 +159,13 @@ SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *arg
 SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
                                  void *userdata);
 
+/* Says why, for people, and returns the code: `return socle_fail(SOCLE_E_NOT_FOUND, "no page %s", name);`. A handler that
+ * returns this code sends the text with it, over HTTP and on the bus; at most 255 bytes of it. Since 1.0 */
+SOCLE_PUBLIC int socle_fail(int code, const char *format, ...) SOCLE_PRINTF(2, 3);
+/* Why the last function that returned a SOCLE_E_* to this request did so; "" when nothing is known. Valid until the next
+ * one does. Since 1.0 */
+SOCLE_PUBLIC const char *socle_error_detail(void);
+
 /* Values ----------------------------------------------------------------------------------------------------------- */
 
 SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void);                    /* NULL: out of memory */

@@ -217,10 +217,10 @@ static void test_reply_problem(void **state) {
         assert_memory_equal(seen.reply.body, expected, strlen(expected));
         assert_field(&seen, 0, "content-type", "application/problem+json");
         free(seen.data);
-        reply_error(&req->reply, SOCLE_E_NOT_FOUND);
+        reply_error(&req->reply, SOCLE_E_NOT_FOUND, NULL);
         assert_int_equal(req->reply.status, 404);
         assert_non_null(strstr(req->reply.body, "\"code\":\"NOT_FOUND\""));
-        reply_error(&req->reply, 12345);
+        reply_error(&req->reply, 12345, NULL);
         assert_int_equal(req->reply.status, 500);
 }
 

@@ -29,6 +29,7 @@
 #include "libmodule/worker-internal.h"
 
 #define LIMITS ((struct edge_limits){ .ring_size = 4096, .max_message = 64 << 10, .max_partial = 256 << 10 })
+#define OFFER(id) ((struct control_edge_offer){ .edge = (id), .is_gateway = 1, .methods = { 1 } })
 #define TEXT(s) ((struct http_text){ (s), (uint32_t)strlen(s) })
 
 struct world {
@@ -87,7 +88,7 @@ static void offer(struct world *w, uint64_t id) {
 
         assert_int_equal(edge_new(&w->caller, &LIMITS), 0);
         edge_local_fds(w->caller, fds);
-        connection_offer(id, fd_dup(fds[0]), fd_dup(fds[1]));
+        connection_offer(&OFFER(id), fd_dup(fds[0]), fd_dup(fds[1]));
         edge_local_sent(w->caller);
         assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
         assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_ACCEPT);
@@ -142,8 +143,11 @@ static bool turn(int timeout_ms) {
         struct epoll_event events[16];
         int n = epoll_wait(the_worker.epoll, events, N_ELEMENTS(events), timeout_ms);
 
-        for (int i = 0; i < n; i++)
-                connection_on_event(events[i].data.ptr);
+        for (int i = 0; i < n; i++) {
+                struct bell *bell = events[i].data.ptr;
+
+                bell->on_ring(bell);
+        }
         wait_turn();
         return connections_turn();
 }
@@ -401,7 +405,7 @@ static void test_draining_takes_no_edge(void **state) {
 
         the_worker.draining = true;
         assert_int_equal(fd_pipe(pipes), 0);
-        connection_offer(8, memfd_new("x", 0), pipes[0]);
+        connection_offer(&OFFER(8), memfd_new("x", 0), pipes[0]);
         assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
         assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_REJECT);
         assert_int_equal(record.EDGE_REJECT.error, ERROR_MOVED);
@@ -415,7 +419,7 @@ static void test_bad_offer(void **state) {
         int pipes[2];
 
         assert_int_equal(fd_pipe(pipes), 0);
-        connection_offer(8, memfd_new("x", 4096), pipes[0]);
+        connection_offer(&OFFER(8), memfd_new("x", 4096), pipes[0]);
         assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
         assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_REJECT);
         assert_int_equal(record.EDGE_REJECT.edge, 8);
@@ -436,7 +440,7 @@ static void test_failed_offer_is_not_watched(void **state) {
         assert_int_equal(edge_new(&other, &LIMITS), 0);
         edge_local_fds(other, fds);
         kept = fd_dup(fds[1]);
-        connection_offer(8, fd_dup(fds[0]), fd_dup(fds[1]));
+        connection_offer(&OFFER(8), fd_dup(fds[0]), fd_dup(fds[1]));
         assert_int_equal(the_worker.connections->id, 7);
         assert_null(the_worker.connections->next);
         while (epoll_wait(the_worker.epoll, &event, 1, 0) > 0)
@@ -461,7 +465,7 @@ static void test_poison_closes(void **state) {
         side->ring_size = 4096;
         assert_int_equal(memfd_seal(fds[0], MEMFD_SEALS_BUS), 0);
         assert_int_equal(fd_pipe(pipes), 0);
-        connection_offer(9, fds[0], pipes[0]);
+        connection_offer(&OFFER(9), fds[0], pipes[0]);
         assert_int_equal(the_worker.connections->id, 9);
         shared_store64(&side->tail, 1 << 20);
         turn(0);

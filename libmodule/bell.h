@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the worker's epoll set names: the first member of whatever has a
+ * descriptor in it.
+ */
+#pragma once
+
+struct bell {
+        void (*on_ring)(struct bell *bell);
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An instance as a caller sees it: the edge to it and the calls that it has.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/edge.h"
+#include "ipc/load.h"
+#include "libmodule/bell.h"
+#include "libmodule/provider.h"
+
+enum target_state {
+        TARGET_COLD,  /* no edge */
+        TARGET_ASKED, /* the manager was asked for one */
+        TARGET_OPEN,
+};
+
+struct target {
+        struct bell bell; /* first: what epoll names */
+        TAILQ_ENTRY(target) entry, in_busy;
+        struct target *next_dead;
+        struct provider *provider;
+        uint64_t id;
+        char version[64];
+        uint32_t first_method, n_methods;
+        bool active;  /* takes new calls, says the directory */
+        bool listed;  /* in the directory at all */
+        bool busy;    /* to be looked at in this turn */
+        bool pending; /* there may be something to receive */
+        bool full;    /* it said OVERLOADED: until its next reply */
+        bool dead;    /* freed at the end of the turn */
+        enum target_state state;
+        uint64_t asked;           /* id of the EDGE_REQUEST */
+        uint64_t asked_ns;        /* when */
+        uint64_t refused_version; /* of the directory in which it refused: not asked again before there is a newer one */
+        int refused;              /* with what */
+        uint64_t retry_ns;        /* not asked again before */
+        uint64_t told_ns;         /* when the manager was told that it let a deadline pass */
+        uint64_t edge_id;
+        struct edge *edge;
+        struct load load;
+        uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
+        struct call_list sent;
+};
+
+struct target *target_new(struct provider *provider, uint64_t id);
+void target_free(struct target *t); /* nothing is sent to it any more */
+
+/* Can it take a call now? */
+bool target_usable(const struct target *t);
+/* May the manager be asked for an edge now? */
+bool target_askable(const struct target *t, uint64_t now_ns);
+void target_ask(struct target *t, uint64_t now_ns);
+/* The manager's answer. Takes the fds. */
+void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd);
+void target_refused(struct target *t, int error);
+void target_forget_ask(struct target *t);
+/* Closes the edge; must have nothing in flight. */
+void target_close(struct target *t);
+
+/* Sends; the call is in t->sent or done afterwards. False: the edge is gone, the call is where it was. */
+bool target_send(struct target *t, struct call *call);
+/* Takes a call out of t->sent and tells the worker that it need not go on. */
+void target_cancel(struct target *t, struct call *call);
+/* Tells the manager, at most once a second, that a deadline has passed. */
+void target_timed_out(struct target *t);
+
+void targets_init(void);
+/* Takes what came on edges whose bell rang. */
+void targets_turn(void);
+/* One bell for all that was sent. True: something is left to do now. */
+bool targets_flush(void);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tasks, and what they say when something fails.
+ */
+#include "libmodule/task.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "ipc/errors.h"
+#include "libmodule/worker-internal.h"
+
+struct task *task_self(void) {
+        struct coroutine *co = coroutine_self();
+
+        return co ? coroutine_userdata(co) : NULL;
+}
+
+void task_cancel(struct task *task) {
+        task->cancelled = true;
+        if (task->call)
+                call_abandon(task->call, ERROR_CANCELLED, "the request that calls was cancelled");
+}
+
+struct error_detail *task_detail(void) {
+        struct task *task = task_self();
+
+        return task ? &task->detail : &the_worker.detail;
+}
+
+static int detail_set(int code, const char *format, va_list args) {
+        struct error_detail *detail = task_detail();
+
+        detail->code = code;
+        vsnprintf(detail->text, sizeof(detail->text), format, args);
+        return code;
+}
+
+int task_fail(int code, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        detail_set(code, format, args);
+        va_end(args);
+        return code;
+}
+
+int socle_fail(int code, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        detail_set(code, format, args);
+        va_end(args);
+        return code;
+}
+
+const char *socle_error_detail(void) {
+        return task_detail()->text;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every method takes {text, n} and answers {text, pid}.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <socle/module.h>
+
+struct arguments {
+        const char *text;
+        long long n;
+};
+
+static int take(const struct socle_value *args, struct arguments *a) {
+        if (socle_unpack(args, "{s:s, s:I}", "text", &a->text, "n", &a->n))
+                return socle_fail(SOCLE_E_BAD_REQUEST, "expected {text, n}");
+        return 0;
+}
+
+static int answer(struct socle_buffer *result, const char *text) {
+        return socle_pack(result, "{s:s, s:I}", "text", text, "pid", (long long)getpid());
+}
+
+static int say(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct arguments a;
+        int r = take(args, &a);
+
+        return r ? r : answer(result, a.text);
+}
+
+static int fail(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct arguments a;
+        int r = take(args, &a);
+
+        return r ? r : socle_fail((int)a.n, "as asked: %s", a.text);
+}
+
+static int nap(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct arguments a;
+        int r = take(args, &a);
+
+        if (!r)
+                r = socle_sleep((uint32_t)a.n);
+        return r ? r : answer(result, a.text);
+}
+
+static int die(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        abort();
+}
+
+static int loop(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        for (volatile unsigned turns = 0;; turns++)
+                ;
+        return 0;
+}
+
+/* n bytes of text. */
+static int size(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct arguments a;
+        int r = take(args, &a);
+        char *text;
+
+        if (r)
+                return r;
+        text = malloc((size_t)a.n + 1);
+        if (!text)
+                return -ENOMEM;
+        memset(text, 'x', (size_t)a.n);
+        text[a.n] = '\0';
+        r = answer(result, text);
+        free(text);
+        return r;
+}
+
+/* Two values where one is expected. */
+static int raw(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        int r = answer(result, "one");
+
+        return r ? r : answer(result, "two");
+}
+
+/* ping.down and pong.up call each other until n is 0. */
+static int down(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct socle_result *reply = NULL;
+        struct socle_buffer *b;
+        struct arguments a;
+        const char *text;
+        int r = take(args, &a);
+
+        if (r || a.n <= 0)
+                return r ? r : answer(result, a.text);
+        b = socle_buffer_new();
+        r = b ? socle_pack(b, "{s:s, s:I}", "text", a.text, "n", a.n - 1) : -ENOMEM;
+        if (!r)
+                r = socle_call("pong.up", b, NULL, &reply);
+        if (!r)
+                r = socle_unpack(socle_result_value(reply), "{s:s}", "text", &text);
+        if (!r)
+                r = answer(result, text);
+        socle_result_free(reply);
+        socle_buffer_free(b);
+        return r;
+}
+
+static int start(struct socle_module *self) {
+        static const struct {
+                const char *name;
+                socle_method fn;
+        } methods[] = {
+                { "echo.say", say },   { "echo.fail", fail },     { "echo.sleep", nap }, { "echo.sleep-twice", nap }, { "echo.die", die },
+                { "echo.loop", loop }, { "echo.die-twice", die }, { "echo.size", size }, { "echo.raw", raw },         { "ping.down", down },
+        };
+        int r = 0;
+
+        for (size_t i = 0; !r && i < sizeof(methods) / sizeof(methods[0]); i++)
+                r = socle_method_handle(self, methods[i].name, methods[i].fn);
+        return r;
+}
+
+SOCLE_MODULE(.start = start);
