@@ -316,9 +316,9 @@ static bool line_exact(const struct http_head *head, const uint8_t *data, size_t
 
 /* " HTTP/1.1" at the end of the line; the version as two digits, 0 when it has another form. */
 static unsigned line_version(const char *line, size_t size) {
-        const char *v = line + size - 9;
+        const char *v = size < 9 ? NULL : line + size - 9;
 
-        if (size < 9 || memcmp(v, " HTTP/", 6) != 0 || !char_is((uint8_t)v[6], CHAR_DIGIT) || v[7] != '.' ||
+        if (!v || memcmp(v, " HTTP/", 6) != 0 || !char_is((uint8_t)v[6], CHAR_DIGIT) || v[7] != '.' ||
             !char_is((uint8_t)v[8], CHAR_DIGIT))
                 return 0;
         return (unsigned)(v[6] - '0') * 10 + (unsigned)(v[8] - '0');
