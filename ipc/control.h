@@ -180,6 +180,11 @@ struct control_fork_worker {
         uint32_t memory_by_rlimit; /* no memory controller: limit the data segment instead */
         char name[CONTROL_NAME_SIZE];
 };
+struct control_fork_spare {
+        uint64_t instance;
+        uint32_t has_cgroup; /* the second descriptor is there */
+        uint32_t reserved;
+};
 struct control_forked {
         uint64_t instance;
         int32_t pid;
@@ -190,7 +195,7 @@ struct control_instance {
         uint64_t instance;
         int32_t pid;
         uint32_t uid;                 /* in the initial namespace */
-        uint64_t asked_ns, forked_ns; /* FORK seen by the base; cloned by the template */
+        uint64_t asked_ns, forked_ns; /* FORK seen by the base; cloned by the template, or the spare told */
         uint32_t adopted;             /* 1: not an answer but the table's content, for a new manager */
         uint32_t has_cgroup;
         uint8_t tag[CONTROL_TAG_SIZE];

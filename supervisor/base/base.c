@@ -28,6 +28,7 @@
 #include "supervisor/base/listeners.h"
 #include "supervisor/base/lock.h"
 #include "supervisor/base/sd-daemon.h"
+#include "supervisor/base/spare.h"
 #include "supervisor/base/teardown.h"
 #include "supervisor/base/watchdog.h"
 #include "supervisor/base/workfolder.h"
@@ -285,6 +286,7 @@ static void loop(struct base *base) {
 
                 next = earliest(next, roles_tick(base));
                 next = earliest(next, teardown_tick(base));
+                next = earliest(next, spare_tick(base));
                 if (base->stage < STAGE_KILL)
                         next = earliest(next, watchdog_tick(base));
                 r = base->stage == STAGE_END ? 0 : loop_turn(base, next);
@@ -305,6 +307,7 @@ static void base_init(struct base *base, const struct options *options) {
                                .inotify_fd = -1,
                                .installer_link = -1,
                                .ids.fd = -1,
+                               .spare_due_ns = UINT64_MAX,
                                .signals = WATCH_INIT,
                                .start_ns = clock_now_ns() };
         TAILQ_INIT(&base->instances);
@@ -322,6 +325,7 @@ static void board_deinit(struct board *board) {
 static void base_deinit(struct base *base) {
         if (base->admin_fd >= 0)
                 unlinkat(base->folders.fds[FOLDER_RUN], "admin.sock", 0);
+        spare_drop(base);
         while (!TAILQ_EMPTY(&base->instances))
                 instance_free(base, TAILQ_FIRST(&base->instances));
         cgroup_close(&base->cgroup);

@@ -53,6 +53,9 @@ struct base {
         struct cgroup cgroup;
         struct instance_list instances;
         uint32_t instances_max;
+        struct instance *spare; /* spare.h */
+        uint64_t spare_due_ns;
+        bool spare_is_stale;
 
         uint64_t next_look_ns;                   /* watchdog of the roles */
         uint64_t next_feed_ns, feed_interval_ns; /* of systemd's */

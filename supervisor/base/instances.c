@@ -2,8 +2,9 @@
  *
  * Forking, keeping and ending workers.
  *
- * A FORK becomes a row first: number, uid, work folder, cgroup. Then the
- * template is asked, with fresh ends of link and log pipe. It answers with a
+ * A FORK becomes a row first: number, uid, work folder, cgroup. Then the spare
+ * (spare.h) is told what it is, or the template is asked for a worker, with
+ * fresh ends of link and log pipe. The template answers with a
  * pidfd, which is not believed: it must be of a child of ours that is in no
  * table yet. Everything that the manager holds of a worker is held here as
  * well; a new manager gets duplicates, and a request that it repeats is
@@ -28,6 +29,7 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/spare.h"
 #include "supervisor/base/teardown.h"
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
@@ -63,12 +65,37 @@ static bool is_alive(const struct instance *i) {
         return i->state != INSTANCE_EXITED;
 }
 
-void instance_free(struct base *base, struct instance *i) {
-        TAILQ_REMOVE(&base->instances, i, entry);
+struct instance *instance_new(struct base *base) {
+        struct instance *i = calloc(1, sizeof(*i));
+
+        if (!i)
+                return NULL;
+        *i = (struct instance){
+                .id = ids_take(&base->ids),
+                .order = -1,
+                .settings = -1,
+                .package = -1,
+                .link = -1,
+                .page = -1,
+                .out = -1,
+                .err = -1,
+                .leaf = -1,
+                .pidfd = WATCH_INIT,
+                .events = WATCH_INIT,
+                .cleaner = WATCH_INIT,
+                .until_ns = UINT64_MAX,
+        };
+        snprintf(i->label, sizeof(i->label), "%llu", (unsigned long long)i->id);
+        snprintf(i->leaf_name, sizeof(i->leaf_name), "i-%llu", (unsigned long long)i->id);
+        return i;
+}
+
+void instance_destroy(struct base *base, struct instance *i) {
         watch_stop(base, &i->pidfd);
         watch_stop(base, &i->events);
         watch_stop(base, &i->cleaner);
         work_count_free(i->n_files);
+        fd_close(i->order);
         fd_close(i->settings);
         fd_close(i->package);
         fd_close(i->link);
@@ -77,6 +104,11 @@ void instance_free(struct base *base, struct instance *i) {
         fd_close(i->err);
         fd_close(i->leaf);
         free(i);
+}
+
+void instance_free(struct base *base, struct instance *i) {
+        TAILQ_REMOVE(&base->instances, i, entry);
+        instance_destroy(base, i);
 }
 
 /* Of a process of another uid only its opener is asked, so the manager reads what it could not open. */
@@ -104,14 +136,32 @@ static void tell(struct base *base, const struct instance *i, uint64_t request, 
                   (const int[]){ i->link, i->page, i->out, i->err, memory }, memory >= 0 ? 5 : 4);
 }
 
-/* Undoes what was made for a worker that was never born. */
+/* Its end is waited for: it holds nothing yet and has run no code but ours. */
+static void process_end(struct base *base, struct instance *i) {
+        siginfo_t info;
+
+        if (i->pidfd.fd < 0)
+                return;
+        pidfd_send_signal(i->pidfd.fd, SIGKILL, NULL, 0);
+        while (waitid(P_PIDFD, (id_t)i->pidfd.fd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+                ;
+        watch_stop(base, &i->pidfd);
+        i->page = fd_close(i->page);
+        i->pid = 0;
+}
+
+void instance_unborn(struct base *base, struct instance *i) {
+        process_end(base, i);
+        if (i->leaf < 0)
+                return;
+        i->leaf = fd_close(i->leaf);
+        cgroup_leaf_remove(&base->cgroup, i->leaf_name);
+}
+
 static void fork_failed(struct base *base, struct instance *i, int error, enum fork_step step) {
         LINK_SEND(base, manager_link(base), FORK_FAILED, i->request, NULL, 0, .instance = i->id, .error = error, .step = step);
         log_error("cannot fork a worker for %s: %s", i->name, strerrordesc_np(-error));
-        if (i->leaf >= 0) {
-                i->leaf = fd_close(i->leaf);
-                cgroup_leaf_remove(&base->cgroup, i->leaf_name);
-        }
+        instance_unborn(base, i);
         work_remove(base->folders.fds[FOLDER_WORK], i->label);
         instance_free(base, i);
 }
@@ -125,6 +175,36 @@ static int pipe_renew(int *read_end, int *ret_write_end) {
         *read_end = pair[0];
         *ret_write_end = pair[1];
         return 0;
+}
+
+/* From here on it is the module's worker. */
+static void begin(struct base *base, struct instance *i, uint64_t forked_ns) {
+        i->forked_ns = forked_ns;
+        i->state = INSTANCE_RUNNING;
+        i->settings = fd_close(i->settings);
+        i->package = fd_close(i->package);
+        tell(base, i, i->request, 0);
+        spare_want(base);
+        if (base->stage >= STAGE_KILL)
+                instance_kill(base, i);
+}
+
+/* False: there is no process that waits for its order, or it has died since. */
+static bool order_spare(struct base *base, struct instance *i, struct control_fork_worker body, const int *fds) {
+        int r;
+
+        if (i->order < 0)
+                return false;
+        body.has_cgroup = 0; /* it is in it already */
+        r = control_send(i->order, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body), fds, FORK_WORKER_CGROUP);
+        i->order = fd_close(i->order);
+        if (r) {
+                process_end(base, i);
+                return false;
+        }
+        i->pidfd.fn = teardown_on_death;
+        begin(base, i, clock_now_ns());
+        return true;
 }
 
 static int ask_template(struct base *base, struct instance *i) {
@@ -154,6 +234,8 @@ static int ask_template(struct base *base, struct instance *i) {
                 r = pipe_renew(&i->err, &worker_err);
         if (r)
                 return r;
+        if (order_spare(base, i, body, (const int[]){ worker_link, i->settings, i->package, work, worker_out, worker_err }))
+                return 0;
         i->state = INSTANCE_FORKING;
         i->n_tries++;
         return link_send(base, &base->roles[ROLE_TEMPLATE].link, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body),
@@ -171,8 +253,16 @@ static void ask_or_fail(struct base *base, struct instance *i) {
                 fork_failed(base, i, r, FORK_STEP_TEMPLATE);
 }
 
-static int prepare(struct base *base, struct instance *i, enum fork_step *ret_step) {
+int instance_group(struct base *base, struct instance *i) {
         uid_t owner = base->root ? uids_template(&base->uids) : geteuid();
+
+        if (base->cgroup.workers_fd < 0 || i->leaf >= 0)
+                return 0;
+        i->leaf = cgroup_leaf_new(&base->cgroup, i->leaf_name, owner);
+        return MIN(i->leaf, 0);
+}
+
+static int prepare(struct base *base, struct instance *i, enum fork_step *ret_step) {
         int r;
 
         *ret_step = FORK_STEP_UID;
@@ -185,11 +275,9 @@ static int prepare(struct base *base, struct instance *i, enum fork_step *ret_st
         if (r < 0)
                 return r;
         fd_close(r);
-        if (base->cgroup.workers_fd < 0)
-                return 0;
         *ret_step = FORK_STEP_CGROUP;
-        i->leaf = cgroup_leaf_new(&base->cgroup, i->leaf_name, owner);
-        return i->leaf < 0 ? i->leaf : cgroup_leaf_limit(&base->cgroup, i->leaf, &i->limits);
+        r = instance_group(base, i);
+        return r || i->leaf < 0 ? r : cgroup_leaf_limit(&base->cgroup, i->leaf, &i->limits);
 }
 
 static void refuse(struct base *base, uint64_t request, int error) {
@@ -220,32 +308,19 @@ void instance_on_fork(struct base *base, struct control_record *record) {
                 refuse(base, record->header.request, -EINVAL);
                 return;
         }
-        i = n < base->instances_max && base->stage == STAGE_RUN ? calloc(1, sizeof(*i)) : NULL;
+        if (n < base->instances_max && base->stage == STAGE_RUN)
+                i = spare_take(base) ?: instance_new(base);
         if (!i) {
                 refuse(base, record->header.request, base->stage == STAGE_RUN ? -ENOSPC : -ESHUTDOWN);
                 return;
         }
-        *i = (struct instance){
-                .id = ids_take(&base->ids),
-                .request = record->header.request,
-                .limits = asked->limits,
-                .asked_ns = clock_now_ns(),
-                .settings = TAKE_FD(record->fds[0]),
-                .package = TAKE_FD(record->fds[1]),
-                .link = -1,
-                .page = -1,
-                .out = -1,
-                .err = -1,
-                .leaf = -1,
-                .pidfd = WATCH_INIT,
-                .events = WATCH_INIT,
-                .cleaner = WATCH_INIT,
-                .until_ns = UINT64_MAX,
-        };
+        i->request = record->header.request;
+        i->limits = asked->limits;
+        i->asked_ns = clock_now_ns();
+        i->settings = TAKE_FD(record->fds[0]);
+        i->package = TAKE_FD(record->fds[1]);
         strcpy(i->name, asked->name);
         memcpy(i->tag, asked->tag, sizeof(i->tag));
-        snprintf(i->label, sizeof(i->label), "%llu", (unsigned long long)i->id);
-        snprintf(i->leaf_name, sizeof(i->leaf_name), "i-%llu", (unsigned long long)i->id);
         TAILQ_INSERT_TAIL(&base->instances, i, entry);
         r = prepare(base, i, &step);
         if (r)
@@ -260,6 +335,8 @@ static bool pid_is_known(const struct base *base, pid_t pid) {
         for (uint32_t n = 0; n < base->n_roles; n++)
                 if (base->roles[n].pid == pid)
                         return true;
+        if (base->spare && base->spare->pid == pid)
+                return true;
         TAILQ_FOREACH(i, &base->instances, entry)
         if ((i->pid == pid && i->pidfd.fd >= 0) || (i->cleaner_pid == pid && i->cleaner.fd >= 0))
                 return true;
@@ -286,37 +363,42 @@ static bool is_new_child(const struct base *base, int pidfd, pid_t pid) {
                waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
-void instance_on_forked(struct base *base, struct control_record *record) {
-        const struct control_forked *forked = &record->FORKED;
-        struct instance *i = instance_find(base, forked->instance);
+int instance_adopt(struct base *base, struct instance *i, struct control_record *forked, watch_fn on_death) {
+        int r;
 
-        if (!i || i->state != INSTANCE_FORKING || !is_new_child(base, record->fds[0], forked->pid) ||
-            watch_start(base, &i->pidfd, record->fds[0], EPOLLIN, teardown_on_death, i)) {
-                role_kill(base, &base->roles[ROLE_TEMPLATE], "told of a worker that is none");
+        if (!is_new_child(base, forked->fds[0], forked->FORKED.pid))
+                return -ECHILD;
+        r = watch_start(base, &i->pidfd, forked->fds[0], EPOLLIN, on_death, i);
+        if (r)
+                return r;
+        forked->fds[0] = -1;
+        i->page = TAKE_FD(forked->fds[1]);
+        i->pid = forked->FORKED.pid;
+        return 0;
+}
+
+void instance_on_forked(struct base *base, struct control_record *record) {
+        struct instance *i = instance_find(base, record->FORKED.instance);
+
+        if (spare_on_forked(base, record))
                 return;
-        }
-        record->fds[0] = -1;
-        i->page = TAKE_FD(record->fds[1]);
-        i->pid = forked->pid;
-        i->forked_ns = forked->clone_end_ns;
-        i->state = INSTANCE_RUNNING;
-        i->settings = fd_close(i->settings);
-        i->package = fd_close(i->package);
-        tell(base, i, i->request, 0);
-        if (base->stage >= STAGE_KILL)
-                instance_kill(base, i);
+        if (!i || i->state != INSTANCE_FORKING || instance_adopt(base, i, record, teardown_on_death))
+                role_kill(base, &base->roles[ROLE_TEMPLATE], "told of a worker that is none");
+        else
+                begin(base, i, record->FORKED.clone_end_ns);
 }
 
 void instance_on_refused(struct base *base, const struct control_fork_failed *refused) {
         struct instance *i = instance_find(base, refused->instance);
 
-        if (i && i->state == INSTANCE_FORKING)
+        if (!spare_on_refused(base, refused) && i && i->state == INSTANCE_FORKING)
                 fork_failed(base, i, refused->error < 0 ? refused->error : -EPROTO, FORK_STEP_CLONE);
 }
 
 void instances_on_template_ready(struct base *base) {
         struct instance *i, *next;
 
+        spare_want(base);
         for (i = TAILQ_FIRST(&base->instances); i; i = next) {
                 next = TAILQ_NEXT(i, entry);
                 if (i->state == INSTANCE_WAITING)
@@ -351,6 +433,7 @@ static void kill_strays(struct base *base) {
 void instances_on_template_death(struct base *base) {
         struct instance *i, *next;
 
+        spare_drop(base);
         kill_strays(base);
         for (i = TAILQ_FIRST(&base->instances); i; i = next) {
                 next = TAILQ_NEXT(i, entry);

@@ -42,6 +42,7 @@ struct instance {
         pid_t pid;
         uint64_t asked_ns, forked_ns;
         uint32_t n_tries;
+        int order;                  /* a spare's: where it waits for what it is to be; -1: was forked for one purpose */
         int settings, package;      /* until it is forked */
         int link, page, out, err;   /* the manager's ends, kept over his death; out, err: pipes */
         int leaf;                   /* cgroup; -1: none */
@@ -65,6 +66,16 @@ void instance_on_forked(struct base *base, struct control_record *record);
 void instance_on_refused(struct base *base, const struct control_fork_failed *refused);
 void instances_on_template_ready(struct base *base);
 void instances_on_template_death(struct base *base);
+
+/* A row with a number, in no list; NULL: out of memory. */
+struct instance *instance_new(struct base *base);
+void instance_destroy(struct base *base, struct instance *instance);
+/* Makes its group, where there are groups. 0 or -errno. */
+int instance_group(struct base *base, struct instance *instance);
+/* Believes FORKED only of a new child of ours; it is watched from now on. 0 or -errno. */
+int instance_adopt(struct base *base, struct instance *instance, struct control_record *forked, watch_fn on_death);
+/* Undoes what was made so far: its process, if there is one, and its group. */
+void instance_unborn(struct base *base, struct instance *instance);
 
 /* All of them, for good. */
 void instances_kill_all(struct base *base);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "supervisor/base/base.h"
+#include "supervisor/base/spare.h"
 #include "supervisor/common/log.h"
 
 static int map_write(pid_t pid, const char *name, uid_t base) {
@@ -72,8 +73,11 @@ void template_on_board_segment(struct base *base, struct control_record *record)
         board_clear(&base->board);
         base->board = *coming;
         coming->n = 0;
-        if (base->roles[ROLE_TEMPLATE].ready)
-                board_send(base);
+        if (!base->roles[ROLE_TEMPLATE].ready)
+                return;
+        board_send(base);
+        spare_drop(base); /* it has the former board */
+        spare_want(base);
 }
 
 static void on_ready(struct base *base, struct role *role, const struct control_template_ready *ready) {

@@ -50,15 +50,17 @@ int template_send(struct template *template, enum control_kind kind, uint64_t re
         }
 }
 
-static int on_fork_worker(struct template *template, struct control_record *record) {
+static int on_fork(struct template *template, struct control_record *record) {
+        bool spare = record->header.kind == CONTROL_KIND_FORK_SPARE;
         _cleanup_close_ int pidfd = -1, page = -1;
         struct control_forked forked;
         int r;
 
-        r = fork_worker(template, record, &forked, &pidfd, &page);
+        r = (spare ? fork_spare : fork_worker)(template, record, &forked, &pidfd, &page);
         if (r)
-                return TEMPLATE_SEND(template, FORK_REFUSED, record->header.request, NULL, 0, .instance = record->FORK_WORKER.instance,
-                                     .error = r, .step = FORK_STEP_CLONE);
+                return TEMPLATE_SEND(template, FORK_REFUSED, record->header.request, NULL, 0,
+                                     .instance = spare ? record->FORK_SPARE.instance : record->FORK_WORKER.instance, .error = r,
+                                     .step = FORK_STEP_CLONE);
         return template_send(template, CONTROL_KIND_FORKED, record->header.request, &forked, sizeof(forked), (const int[]){ pidfd, page },
                              2);
 }
@@ -66,7 +68,8 @@ static int on_fork_worker(struct template *template, struct control_record *reco
 static int on_record(struct template *template, struct control_record *record) {
         switch (record->header.kind) {
         case CONTROL_KIND_FORK_WORKER:
-                return on_fork_worker(template, record);
+        case CONTROL_KIND_FORK_SPARE:
+                return on_fork(template, record);
         case CONTROL_KIND_BOARD_SEGMENT:
                 return template_board_add(template, record);
         case CONTROL_KIND_PING:

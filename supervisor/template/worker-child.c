@@ -4,6 +4,7 @@
  * narrows the process a little more; the order is the safety argument:
  *
  *   what the template held is closed before anything of the manager's is read;
+ *   a spare waits here for its order, having touched what it will need;
  *   the page is opened first of what may fail, because failures go there;
  *   the network is entered while there are capabilities to do so;
  *   the uid goes, the capabilities with it, and only then is PDEATHSIG set,
@@ -21,6 +22,8 @@
 #include "supervisor/template/worker-child.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +35,11 @@
 #include "ipc/page.h"
 #include "libmodule/worker.h"
 #include "supervisor/template/template.h"
+#include "supervisor/template/warm.h"
 
 struct birth {
+        const struct child_order *order;
+        struct control_record record; /* of a spare: the order that came */
         const struct control_fork_worker *asked;
         struct sandbox *sandbox;
         const struct libc_thread *thread;
@@ -50,8 +56,10 @@ static int keep_list(const struct birth *b, int keep[static SANDBOX_PATHS_MAX + 
         const struct sandbox *sandbox = b->sandbox;
         int n = 0;
 
-        for (size_t i = 0; i < N_ELEMENTS(b->fds); i++)
+        for (size_t i = 0; b->asked && i < N_ELEMENTS(b->fds); i++)
                 keep[n++] = b->fds[i];
+        if (b->order->link >= 0)
+                keep[n++] = b->order->link;
         keep[n++] = b->page_fd;
         keep[n++] = b->null_fd;
         if (sandbox->network_fd >= 0)
@@ -78,10 +86,44 @@ static int step_inheritance(struct birth *b) {
 }
 
 static int step_page(struct birth *b) {
-        int r = page_open_writer(b->page_fd, b->asked->instance, &b->page);
+        int r = page_open_writer(b->page_fd, b->order->instance, &b->page);
 
         b->page_fd = fd_close(b->page_fd);
         return r;
+}
+
+static void take_order(struct birth *b, const struct control_record *record) {
+        b->asked = &record->FORK_WORKER;
+        memcpy(b->fds, record->fds, sizeof(b->fds));
+}
+
+bool worker_order_ok(const struct control_record *record) {
+        return control_text_ok(record->FORK_WORKER.name, sizeof(record->FORK_WORKER.name)) &&
+               record->n_fds == FORK_WORKER_CGROUP + (record->FORK_WORKER.has_cgroup ? 1 : 0);
+}
+
+/* Ends quietly when there will be no order: the base has gone, or wants another spare. */
+static int step_order(struct birth *b) {
+        struct pollfd p = { .fd = b->order->link, .events = POLLIN };
+        int r;
+
+        if (b->asked)
+                return 0;
+        warm_up();
+        r = sandbox_layout_close();
+        if (r)
+                return r;
+        while (poll(&p, 1, -1) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        r = control_receive(p.fd, CONTROL_BASE, CONTROL_TEMPLATE, &b->record);
+        if (r == CONTROL_E_CLOSED)
+                _exit(EXIT_SUCCESS);
+        if (r || b->record.header.kind != CONTROL_KIND_FORK_WORKER || !worker_order_ok(&b->record) ||
+            b->record.FORK_WORKER.instance != b->order->instance)
+                return r < 0 ? r : -EPROTO;
+        take_order(b, &b->record);
+        return 0;
 }
 
 static int step_streams(struct birth *b) {
@@ -197,6 +239,7 @@ static const struct {
 } steps[] = {
         { "inheritance", step_inheritance, 0, PAGE_FAILURE_SANDBOX },
         { "page", step_page, 0, PAGE_FAILURE_SANDBOX },
+        { "order", step_order, 0, PAGE_FAILURE_SANDBOX },
         { "standard streams", step_streams, 0, PAGE_FAILURE_SANDBOX },
         { "network", step_network, ENFORCED_NETNS, PAGE_FAILURE_SANDBOX },
         { "limits", step_limits, 0, PAGE_FAILURE_SANDBOX },
@@ -219,13 +262,13 @@ static _Noreturn void fail(struct birth *b, size_t step, int error) {
         if (b->page)
                 page_fail(b->page, steps[step].failure, text);
         else
-                dprintf(STDERR_FILENO, "socle-template: worker of %s: %s\n", b->asked->name, text);
+                dprintf(STDERR_FILENO, "socle-template: instance %" PRIu64 ": %s\n", b->order->instance, text);
         _exit(EXIT_FAILURE);
 }
 
-_Noreturn void worker_child_main(struct template *template, const struct control_record *record, int page_fd) {
+_Noreturn void worker_child_main(struct template *template, const struct child_order *order, int page_fd) {
         struct birth b = {
-                .asked = &record->FORK_WORKER,
+                .order = order,
                 .sandbox = &template->sandbox,
                 .thread = &template->thread,
                 .board = template->board,
@@ -234,7 +277,8 @@ _Noreturn void worker_child_main(struct template *template, const struct control
                 .page_fd = page_fd,
         };
 
-        memcpy(b.fds, record->fds, sizeof(b.fds));
+        if (order->record)
+                take_order(&b, order->record);
         for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
                 int r;
 

@@ -4,9 +4,22 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "ipc/control.h"
 
 struct template;
 
+/* What the child is to become: told at once, or on a link later. */
+struct child_order {
+        uint64_t instance;
+        const struct control_record *record; /* FORK_WORKER; NULL: it comes */
+        int link;                            /* there; -1: `record` is set */
+};
+
+/* Is it in order: its text, the number of its descriptors? */
+bool worker_order_ok(const struct control_record *record);
+
 /* Never returns. Failures are published on the page and end the process. */
-_Noreturn void worker_child_main(struct template *template, const struct control_record *record, int page_fd);
+_Noreturn void worker_child_main(struct template *template, const struct child_order *order, int page_fd);
