@@ -136,7 +136,11 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
                 return;
         }
         r = client_exchange(fd, request, &response);
-        if (r)
+        if (r == RESPONSE_E_ENOUGH)
+                return;
+        if (request->on_piece && response.parser.status_code == 200 && (r == 0 || r == CLIENT_E_CLOSED))
+                answer_problem(answer, VERDICT_UNREACHABLE, "ENDED", "ask again", "the base at %s has ended the stream", path);
+        else if (r)
                 fail(answer, not_answered, r, path);
         else
                 answer_read(answer, &response);

@@ -145,7 +145,7 @@ static int receive(int fd, int wait_ms, struct response *response) {
                 if (r)
                         return r == RESPONSE_E_SHORT ? CLIENT_E_CLOSED : r;
                 if (response->started)
-                        wait_ms = CLIENT_WAIT_MS;
+                        wait_ms = response->on_piece ? -1 : CLIENT_WAIT_MS;
         }
         return 0;
 }
@@ -153,6 +153,8 @@ static int receive(int fd, int wait_ms, struct response *response) {
 int client_exchange(int fd, const struct request *request, struct response *response) {
         int r = fd_set_nonblock(fd, true);
 
+        response->on_piece = request->on_piece;
+        response->userdata = request->userdata;
         if (r == 0)
                 r = send_head(fd, request);
         if (r == 0 && request->body_fd >= 0)

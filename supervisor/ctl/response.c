@@ -85,6 +85,10 @@ static int grow(struct response *r, size_t needed) {
 static int on_body(llhttp_t *parser, const char *at, size_t size) {
         struct response *r = response_of(parser);
 
+        if (r->on_piece && parser->status_code == 200) {
+                r->error = r->on_piece(at, size, r->userdata) ? RESPONSE_E_ENOUGH : 0;
+                return r->error ? -1 : 0;
+        }
         if (size > r->max - r->size) {
                 r->error = RESPONSE_E_TOO_LARGE;
                 return -1;

@@ -15,6 +15,7 @@ enum {
         _RESPONSE_E_SUCCESS,
         RESPONSE_E_INVALID,   /* not HTTP */
         RESPONSE_E_TOO_LARGE, /* body above the limit */
+        RESPONSE_E_ENOUGH,    /* on_piece() wants no more */
         RESPONSE_E_SHORT,     /* it ended in the middle, or before it began */
 };
 
@@ -24,6 +25,9 @@ struct response {
         char *body;            /* terminated; NULL when empty */
         size_t size;
         bool complete;
+        /* Set after init: the body of a 200 is handed on in pieces as it comes, and not kept. Non-zero ends it with RESPONSE_E_ENOUGH. */
+        int (*on_piece)(const char *piece, size_t size, void *userdata);
+        void *userdata;
         /* the parser's */
         llhttp_t parser;
         size_t max, n_allocated;

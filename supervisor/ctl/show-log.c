@@ -9,13 +9,22 @@
 #include "supervisor/ctl/table.h"
 #include "supervisor/ctl/text.h"
 
-int show_logs(const json_t *logs, const char *name, FILE *out) {
+int show_log_line(const json_t *line, FILE *out) {
+        if (document_number(line, "lost") >= 0)
+                text_line(out, "(", text_number(document_number(line, "lost")).text,
+                          " lines are not shown: they came faster than they were read)");
+        else
+                text_line(out, document_text(line, "time"), " ", document_text(line, "module"), "/", document_text(line, "version"), "[",
+                          text_number(document_number(line, "instance")).text, "] ", document_text(line, "level"), " ",
+                          document_text(line, "text"));
+        return 0;
+}
+
+int show_logs(const json_t *logs, FILE *out) {
         const json_t *lines = json_object_get(logs, "lines"), *line;
         size_t i;
 
-        json_array_foreach(lines, i, line) text_line(out, document_text(line, "time"), " ", name, "/", document_text(line, "version"), "[",
-                                                     text_number(document_number(line, "instance")).text, "] ",
-                                                     document_text(line, "level"), " ", document_text(line, "text"));
+        json_array_foreach(lines, i, line) show_log_line(line, out);
         return 0;
 }
 

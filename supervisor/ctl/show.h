@@ -18,5 +18,6 @@ int show_module(const json_t *module, FILE *out); /* one entry of "modules" */
 int show_journey(const json_t *operation, FILE *out);
 int show_released(const json_t *operation, FILE *out);
 
-int show_logs(const json_t *logs, const char *name, FILE *out);
+int show_log_line(const json_t *line, FILE *out); /* also {"lost": N} */
+int show_logs(const json_t *logs, FILE *out);
 int show_history(const json_t *history, FILE *out);

@@ -13,9 +13,6 @@
 #include "supervisor/ctl/url.h"
 #include "supervisor/ctl/verbs.h"
 
-#define LINES_DEFAULT "100"
-#define LINES_MAX 100000
-
 static int ask(const struct command *c, const char *prefix, const char *suffix, answer_show show, FILE *out, FILE *err) {
         const char *name = c->n_args ? c->args[0] : "";
         _cleanup_free_ char *target = url_of(prefix, name, suffix);
@@ -37,21 +34,6 @@ static int on_status(const struct command *c, const json_t *document, FILE *out)
 
 int verb_status(const struct command *c, FILE *out, FILE *err) {
         return ask(c, c->n_args ? "/v1/modules/" : "/v1/status", "", on_status, out, err);
-}
-
-static int on_logs(const struct command *c, const json_t *document, FILE *out) {
-        return show_logs(document, c->args[0], out);
-}
-
-int verb_logs(const struct command *c, FILE *out, FILE *err) {
-        const char *lines = c->options[OPTION_lines] ? c->options[OPTION_lines] : LINES_DEFAULT;
-        size_t digits = strspn(lines, "0123456789");
-        char suffix[48];
-
-        if (lines[digits] || digits > 6 || atoi(lines) < 1 || atoi(lines) > LINES_MAX)
-                return command_usage(c->verb, err, "-n: expected a number from 1 to 100000", lines);
-        snprintf(suffix, sizeof(suffix), "/logs?lines=%d", atoi(lines));
-        return ask(c, "/v1/modules/", suffix, on_logs, out, err);
 }
 
 static int on_history(const struct command *c, const json_t *document, FILE *out) {

@@ -25,11 +25,12 @@ _soclectl() {
         --root) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         -o | --key) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         -n) return ;;
+        --level) mapfile -t COMPREPLY < <(compgen -W 'emerg alert crit error warning notice info debug' -- "$word"); return ;;
         esac
         if [[ $word == -* ]]; then
                 local options='--root --json --help'
                 case $command in
-                logs) options+=' -n' ;;
+                logs) options+=' -f -n --level' ;;
                 pack) options+=' -o' ;;
                 sign) options+=' --key' ;;
                 esac

@@ -258,7 +258,7 @@ static void test_undeploy_succeeds_only_if_nothing_is_left(void **state) {
 
 static void test_what_is_asked_for(void **state) {
         static const struct {
-                const char *words[5], *request, *answer;
+                const char *words[6], *request, *answer;
                 int status;
                 const char *out;
         } cases[] = {
@@ -271,10 +271,18 @@ static void test_what_is_asked_for(void **state) {
                   "3.2.1" },
                 { { "logs", "hello" },
                   "GET /v1/modules/hello/logs?lines=100 ",
-                  "{\"lines\":[{\"text\":\"a line\"}]}",
+                  "{\"lines\":[{\"module\":\"hello\",\"text\":\"a line\"}]}",
                   0,
                   "hello/[-]  a line" },
                 { { "logs", "hello", "-n", "7" }, "GET /v1/modules/hello/logs?lines=7 ", "{\"lines\":[]}", 0, "" },
+                { { "logs" }, "GET /v1/logs?lines=100 ", "{\"lines\":[]}", 0, "" },
+                { { "logs", "--level", "warning" }, "GET /v1/logs?lines=100&level=warning ", "{\"lines\":[]}", 0, "" },
+                { { "logs", "hello", "-f" },
+                  "GET /v1/modules/hello/logs?lines=10&follow ",
+                  "{\"module\":\"hello\",\"text\":\"one\"}\n{\"lost\":3}\n{\"module\":\"hello\",\"text\":\"two\"}\n{\"half",
+                  6,
+                  "hello/[-]  one\n(3 lines are not shown: they came faster than they were read)\n hello/[-]  two\n" },
+                { { "logs", "-f", "--json", "-n0" }, "GET /v1/logs?lines=0&follow ", "{\"b\":1,\"a\":2}\n", 6, "{\"b\":1,\"a\":2}\n" },
                 { { "history", "hello" }, "GET /v1/modules/hello/history ", "{\"history\":[{\"to\":\"BROKEN\"}]}", 0, "BROKEN" },
                 { { "health" }, "GET /v1/health ", "{\"healthy\":true}", 0, "the base is healthy\n" },
                 { { "health", "a" }, "GET /v1/health/a ", "{\"healthy\":true}", 0, "a is healthy\n" },

@@ -163,18 +163,16 @@ static void test_an_empty_base_says_what_to_do(void **state) {
 
 /* Logs ---------------------------------------------------------------------------------------------------------------- */
 
-static int show_logs_of_hello(const json_t *logs, FILE *out) {
-        return show_logs(logs, "hello", out);
-}
-
 static void test_log_lines(void **state) {
-        assert_shown(
-                show_logs_of_hello,
-                "{\"lines\":[{\"time\":\"2026-01-01T12:00:00.123Z\",\"level\":\"info\",\"version\":\"1.0.0\",\"instance\":7,\"text\":"
-                "\"a "
-                "line\"},{\"time\":\"T\",\"level\":\"error\",\"version\":\"1.0.0\",\"instance\":8,\"text\":\"\\u001b]0;x\\u0007\\ty\"}]}",
-                "2026-01-01T12:00:00.123Z hello/1.0.0[7] info a line\n"
-                "T hello/1.0.0[8] error ?]0;x? y\n");
+        assert_shown(show_logs,
+                     "{\"lines\":[{\"time\":\"2026-01-01T12:00:00.123Z\",\"level\":\"info\",\"module\":\"hello\",\"version\":\"1.0.0\","
+                     "\"instance\":7,\"text\":"
+                     "\"a "
+                     "line\"},{\"time\":\"T\",\"level\":\"error\",\"module\":\"b\",\"version\":\"1.0.0\",\"instance\":8,\"text\":\"\\u001b]"
+                     "0;x\\u0007\\ty\"},{\"lost\":12}]}",
+                     "2026-01-01T12:00:00.123Z hello/1.0.0[7] info a line\n"
+                     "T b/1.0.0[8] error ?]0;x? y\n"
+                     "(12 lines are not shown: they came faster than they were read)\n");
 }
 
 static void test_history(void **state) {
@@ -194,7 +192,7 @@ static void test_any_document_can_be_shown(void **state) {
                                                  "{\"base\":3,\"modules\":{},\"rejected\":[1],\"journey\":[2]}",
                                                  "{\"modules\":[[]],\"released\":[\"x\"],\"lines\":[null],\"history\":[{}]}",
                                                  "{\"base\":{\"listen\":[1],\"missing\":[1],\"roles\":[1],\"uptime_ms\":-5}}" };
-        static const show all[] = { show_status_then, show_module, show_journey, show_released, show_logs_of_hello, show_history };
+        static const show all[] = { show_status_then, show_module, show_journey, show_released, show_logs, show_history };
 
         for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
                 json_t *document = json_loads(documents[i], 0, NULL);
