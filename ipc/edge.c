@@ -214,6 +214,9 @@ static void bell_drain(struct edge *edge) {
                 n = vmsplice(edge->wait_fd, &room, 1, SPLICE_F_NONBLOCK);
                 if (n == 0)
                         edge->hung_up = true;
+                /* Bells that stay unread fill the pipe, and then wakes are lost: better the end now than silence later. */
+                if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOMEM)
+                        edge_poison(edge, "its doorbell cannot be read");
                 if (n <= 0)
                         return;
         }
@@ -222,7 +225,8 @@ static void bell_drain(struct edge *edge) {
 }
 
 int edge_on_bell(struct edge *edge) {
-        bell_drain(edge);
+        if (edge->wait_fd >= 0)
+                bell_drain(edge);
         if (edge->armed & 1) {
                 edge->armed++;
                 shared_store32(&edge->own->armed, edge->armed);

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -732,6 +733,42 @@ static void test_bell_that_blocks(void **state) {
         close(kept);
 }
 
+/* A host that does not let bells be read (a filter of system calls around all of us, a pipe of notifications) is told of
+ * at the first bell, not when the pipe is full and wakes are lost. */
+static int vmsplice_error;
+ssize_t __real_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags);
+ssize_t __wrap_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags);
+
+ssize_t __wrap_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags) {
+        if (!vmsplice_error)
+                return __real_vmsplice(fd, iov, n, flags);
+        errno = vmsplice_error;
+        return -1;
+}
+
+static void test_bell_that_cannot_be_read(void **state) {
+        static const struct {
+                int error, result;
+        } cases[] = { { EAGAIN, 0 },
+                      { EINTR, 0 },
+                      { ENOMEM, 0 },
+                      { ENOSYS, EDGE_E_POISONED },
+                      { EPERM, EDGE_E_POISONED },
+                      { EBADF, EDGE_E_POISONED } };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                struct liar l;
+
+                liar_open(&l, &LIMITS);
+                vmsplice_error = cases[i].error;
+                assert_int_equal(edge_on_bell(l.victim), cases[i].result);
+                vmsplice_error = 0;
+                if (cases[i].result)
+                        assert_poisoned(&l, "doorbell cannot be read");
+                liar_close(&l);
+        }
+}
+
 static void test_attach_twice(void **state) {
         struct liar *l = *state;
         unsigned before = count_fds();
@@ -777,6 +814,7 @@ int main(void) {
                 cmocka_unit_test(test_attach_other_memory),
                 cmocka_unit_test(test_attach_bell),
                 cmocka_unit_test(test_bell_that_blocks),
+                cmocka_unit_test(test_bell_that_cannot_be_read),
                 TEST(test_attach_twice),
         };
 
