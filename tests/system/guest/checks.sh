@@ -204,10 +204,11 @@ module_log() {
         title "what a module says"
         check "it speaks" fetch '/crash/log?text=a-line-for-the-journal'
         check "soclectl logs has it" await logged crash a-line-for-the-journal
-        if [ -e /socle-test/module-journal ]; then
-                check "journalctl MODULE= has it" await journal_has a-line-for-the-journal MODULE=crash
-                check "and not under another module's name" fails journal_has a-line-for-the-journal MODULE=hello
-        fi
+        check "journalctl MODULE= has it" await journal_has a-line-for-the-journal MODULE=crash
+        check "with version and priority" await journal_has a-line-for-the-journal MODULE=crash VERSION=1.0.0 PRIORITY=6
+        check "and not under another module's name" fails journal_has a-line-for-the-journal MODULE=hello
+        check "it prints" fetch '/crash/print?text=a-printed-line'
+        check "journalctl MODULE= has that as well" await journal_has a-printed-line MODULE=crash SOURCE=stdout
 }
 
 kill_roles() {
@@ -219,9 +220,11 @@ kill_roles() {
                 pid=$(role_pid $role)
                 load_begin
                 kill -9 "$pid"
+                [ $role != manager ] || check "a module speaks while there is none" fetch '/crash/log?text=nobody-listens'
                 check "$role: a new one is there" await new_pid "$pid" role_pid $role
                 load_served "$role"
         done
+        check "the next manager has brought that line to the journal" await journal_has nobody-listens MODULE=crash
         pid=$(role_pid gateway)
         load_begin
         kill -9 "$pid"
