@@ -15,7 +15,7 @@
  * cost memory for ever. To know without a system call whether anything was
  * touched, the page below those 16 KiB is looked at: untouched, it reads as
  * zeroes and costs nothing. A large buffer may have jumped over that page, so
- * each stack is given back unseen every 64th time.
+ * now and then all stacks of the pool are given back unseen.
  *
  * errno is one variable of the thread: it is put aside at each switch. The
  * sanitizers are told of each switch; otherwise they would take another stack
@@ -30,12 +30,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define PAGE 4096u
-#define GUARD_SIZE (64u << 10)
+#define GUARD_SIZE (64u << 10) /* the largest page there is */
 #define KEPT_SIZE (16u << 10)
+#define LOOK_SIZE 4096u /* of the memory below */
 #define POOL_MAX 64
-#define TRIM_EVERY 64
+#define TRIM_EVERY 4096 /* stacks that came back */
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -67,17 +68,16 @@ struct coroutine {
         struct coroutine *next;
         int saved_errno;
         bool ended;
-        uint8_t n_untrimmed; /* times it came back and was believed to be shallow */
-        void *fiber;         /* TSan */
-        void *fake_stack;    /* ASan */
+        void *fiber;      /* TSan */
+        void *fake_stack; /* ASan */
 };
 
 extern void coroutine_switch(void **save, void *load);
 extern void coroutine_entry(void);
 
-static size_t stack_size = 256u << 10;
+static size_t stack_size = 256u << 10, kept_size = GUARD_SIZE;
 static struct coroutine *current, *pool;
-static unsigned n_pool;
+static unsigned n_pool, n_put;
 static void *loop_sp;
 
 /* Telling the sanitizers --------------------------------------------------------------------------------------------- */
@@ -181,23 +181,30 @@ static void stack_free(struct coroutine *co) {
         munmap(co->map, GUARD_SIZE + stack_size);
 }
 
-static bool page_touched(const uint8_t *page) {
-        for (size_t i = 0; i < PAGE; i += sizeof(uint64_t)) {
-                if (*(const uint64_t *)(page + i))
-                        return true;
-        }
-        return false;
+/* All of it, without a way out in between: that is read in long strides. */
+static bool is_touched(const uint8_t *memory) {
+        const uint64_t *words = (const uint64_t *)memory;
+        uint64_t bits = 0;
+
+        for (size_t i = 0; i < LOOK_SIZE / sizeof(*words); i++)
+                bits |= words[i];
+        return bits != 0;
+}
+
+static uint8_t *stack_kept(const struct coroutine *co) {
+        return co->map + GUARD_SIZE + stack_size - kept_size;
 }
 
 static void stack_trim(struct coroutine *co) {
-        uint8_t *begin = co->map + GUARD_SIZE, *end = begin + stack_size - KEPT_SIZE;
+        uint8_t *begin = co->map + GUARD_SIZE;
 
-        if (stack_size <= KEPT_SIZE + PAGE)
-                return;
-        if (!page_touched(end - PAGE) && ++co->n_untrimmed < TRIM_EVERY)
-                return;
-        co->n_untrimmed = 0;
-        madvise(begin, (size_t)(end - begin), MADV_DONTNEED);
+        madvise(begin, (size_t)(stack_kept(co) - begin), MADV_DONTNEED);
+}
+
+static void pool_trim(void) {
+        for (struct coroutine *co = pool; co; co = co->next)
+                stack_trim(co);
+        n_put = 0;
 }
 
 static void stack_put(struct coroutine *co) {
@@ -214,10 +221,15 @@ static void stack_put(struct coroutine *co) {
                 stack_free(co);
                 return;
         }
-        stack_trim(co);
         co->next = pool;
         pool = co;
         n_pool++;
+        if (stack_size == kept_size)
+                return;
+        if (++n_put == TRIM_EVERY)
+                pool_trim();
+        else if (is_touched(stack_kept(co) - LOOK_SIZE))
+                stack_trim(co);
 }
 
 void coroutine_empty_pool(void) {
@@ -231,10 +243,13 @@ void coroutine_empty_pool(void) {
 }
 
 void coroutine_set_stack_size(size_t size) {
+        size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
         coroutine_empty_pool(); /* of the former size */
-        stack_size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
-        if (stack_size < 4 * PAGE)
-                stack_size = 4 * PAGE;
+        kept_size = page > KEPT_SIZE ? page : KEPT_SIZE;
+        stack_size = (size + page - 1) & ~(page - 1);
+        if (stack_size < kept_size)
+                stack_size = kept_size;
 }
 
 /* Switching ---------------------------------------------------------------------------------------------------------- */

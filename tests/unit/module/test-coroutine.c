@@ -210,7 +210,7 @@ static void test_pool_with_a_jump(void **state) {
         struct depth deep = { .size = 200 << 10 }, flat = { .size = 64, .everything = true };
 
         coroutine_resume(coroutine_new(go_deep, &deep));
-        for (int i = 0; i < 64; i++) {
+        for (int i = 0; i < 4096; i++) {
                 coroutine_resume(coroutine_new(go_deep, &flat));
                 assert_ptr_equal(flat.high, deep.high);
         }
