@@ -130,13 +130,16 @@ static int make_work(struct fixture *f, const struct fixture_order *order, char 
         return 0;
 }
 
-static int send_order(struct fixture *f, const struct fixture_order *order, struct fixture_worker *w, int worker_link, int log) {
+#define INSTANCE 42
+
+static int send_order(struct fixture *f, const struct fixture_order *order, struct fixture_worker *w, int to, int worker_link, int log) {
+        bool has_cgroup = order->cgroup > 0 && to == f->link;
         struct control_fork_worker body = {
-                .instance = 42,
+                .instance = INSTANCE,
                 .uid = order->uid,
                 .gid = order->uid,
                 .limits = order->limits,
-                .has_cgroup = order->cgroup > 0,
+                .has_cgroup = has_cgroup,
                 .memory_by_rlimit = order->memory_by_rlimit,
                 .name = "probe",
         };
@@ -148,8 +151,8 @@ static int send_order(struct fixture *f, const struct fixture_order *order, stru
         if (settings < 0 || package < 0 || work < 0)
                 return -EBADF;
         w->sent_ns = clock_now_ns();
-        return control_send(f->link, CONTROL_KIND_FORK_WORKER, 7, &body, sizeof(body),
-                            (const int[]){ worker_link, settings, package, work, log, log, order->cgroup }, order->cgroup > 0 ? 7 : 6);
+        return control_send(to, CONTROL_KIND_FORK_WORKER, 7, &body, sizeof(body),
+                            (const int[]){ worker_link, settings, package, work, log, log, order->cgroup }, has_cgroup ? 7 : 6);
 }
 
 static int take_answer(struct fixture *f, struct fixture_worker *w) {
@@ -169,6 +172,39 @@ static int take_answer(struct fixture *f, struct fixture_worker *w) {
         return 0;
 }
 
+int fixture_fork_spare(struct fixture *f, int cgroup, struct fixture_worker *ret_worker, int *ret_order) {
+        struct control_fork_spare body = { .instance = INSTANCE, .has_cgroup = cgroup > 0 };
+        int pair[2], r;
+
+        *ret_worker = (struct fixture_worker){ .pidfd = -1, .link = -1, .log = -1, .page_fd = -1 };
+        r = fd_socketpair(pair);
+        if (r)
+                return r;
+        r = control_send(f->link, CONTROL_KIND_FORK_SPARE, 7, &body, sizeof(body), (const int[]){ pair[1], cgroup }, cgroup > 0 ? 2 : 1);
+        fd_close(pair[1]);
+        *ret_order = pair[0];
+        return r ? r : take_answer(f, ret_worker);
+}
+
+static int fork_and_order(struct fixture *f, const struct fixture_order *order, struct fixture_worker *w, int worker_link, int log) {
+        _cleanup_close_ int to = -1;
+        struct fixture_worker born;
+        int r;
+
+        if (!f->spare) {
+                r = send_order(f, order, w, f->link, worker_link, log);
+                return r ? r : take_answer(f, w);
+        }
+        r = fixture_fork_spare(f, order->cgroup, &born, &to);
+        if (r)
+                return r;
+        w->forked = born.forked;
+        w->pid = born.pid;
+        w->pidfd = born.pidfd;
+        w->page_fd = born.page_fd;
+        return send_order(f, order, w, to, worker_link, log);
+}
+
 int fixture_fork(struct fixture *fixture, const struct fixture_order *order, struct fixture_worker *ret_worker) {
         struct fixture_worker w = { .pidfd = -1, .link = -1, .log = -1, .page_fd = -1 };
         int link[2], log[2], r;
@@ -182,11 +218,9 @@ int fixture_fork(struct fixture *fixture, const struct fixture_order *order, str
                 return r;
         w.link = link[0];
         w.log = log[0];
-        r = send_order(fixture, order, &w, link[1], log[1]);
+        r = fork_and_order(fixture, order, &w, link[1], log[1]);
         fd_close(link[1]);
         fd_close(log[1]);
-        if (!r)
-                r = take_answer(fixture, &w);
         *ret_worker = w;
         return r;
 }

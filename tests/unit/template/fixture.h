@@ -17,6 +17,7 @@ struct fixture {
         pid_t pid;
         int link;
         bool root;
+        bool spare; /* workers begin as spares, and are told on their own link what they are */
         uint32_t enforced;
         char failed[1024]; /* TEMPLATE_FAILED's text */
 };
@@ -47,6 +48,8 @@ struct fixture_order {
 };
 /* 0, or the -errno of FORK_REFUSED. */
 int fixture_fork(struct fixture *fixture, const struct fixture_order *order, struct fixture_worker *ret_worker);
+/* One that waits for its order on *ret_order. 0 or -errno. */
+int fixture_fork_spare(struct fixture *fixture, int cgroup, struct fixture_worker *ret_worker, int *ret_order);
 /* Waits until its page says at least this level, or it has failed or ended. The level then. */
 enum page_level fixture_wait_level(struct fixture_worker *worker, enum page_level level, struct page_vitals *ret_vitals);
 /* Waits for its end (killed first, when asked); how waitid tells it. 0 or -errno. */

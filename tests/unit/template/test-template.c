@@ -320,6 +320,80 @@ static void test_layout_differs(void **state) {
         assert_int_equal(fixture_stop(&f), 0);
 }
 
+static bool state_of(pid_t pid, char *ret_state) {
+        char path[64];
+        FILE *file;
+        int n;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+        file = fopen(path, "re");
+        n = file ? fscanf(file, "%*d %*s %c", ret_state) : 0;
+        if (file)
+                fclose(file);
+        return n == 1;
+}
+
+/* It is warm, and sleeps. */
+static void await_spare(pid_t pid) {
+        char now = '\0';
+
+        for (int i = 0; i < 10000 && now != 'S'; i++) {
+                assert_true(state_of(pid, &now));
+                poll(NULL, 0, 1);
+        }
+        assert_int_equal(now, 'S');
+}
+
+/* Whether it was born as what it is or as a spare makes no difference to what it may, and where it lies. */
+static void test_spare(void **state) {
+        bool root = getuid() == 0;
+        char first[64];
+        struct fixture f;
+        struct view v;
+
+        start_template(&f, root);
+        f.spare = true;
+        look(&f, 0, &v);
+        check_confined(&f, &v);
+        if (root)
+                assert_seen(&v, "uid", "1000");
+        snprintf(first, sizeof(first), "%s", seen(&v, "code"));
+        look(&f, 0, &v);
+        assert_string_not_equal(first, seen(&v, "code"));
+        assert_int_equal(fixture_stop(&f), 0);
+}
+
+static void spare_ends(struct fixture_worker *w, int expected_code, int expected_status) {
+        int code, status;
+
+        assert_int_equal(fixture_reap(w, false, &code, &status), 0);
+        assert_int_equal(code, expected_code);
+        assert_int_equal(status, expected_status);
+        fixture_worker_deinit(w);
+}
+
+static void test_spare_without_an_order(void **state) {
+        struct control_fork_worker body = { .instance = 43, .name = "probe" };
+        struct fixture_worker w;
+        struct fixture f;
+        int order, fds[6];
+
+        start_template(&f, false);
+        assert_int_equal(fixture_fork_spare(&f, 0, &w, &order), 0);
+        await_spare(w.pid);
+        close(order);
+        spare_ends(&w, CLD_EXITED, EXIT_SUCCESS);
+
+        /* An order that is not its own. */
+        assert_int_equal(fixture_fork_spare(&f, 0, &w, &order), 0);
+        for (size_t i = 0; i < 6; i++)
+                fds[i] = STDERR_FILENO;
+        assert_int_equal(control_send(order, CONTROL_KIND_FORK_WORKER, 7, &body, sizeof(body), fds, 6), 0);
+        spare_ends(&w, CLD_EXITED, EXIT_FAILURE);
+        close(order);
+        assert_int_equal(fixture_stop(&f), 0);
+}
+
 static void test_failing_layer_is_named(void **state) {
         static const char *const missing[] = { "/nonexistent/granted" };
         const struct worker_settings settings = {
@@ -437,6 +511,8 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_abort_is_seen_by_the_base),
                 cmocka_unit_test(test_workers_live_without_the_template),
                 cmocka_unit_test(test_layout_differs),
+                cmocka_unit_test(test_spare),
+                cmocka_unit_test(test_spare_without_an_order),
                 cmocka_unit_test(test_failing_layer_is_named),
                 cmocka_unit_test(test_unmapped_uid_is_refused),
         };
