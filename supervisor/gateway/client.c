@@ -46,6 +46,7 @@
 #define BUFFERED_MAX (256u << 10)
 #define DISCARD_MAX (1u << 20) /* of a body that nobody wants: more, and the connection is closed */
 #define IOV_MAX_PER_SEND 64
+#define DROP_LOOK 64u         /* connections that are looked at when one must go */
 #define KEPT_MAX (512u << 20) /* bytes of answers and held input, over all clients */
 
 #define IDLE_NS (75 * NS_PER_S)
@@ -590,6 +591,25 @@ void clients_end(struct gateway *g) {
 
         TAILQ_FOREACH(c, &g->clients, entry)
         client_end(c);
+}
+
+/* The list is gone round, a piece each time, so that each newcomer costs the same. A newcomer of this turn is spared. */
+bool clients_drop_idle(struct gateway *g) {
+        struct client *c, *longest = NULL;
+        uint64_t since = g->now_ns;
+
+        for (uint32_t i = MIN(g->n_clients, DROP_LOOK); i; i--) {
+                c = TAILQ_FIRST(&g->clients);
+                TAILQ_REMOVE(&g->clients, c, entry);
+                TAILQ_INSERT_TAIL(&g->clients, c, entry);
+                if (c->phase != CLIENT_IDLE || c->touched || c->phase_ns >= since)
+                        continue;
+                longest = c;
+                since = c->phase_ns;
+        }
+        if (longest)
+                client_close(longest);
+        return longest;
 }
 
 /* The turn ---------------------------------------------------------------------------------------------------------------- */

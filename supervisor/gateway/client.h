@@ -56,6 +56,9 @@ void client_fail(struct client *client);
 void clients_turn(struct gateway *g);
 /* As long as what clients do not take is more than may be, whoever makes us keep most of it is closed. */
 void clients_relieve(struct gateway *g);
+/* Makes room for another one: closes the one of some connections that is idle for longest (RFC 9112 9.5).
+ * False: none of them is. */
+bool clients_drop_idle(struct gateway *g);
 /* Of each connection what has come is answered, then it ends. */
 void clients_end(struct gateway *g);
 void clients_free_dead(struct gateway *g);

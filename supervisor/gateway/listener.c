@@ -75,7 +75,7 @@ static void on_accept(struct net_listener *listener, int fd, const struct sockad
 
         if (client_new(g, fd, address) < 0)
                 fd_close(fd);
-        else if (g->n_clients >= g->listeners.clients_max)
+        else if (g->n_clients >= g->listeners.clients_max && !clients_drop_idle(g))
                 pause_all(&g->listeners, false);
 }
 

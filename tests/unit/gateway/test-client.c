@@ -66,6 +66,16 @@ static int setup(void **state) {
         return 0;
 }
 
+static int connect_another(struct client **ret_client) {
+        struct sockaddr_storage address = { .ss_family = AF_UNIX };
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(client_new(g, pair[0], &address), 0);
+        *ret_client = TAILQ_LAST(&g->clients, client_list);
+        return pair[1];
+}
+
 static int teardown(void **state) {
         clients_deinit(g);
         free(g->upstreams);
@@ -248,15 +258,11 @@ static void test_a_request_in_the_last_moment_counts(void **state) {
 
 /* Two that read nothing: one keeps more than all may, the other little. */
 static void test_who_makes_us_keep_too_much_is_closed(void **state) {
-        struct sockaddr_storage address = { .ss_family = AF_UNIX };
         struct client *greedy = TAILQ_FIRST(&g->clients), *modest;
-        int pair[2];
+        int other = connect_another(&modest);
 
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-        assert_int_equal(client_new(g, pair[0], &address), 0);
-        modest = TAILQ_LAST(&g->clients, client_list);
         say(REQUEST);
-        assert_int_equal(write(pair[1], REQUEST, strlen(REQUEST)), strlen(REQUEST));
+        assert_int_equal(write(other, REQUEST, strlen(REQUEST)), strlen(REQUEST));
         turn(S(1));
         answer_large(TAILQ_FIRST(&modest->requests), 4u << 20);
         answer_large(TAILQ_FIRST(&greedy->requests), 500u << 20);
@@ -268,7 +274,28 @@ static void test_who_makes_us_keep_too_much_is_closed(void **state) {
         assert_int_equal(g->n_clients, 1);
         assert_ptr_equal(TAILQ_FIRST(&g->clients), modest);
         assert_true(g->pool.used < 5u << 20);
-        fd_close(pair[1]);
+        fd_close(other);
+}
+
+/* Whoever only holds a connection cannot keep others out. */
+static void test_the_one_idle_for_longest_gives_its_place(void **state) {
+        struct client *first = TAILQ_FIRST(&g->clients), *second, *third;
+        int b = connect_another(&second), c = connect_another(&third);
+
+        /* The first one is idle since later than the second, the third works. */
+        say("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(write(c, REQUEST, strlen(REQUEST)), strlen(REQUEST));
+        turn(S(1));
+        assert_true(clients_drop_idle(g));
+        assert_true(second->dead);
+        assert_false(clients_drop_idle(g)); /* who is idle since now is not */
+        turn(S(2));
+        assert_true(clients_drop_idle(g));
+        assert_true(first->dead);
+        assert_false(clients_drop_idle(g));
+        assert_false(third->dead);
+        fd_close(b);
+        fd_close(c);
 }
 
 /* More requests than are taken at once: what was received of them waits, and counts. */
@@ -311,6 +338,7 @@ int main(void) {
                 TEST(test_requests_stop_when_answers_pile_up),
                 TEST(test_a_request_in_the_last_moment_counts),
                 TEST(test_who_makes_us_keep_too_much_is_closed),
+                TEST(test_the_one_idle_for_longest_gives_its_place),
                 TEST(test_input_that_waits_is_counted),
                 TEST(test_the_head_of_a_request_is_charged_while_its_body_comes),
         };
