@@ -318,8 +318,7 @@ static bool line_exact(const struct http_head *head, const uint8_t *data, size_t
 static unsigned line_version(const char *line, size_t size) {
         const char *v = size < 9 ? NULL : line + size - 9;
 
-        if (!v || memcmp(v, " HTTP/", 6) != 0 || !char_is((uint8_t)v[6], CHAR_DIGIT) || v[7] != '.' ||
-            !char_is((uint8_t)v[8], CHAR_DIGIT))
+        if (!v || memcmp(v, " HTTP/", 6) != 0 || !char_is((uint8_t)v[6], CHAR_DIGIT) || v[7] != '.' || !char_is((uint8_t)v[8], CHAR_DIGIT))
                 return 0;
         return (unsigned)(v[6] - '0') * 10 + (unsigned)(v[8] - '0');
 }
