@@ -25,9 +25,11 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/outbox.h"
 
 #define RECORDS_PER_TURN 16
 #define PENDING_MAX 64 /* edge requests of one instance under way */
+#define GATEWAY_PENDING_MAX DIRECTORY_INSTANCES_MAX
 
 static_assert(CONTROL_METHODS_MAX == MANIFEST_METHODS_MAX + 1 && MANIFEST_METHODS_MAX == DIRECTORY_MODULE_METHODS_MAX,
               "a set of methods has room for all of a manifest");
@@ -40,7 +42,7 @@ static void directory_send(struct manager *m, int link) {
         };
         int fd = directory_writer_fd(m->directory);
 
-        control_send(link, CONTROL_KIND_DIRECTORY, 0, &body, sizeof(body), &fd, 1);
+        outbox_send(link, CONTROL_KIND_DIRECTORY, 0, &body, sizeof(body), &fd, 1);
 }
 
 /* Asking and answering -------------------------------------------------------------------------------------------------- */
@@ -48,6 +50,8 @@ static void directory_send(struct manager *m, int link) {
 static void pending_free(struct manager *m, struct pending_edge *p) {
         if (p->caller)
                 p->caller->n_pending--;
+        else
+                p->from->n_pending--;
         TAILQ_REMOVE(&m->pending_edges, p, entry);
         free(p);
 }
@@ -59,7 +63,7 @@ static int pending_link(const struct pending_edge *p) {
 static void edge_refuse(int link, uint64_t request, uint64_t target, int error) {
         struct control_edge_refused body = { .target = target, .error = error };
 
-        control_send(link, CONTROL_KIND_EDGE_REFUSED, request, &body, sizeof(body), NULL, 0);
+        outbox_send(link, CONTROL_KIND_EDGE_REFUSED, request, &body, sizeof(body), NULL, 0);
 }
 
 /* Passes the request on; `ask` says who asks. 0 or an error_code. */
@@ -84,6 +88,8 @@ static int edge_offer(struct manager *m, const struct pending_edge *ask, struct 
         };
         if (p->caller)
                 p->caller->n_pending++;
+        else
+                p->from->n_pending++;
         TAILQ_INSERT_TAIL(&m->pending_edges, p, entry);
         return 0;
 }
@@ -93,7 +99,8 @@ static void on_gateway_request(struct gateway *g, struct control_record *record)
         int error;
 
         memset(offer.methods, 0xff, sizeof(offer.methods));
-        error = edge_offer(g->manager, &(struct pending_edge){ .from = g }, &offer, record);
+        error = g->n_pending < GATEWAY_PENDING_MAX ? edge_offer(g->manager, &(struct pending_edge){ .from = g }, &offer, record)
+                                                   : ERROR_BUSY;
         if (error)
                 edge_refuse(g->link, record->header.request, record->EDGE_REQUEST.target, error);
 }
@@ -121,6 +128,12 @@ static int edge_check(const struct instance *caller, const struct instance *targ
             target->n_out + target->n_in >= target->candidate->manifest.edges)
                 return ERROR_BUSY;
         return 0;
+}
+
+bool edges_may_call(const struct instance *caller, const struct instance *target) {
+        struct control_edge_offer offer;
+
+        return manifest_grant(&caller->candidate->manifest, &target->candidate->manifest, offer.methods);
 }
 
 void edges_on_request(struct manager *m, struct instance *caller, struct control_record *record) {
@@ -175,6 +188,7 @@ static void gateway_free(struct gateway *g) {
         if (g->event)
                 event_free(g->event);
         page_reader_free(g->page);
+        outbox_forget(g->link);
         fd_close(g->link);
         free(g);
 }
@@ -195,7 +209,7 @@ void edges_on_accept(struct manager *m, struct instance *instance, uint64_t edge
 
         if (!p)
                 return; /* asked by a former manager or a caller that is gone: closing the fds tells the worker */
-        control_send(pending_link(p), CONTROL_KIND_EDGE_READY, p->request, &body, sizeof(body), fds, 2);
+        outbox_send(pending_link(p), CONTROL_KIND_EDGE_READY, p->request, &body, sizeof(body), fds, 2);
         instance->n_edges++;
         if (p->caller)
                 made_add(p->caller, instance);
@@ -302,7 +316,7 @@ static void tell_changed(int link, bool *watches) {
         struct control_empty body = { 0 };
 
         if (*watches)
-                control_send(link, CONTROL_KIND_CHANGED, 0, &body, sizeof(body), NULL, 0);
+                outbox_send(link, CONTROL_KIND_CHANGED, 0, &body, sizeof(body), NULL, 0);
         *watches = false;
 }
 

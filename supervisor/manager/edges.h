@@ -11,6 +11,8 @@
 void gateway_new(struct manager *manager, uint32_t index, uint64_t id, int link);
 /* The directory has changed: tells those who asked. */
 void peers_changed(struct manager *manager);
+/* Does the manifest of the one allow a call of the other? */
+bool edges_may_call(const struct instance *caller, const struct instance *target);
 /* An instance asks for an edge to another. */
 void edges_on_request(struct manager *manager, struct instance *caller, struct control_record *record);
 void edges_on_watch(struct manager *manager, struct instance *instance, uint64_t generation);

@@ -22,6 +22,7 @@
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
+#include "supervisor/manager/outbox.h"
 
 #define RECORDS_PER_TURN 16
 
@@ -47,6 +48,7 @@ static void instance_free(struct instance *i) {
                 event_free(i->timer);
         page_reader_free(i->page);
         fd_close(i->page_fd);
+        outbox_forget(i->link);
         fd_close(i->link);
         fd_close(i->memory);
         free(i);
@@ -283,6 +285,14 @@ static void on_level(struct instance *i, uint32_t level) {
         }
 }
 
+/* Who may not call somebody cannot have waited for him: a complaint may cost a life. */
+static void on_complaint(const struct instance *i, uint64_t id) {
+        const struct instance *accused = instance_find(instance_manager(i), id);
+
+        if (accused && edges_may_call(i, accused))
+                instance_on_timed_out(instance_manager(i), id);
+}
+
 static void on_worker_record(struct instance *i, struct control_record *record) {
         struct manager *m = instance_manager(i);
 
@@ -304,7 +314,7 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
                 edges_on_watch(m, i, record->WATCH.generation);
                 break;
         case CONTROL_KIND_TIMED_OUT:
-                instance_on_timed_out(m, record->TIMED_OUT.instance);
+                on_complaint(i, record->TIMED_OUT.instance);
                 break;
         default:
                 break;

@@ -22,6 +22,7 @@
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
+#include "supervisor/manager/outbox.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
@@ -67,6 +68,7 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         int admin = role_take(h, n, HANDOVER_ADMIN, 0, NULL);
         int link, r;
 
+        outbox_start(m->loop);
         r = writer_new(m->loop, on_idle, m, &m->writer);
         if (r >= 0)
                 r = choices_load(m);

@@ -144,6 +144,7 @@ struct gateway {
         int link;
         struct event *event;
         struct page_reader *page;
+        uint32_t n_pending; /* edges under negotiation */
         bool watches;
 };
 
