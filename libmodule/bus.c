@@ -43,6 +43,8 @@ void bus_on_directory(struct bus *bus, struct control_record *record) {
 void bus_on_changed(struct bus *bus) {
         bus->watching = false;
         bus_sync(bus);
+        /* The turn may have begun with the newest already: whoever still waits for another asks again. */
+        providers_pump();
 }
 
 /* What is stored here is what every choice of this turn is made by. The manager, which publishes and then looks at the

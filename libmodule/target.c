@@ -159,6 +159,8 @@ void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd) {
 static void sent_remove(struct target *t, struct call *call) {
         TAILQ_REMOVE(&t->sent, call, entry);
         t->load.in_flight--;
+        if (!t->load.in_flight)
+                t->full = false; /* no reply will come to say so */
         call->target = NULL;
 }
 
@@ -278,6 +280,7 @@ void target_cancel(struct target *t, struct call *call) {
                 edge_cancel(&call->out);
         else
                 edge_send(t->edge, &frame, NULL, 0, NULL); /* no room: then its reply will find nobody */
+        t->pending |= t->provider->n_waiting > 0;          /* there is room now */
         want_turn(t);
 }
 

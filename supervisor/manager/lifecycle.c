@@ -30,6 +30,7 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/needs.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/restart.h"
@@ -251,14 +252,21 @@ static void candidate_retire(struct candidate *c) {
 }
 
 static void candidate_start(struct candidate *c) {
+        bool was_waiting = needs_waits(c);
+
         if (c->restart_timer && evtimer_pending(c->restart_timer, NULL))
+                return;
+        if (needs_wait(c))
                 return;
         if (!instance_start(c)) {
                 lifecycle_on_start_failed(c, "FORK_FAILED", "the base could not be asked for a worker");
                 return;
         }
         if (c->state != CANDIDATE_ACTIVE)
-                candidate_set_state(c, CANDIDATE_STARTING, "", c->reason);
+                candidate_set_state(c, CANDIDATE_STARTING, "", was_waiting ? "" : c->reason);
+        /* Calls wait for a service that is starting, so its name must be known. */
+        if (!c->module->active && c->manifest.n_services)
+                publish(c->module->manager);
 }
 
 void lifecycle_reconcile(struct module *mod) {
@@ -346,6 +354,7 @@ void lifecycle_on_gone(struct candidate *c) {
                 candidate_free(c);
         lifecycle_reconcile(mod);
         module_free_if_empty(mod);
+        needs_look(m);
         lifecycle_check_stopped(m);
         lifecycle_check_restored(m);
 }
@@ -365,6 +374,7 @@ void lifecycle_on_ready(struct instance *i) {
                 publish(c->module->manager);
         }
         lifecycle_reconcile(c->module);
+        needs_look(c->module->manager);
         lifecycle_check_restored(c->module->manager);
 }
 
@@ -450,7 +460,8 @@ void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
 static bool module_settled(const struct module *mod) {
         const struct candidate *want = module_wanted(mod);
 
-        return !want || mod->active == want || want->state == CANDIDATE_BROKEN || want->state == CANDIDATE_QUARANTINED;
+        /* Who waits for a service is started before anybody asks here, if it comes at all. */
+        return !want || mod->active == want || want->state == CANDIDATE_BROKEN || want->state == CANDIDATE_QUARANTINED || needs_waits(want);
 }
 
 static int compare_priority(const void *a, const void *b) {

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules that call each other over the bus."""
 
+import concurrent.futures
+import os
+import signal
+import threading
+import time
 import urllib.parse
 
-from harness import expect, expect_equal, package, wait
+from harness import SLOW, expect, expect_equal, package, wait
 
 
 def call(base, method, path="/caller/call", **query):
@@ -20,9 +25,9 @@ def fails(base, status, code, method, *words, **query):
     return r
 
 
-def two(base):
+def two(base, **echo):
     base.start()
-    base.drop(package(base, "tests/modules/echo"))
+    base.drop(package(base, "tests/modules/echo", **echo))
     base.drop(package(base, "tests/modules/caller"))
     wait(lambda: base.worker("echo") and base.worker("caller"), "both modules")
     base.serves("/caller/call?method=echo.say&text=up")
@@ -36,3 +41,211 @@ def test_one_module_calls_another(base):
     expect_equal(text, "hello", "text")
     expect_equal(int(pid), base.worker("echo"), "who answered")
     expect(base.worker("caller") != base.worker("echo"), "one process each")
+
+
+def test_what_fails_says_why(base):
+    two(base)
+    fails(base, 403, "DENIED", "kv.get", "module.ini [calls] allow", "kv.get")
+    fails(base, 403, "DENIED", "ping.other", "[calls] allow")
+    fails(base, 404, "NO_SERVICE", "nobody.home", "nobody.home")
+    fails(base, 404, "NO_METHOD", "echo.none", "echo.none")
+    fails(base, 404, "NO_METHOD", "echo.not-handled")
+    fails(base, 404, "NOT_FOUND", "echo.fail", "as asked: why", text="why", n=3)
+    fails(base, 500, "INTERNAL", "echo.fail", n=4711)
+    # what means "not begun" on the bus is not said of what has begun
+    fails(base, 503, "UNAVAILABLE", "echo.fail", n=11)
+    fails(base, 502, "BAD_REPLY", "echo.raw", "well-formed")
+    fails(base, 503, "UNAVAILABLE", "echo.say", "9.9.9", version="9.9.9")
+    expect_equal(call(base, "echo.say", text="pinned", version="1.0.0").status, 200, "pinned version")
+
+
+def test_large_arguments_and_results(base):
+    base.config("[bus]\nmax-message = 1M\n")
+    two(base)
+    for n in (10, 5000, 100_000, 900_000):
+        expect_equal(base.get(f"/caller/large?n={n}").text, str(n), f"{n} bytes there and back")
+    r = base.get("/caller/large?n=2000000")
+    expect_equal((r.status, r.json["code"]), (413, "TOO_LARGE"), r.text)
+    fails(base, 413, "TOO_LARGE", "echo.size", n=2_000_000)
+    expect_equal(call(base, "echo.say", text="still").status, 200, "afterwards")
+
+
+def test_deadlines(base):
+    two(base, changes=(("in-flight = 256", "in-flight = 256\nrequest-timeout = 2s"),))
+    begin = time.monotonic()
+    fails(base, 504, "TIMEOUT", "echo.sleep", n=20_000, timeout=200)
+    expect(time.monotonic() - begin < 5 * SLOW, "a timeout of 200 ms")
+    expect_equal(call(base, "echo.sleep", n=50, timeout=5000, text="slept").text.split()[0], "slept", "a call in time")
+    # the callee hangs: it is replaced, and the next call is answered
+    fails(base, 504, "TIMEOUT", "echo.loop", timeout=1500)
+    wait(lambda: call(base, "echo.say", text="x", timeout=2000).status == 200, "the callee to be back", 20)
+
+
+def test_death_of_the_callee(base):
+    two(base)
+    worker = base.worker("echo")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(fails, base, 502, "PEER_DIED", "echo.sleep", "died", n=30_000, timeout=25_000) for _ in range(8)]
+        in_flight = lambda: sum(1 for i in base.instances("echo") if i["pid"] == worker and i["requests"] >= 9)
+        wait(in_flight, "eight calls under way")
+        begin = time.monotonic()
+        os.kill(worker, signal.SIGKILL)
+        for c in calls:
+            c.result()
+        expect(time.monotonic() - begin < 5 * SLOW, "the errors come at once")
+    fails(base, 502, "PEER_DIED", "echo.die")
+    # restarted: a call waits for it
+    r = call(base, "echo.say", text="back")
+    expect_equal(r.status, 200, r.text)
+    expect(int(r.text.split()[1]) != worker, "another worker answers")
+
+
+def test_idempotent_calls_are_repeated_once(base):
+    two(base)
+    before = restarts(base, "echo")
+    fails(base, 502, "PEER_DIED", "echo.die-twice", timeout=20_000)
+    wait(lambda: restarts(base, "echo") == before + 2, "two deaths: the call and its repetition")
+    fails(base, 502, "PEER_DIED", "echo.die", timeout=20_000, idempotent=1)
+    wait(lambda: restarts(base, "echo") == before + 4, "two more")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wait(lambda: base.worker("echo"), "echo to be back")
+        worker = base.worker("echo")
+        slept = [pool.submit(call, base, "echo.sleep-twice", n=1500, text="again", timeout=25_000) for _ in range(4)]
+        wait(lambda: sum(i["requests"] for i in base.instances("echo")) >= 4, "calls under way")
+        os.kill(worker, signal.SIGKILL)
+        for s in slept:
+            expect_equal(s.result().status, 200, s.result().text)
+
+
+def restarts(base, name):
+    return sum(i["restarts"] for i in base.instances(name))
+
+
+def test_cyclic_calls(base):
+    two(base)
+    r = call(base, "ping.down", text="round", n=20)
+    expect_equal((r.status, r.text.split()[0]), (200, "round"), r.text)
+
+    def many(_):
+        return [call(base, "ping.down", text="c", n=7).status for _ in range(20)]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for statuses in pool.map(many, range(8)):
+            expect_equal(set(statuses), {200}, "cyclic calls under load")
+
+
+def test_a_cycle_that_fills_both_ends_in_errors(base):
+    """Every slot is taken by calls that need one more: nobody waits for ever."""
+    few = "[limits]\nin-flight = 4\n"
+    base.start()
+    base.drop(package(base, "tests/modules/echo", changes=(("in-flight = 256", "in-flight = 4"),)))
+    base.drop(package(base, "tests/modules/caller", extra=few))
+    base.serves("/caller/call?method=echo.say&text=up")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = [r.status for r in pool.map(lambda _: call(base, "ping.down", text="c", n=30), range(16))]
+    expect(set(statuses) <= {200, 502, 503, 504}, f"statuses {statuses}")
+    wait(lambda: call(base, "ping.down", text="c", n=1).status == 200, "both to be free again")
+
+
+def test_a_starting_service_is_waited_for(base):
+    base.start()
+    base.drop(package(base, "tests/modules/caller"))
+    wait(lambda: base.worker("caller"), "the caller")
+    fails(base, 404, "NO_SERVICE", "echo.say")
+    base.drop(package(base, "tests/modules/start-hangs", name="slow", extra="[services]\necho = say\n[limits]\nstart-timeout = 20s\n"))
+    wait(lambda: base.state("slow") == "STARTING", "slow to be starting")
+    begin = time.monotonic()
+    wait(lambda: call(base, "echo.say", timeout=300).json["code"] == "UNAVAILABLE", "the directory to name it")
+    expect(time.monotonic() - begin >= 0.3, "it waits until the deadline")
+
+
+def test_one_service_has_one_provider(base):
+    two(base)
+    name = base.drop(package(base, "tests/modules/echo", name="other"))
+    r = wait(lambda: base.refused(name), "the second provider to be refused")
+    expect_equal(r["code"], "SERVICE_CONFLICT", r["reason"])
+    expect("echo" in r["reason"], r["reason"])
+
+
+def test_casts(base):
+    two(base)
+    before = sum(i["requests"] for i in base.instances("echo"))
+    for _ in range(20):
+        expect_equal(call(base, "echo.say", path="/caller/cast").status, 200, "cast")
+    wait(lambda: sum(i["requests"] for i in base.instances("echo")) == before + 20, "the casts to arrive")
+    r = call(base, "kv.put", path="/caller/cast")
+    expect_equal((r.status, r.json["code"]), (403, "DENIED"), r.text)
+
+
+def test_calls_over_an_upgrade_of_the_callee(base):
+    two(base)
+    end, bad, n = threading.Event(), [], [0]
+
+    def load():
+        while not end.is_set():
+            r = call(base, "echo.say", text="x")
+            n[0] += 1
+            if r.status != 200:
+                bad.append(r.text)
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for t in threads:
+        t.start()
+    try:
+        for i in range(1, 6):
+            base.ctl("deploy", package(base, "tests/modules/echo", version=f"1.0.{i}"))
+    finally:
+        end.set()
+        for t in threads:
+            t.join()
+    expect_equal(bad, [], "calls that failed")
+    expect(n[0] > 20, f"{n[0]} calls")
+
+
+def test_calls_over_the_managers_death(base):
+    two(base)
+    callee = base.worker("echo")
+    os.kill(base.role("manager"), signal.SIGKILL)
+    expect_equal(call(base, "echo.say", text="x").status, 200, "while there is no manager")
+    wait(lambda: base.try_status() and base.worker("echo") == callee, "the next manager to adopt", 20)
+    # a new edge, asked of the new manager
+    os.kill(callee, signal.SIGKILL)
+    expect_equal(call(base, "echo.say", text="x").status, 200, "by a new worker")
+    base.ctl("deploy", package(base, "tests/modules/echo", version="1.1.0"))
+    expect_equal(call(base, "echo.say", text="x", version="1.1.0").status, 200, "the new version")
+
+
+def candidate(base, name):
+    m = base.module(name)
+    return m["versions"][0] if m else None
+
+
+def test_needs(base):
+    base.start()
+    needs = (("allow = echo, ping.down, nobody, secret.open", "allow = echo\nneeds = echo, nap"),)
+    p = package(base, "tests/modules/caller", changes=needs)
+    r = base.ctl("deploy", p, check=False)
+    expect_equal(r.returncode, 3, f"deploy: {r.stdout}{r.stderr}")
+    expect("NEEDS_SERVICE" in r.stdout + r.stderr and "echo" in r.stdout + r.stderr, f"{r.stdout}{r.stderr}")
+    v = candidate(base, "caller")
+    expect_equal((v["state"], v["instances"]), ("RESOLVED", []), "it waits")
+    base.drop(package(base, "tests/modules/echo"))
+    wait(lambda: "nap" in candidate(base, "caller")["reason"], "the second service to be named")
+    # the handlers of its manifest are others: all that counts is that it is up
+    base.drop(package(base, "tests/modules/crash", name="naps", extra="[services]\nnap = bed\n"))
+    wait(lambda: base.worker("caller"), "it to start by itself")
+    expect_equal(call(base, "echo.say", text="x").status, 200, "a call")
+    # all at once, in any order: nobody is left waiting
+    base.stop()
+    base.start()
+    wait(lambda: base.worker("caller"), "it after a restart of the base")
+
+
+def test_needs_in_a_circle(base):
+    base.start()
+    base.drop(package(base, "tests/modules/echo", changes=(("allow = pong", "needs = pong"),)))
+    base.drop(package(base, "tests/modules/caller", changes=(("allow = echo,", "needs = ping\nallow = echo,"),)))
+    wait(lambda: candidate(base, "echo") and "caller" in candidate(base, "echo")["reason"], "echo to wait for caller")
+    wait(lambda: candidate(base, "caller") and "waiting itself" in candidate(base, "caller")["reason"], "caller to wait for echo")
+    base.stop()
+    base.start()  # which says READY all the same

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What waits for a service. Nobody is started for it and nothing is polled: every
+ * change of some module's state looks again at those that wait, which are few.
+ */
+#include "supervisor/manager/needs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/manifest-calls.h"
+#include "ipc/cleanup.h"
+#include "supervisor/manager/lifecycle.h"
+
+static bool candidate_is_up(const struct candidate *c) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->state == INSTANCE_READY && !i->retire)
+                        return true;
+        }
+        return false;
+}
+
+static bool service_is_up(const struct manager *m, const char *service) {
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                if (mod->active && manifest_provides(&mod->active->manifest, service) && candidate_is_up(mod->active))
+                        return true;
+        }
+        return false;
+}
+
+/* What is to provide it; NULL when nothing does. */
+static struct candidate *provider_of(const struct manager *m, const char *service) {
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                struct candidate *c = module_wanted(mod);
+
+                if (c && manifest_provides(&c->manifest, service))
+                        return c;
+        }
+        return NULL;
+}
+
+static const char *missing(const struct candidate *c) {
+        const struct text_list *needs = &c->manifest.calls_needs;
+
+        for (size_t i = 0; i < needs->n; i++) {
+                if (!service_is_up(c->module->manager, needs->items[i]))
+                        return needs->items[i];
+        }
+        return NULL;
+}
+
+/* Is somebody on the way who will provide it? */
+static bool is_coming(const struct candidate *provider) {
+        return provider && provider->state != CANDIDATE_BROKEN && provider->state != CANDIDATE_QUARANTINED && !needs_waits(provider);
+}
+
+bool needs_waits(const struct candidate *c) {
+        return c->state == CANDIDATE_RESOLVED && !strcmp(c->code, NEEDS_WAITS);
+}
+
+bool needs_wait(struct candidate *c) {
+        const char *service = missing(c);
+        bool before = needs_waits(c);
+        const struct candidate *provider;
+        char reason[320];
+
+        if (!service)
+                return false;
+        provider = provider_of(c->module->manager, service);
+        if (provider)
+                snprintf(reason, sizeof(reason), "waits for the service %s ([calls] needs): the module %s is %s", service,
+                         provider->module->name, needs_waits(provider) ? "waiting itself" : candidate_state_name(provider->state));
+        else
+                snprintf(reason, sizeof(reason), "waits for the service %s ([calls] needs): no module provides it", service);
+        candidate_set_state(c, CANDIDATE_RESOLVED, NEEDS_WAITS, reason);
+        if (!is_coming(provider))
+                operation_fail(TAKE_PTR(c->operation), "NEEDS_SERVICE", reason);
+        if (!before)
+                needs_look(c->module->manager); /* others may wait for this one */
+        return true;
+}
+
+void needs_look(struct manager *m) {
+        struct module *mod, *next;
+
+        for (mod = TAILQ_FIRST(&m->modules); mod; mod = next) {
+                struct candidate *c = module_wanted(mod);
+
+                next = TAILQ_NEXT(mod, entry);
+                if (c && needs_waits(c))
+                        lifecycle_reconcile(mod);
+        }
+}
