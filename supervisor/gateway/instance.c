@@ -174,6 +174,8 @@ bool instance_open(struct instance *i, uint64_t edge, int memory_fd, int bell_fd
 static void sent_remove(struct instance *i, struct request *request) {
         TAILQ_REMOVE(&i->sent, request, in_upstream);
         i->load.in_flight--;
+        if (!i->load.in_flight)
+                i->full = false; /* what was cancelled will send no reply that says so */
         request->instance = NULL;
 }
 
