@@ -15,12 +15,18 @@
 /* A failed step never ended; when it was given up is known or 0. */
 static json_int_t row_of_step(struct table *t, const json_t *step, json_int_t before) {
         json_int_t ns = document_number(step, "ns");
-        bool failed = document_false(step, "ok") || ns<0, known = ns> before || !failed;
+        bool failed = document_false(step, "ok") || ns < 0;
+        bool known = !failed || ns > before;
 
         table_add(t, document_text(step, "step"));
         table_add(t, failed ? "failed" : text_ms((uint64_t)ns).text);
         table_add(t, before < 0 || !known ? "-" : text_ms((uint64_t)MAX(ns - before, 0)).text);
         return known ? ns : before;
+}
+
+static void show_unchanged(const json_t *operation, FILE *out) {
+        text_line(out, document_text(operation, "module"), " ", document_text(operation, "version"),
+                  " is unchanged and serves already (operation ", text_number(document_number(operation, "id")).text, ")");
 }
 
 static void show_title(const json_t *operation, json_int_t ns, FILE *out) {
@@ -41,6 +47,10 @@ int show_journey(const json_t *operation, FILE *out) {
         size_t i;
 
         table_init(&t, "STEP >AT >TOOK");
+        if (document_true(operation, "unchanged")) {
+                show_unchanged(operation, out);
+                return 0;
+        }
         json_array_foreach(journey, i, step) ns = row_of_step(&t, step, ns);
         show_title(operation, ns, out);
         return i ? table_print(&t, out) : 0;

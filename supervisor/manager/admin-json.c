@@ -245,17 +245,20 @@ static json_t *json_released(const struct released *r) {
                          (json_int_t)(e->asked_ns && e->reaped_ns > e->asked_ns ? (e->reaped_ns - e->asked_ns) / NS_PER_US : 0));
 }
 
+static json_t *json_step(unsigned step, uint64_t ns, bool ok) {
+        return json_pack("{s:s, s:I, s:b}", "step", operation_step_names[step], "ns", (json_int_t)ns, "ok", ok);
+}
+
 static json_t *json_journey(const struct operation *op) {
         json_t *list = json_array();
-        uint64_t begin = op->stamps[STEP_noticed];
-        unsigned i;
+        uint64_t begin = op->stamps[STEP_noticed], at = begin;
 
-        for (i = 0; i < N_STEPS && op->stamps[i]; i++)
-                json_array_append_new(list, json_pack("{s:s, s:I, s:b}", "step", operation_step_names[i], "ns",
-                                                      (json_int_t)(op->stamps[i] > begin ? op->stamps[i] - begin : 0), "ok", 1));
+        for (unsigned i = 0; i < N_STEPS && op->stamps[i]; i++) {
+                at = MAX(at, op->stamps[i]);
+                json_array_append_new(list, json_step(i, at - begin, true));
+        }
         if (op->state == OPERATION_FAILED)
-                json_array_append_new(
-                        list, json_pack("{s:s, s:I, s:b}", "step", operation_step_names[op->failed_step], "ns", (json_int_t)0, "ok", 0));
+                json_array_append_new(list, json_step(op->failed_step, begin ? MAX(at, op->failed_ns) - begin : 0, false));
         return list;
 }
 
@@ -268,10 +271,11 @@ json_t *json_operation(const struct operation *op) {
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
+        return json_pack("{s:I, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
                          op->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", "module", op->module, "version", op->version, "file",
                          json_text(op->file), "state", states[op->state], "code", op->code, "detail", json_text(op->detail), "hint",
-                         op->hint, "journey", op->kind == OPERATION_DEPLOY ? json_journey(op) : json_array(), "released", released);
+                         json_text(op->hint), "unchanged", op->unchanged, "journey",
+                         op->kind == OPERATION_DEPLOY ? json_journey(op) : json_array(), "released", released);
 }
 
 json_t *json_operations(struct manager *m) {

@@ -152,6 +152,8 @@ void candidate_choose(struct candidate *c, uint64_t choice) {
         c->failed = false;
         c->superseded = false;
         c->n_crashes = 0;
+        if (c->restart_timer)
+                evtimer_del(c->restart_timer); /* somebody asks for it: at once */
         if (c->state == CANDIDATE_BROKEN || c->state == CANDIDATE_QUARANTINED)
                 candidate_set_state(c, CANDIDATE_RESOLVED, "", "");
         choices_save(c->module->manager);
@@ -237,6 +239,7 @@ static void candidate_retire(struct candidate *c) {
         struct instance *i, *next;
         bool any = false;
 
+        operation_fail(TAKE_PTR(c->operation), "SUPERSEDED", "another version was chosen before this one was active");
         if (c->restart_timer)
                 evtimer_del(c->restart_timer);
         for (i = TAILQ_FIRST(&c->instances); i; i = next) {
@@ -372,6 +375,7 @@ void lifecycle_on_ready(struct instance *i) {
                 /* back after a crash */
                 candidate_set_state(c, CANDIDATE_ACTIVE, "", "");
                 publish(c->module->manager);
+                operation_stamp(c->operation, STEP_routed, clock_now_ns());
         }
         lifecycle_reconcile(c->module);
         needs_look(c->module->manager);

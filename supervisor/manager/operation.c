@@ -17,7 +17,7 @@ const char *const operation_step_names[] = {
 #undef X
 };
 
-/* What a person can do about a failure, by its code. */
+/* What a person can do about a failure, by its code; '@' stands for the module's name. */
 static const struct {
         const char *code, *hint;
 } hints[] = {
@@ -34,9 +34,9 @@ static const struct {
         { "ROUTE_CONFLICT", "give it another [http] prefix or undeploy the other module" },
         { "NEEDS_BASE", "pack it for this version of Socle, or upgrade the base" },
         { "LOAD_FAILED", "link the module against what it needs; `ldd -r` shows missing symbols" },
-        { "START_FAILED", "see `soclectl logs NAME`" },
-        { "START_TIMEOUT", "see `soclectl logs NAME`; [limits] start-timeout sets the time" },
-        { "START_CRASHED", "see `soclectl logs NAME`" },
+        { "START_FAILED", "see `soclectl logs @`" },
+        { "START_TIMEOUT", "see `soclectl logs @`; [limits] start-timeout sets the time" },
+        { "START_CRASHED", "see `soclectl logs @`" },
         { "FORK_FAILED", "see the base's log" },
         { "SUPERSEDED", "a newer file of this name was dropped meanwhile" },
 };
@@ -82,7 +82,6 @@ struct operation *operation_new(struct operation_list *list, enum operation_kind
                 return NULL;
         op->id = list->next_id++;
         op->kind = kind;
-        op->hint = "";
         snprintf(op->module, sizeof(op->module), "%s", module);
         snprintf(op->file, sizeof(op->file), "%s", file);
         TAILQ_INSERT_TAIL(&list->queue, op, entry);
@@ -103,7 +102,7 @@ struct operation *operation_find(struct operation_list *list, uint64_t id) {
 
 void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns) {
         if (op && op->state == OPERATION_RUNNING)
-                op->stamps[step] = ns;
+                op->stamps[step] = MIN(ns, clock_now_ns()); /* a worker writes some of them */
 }
 
 void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version) {
@@ -135,12 +134,33 @@ static uint64_t operation_duration_us(const struct operation *op) {
 void operation_done(struct operation *op) {
         if (!op || op->state != OPERATION_RUNNING)
                 return;
-        if (op->kind == OPERATION_DEPLOY)
+        if (op->unchanged)
+                log_notice("%s %s is unchanged and serves already (operation %llu)", op->module, op->version, (unsigned long long)op->id);
+        else if (op->kind == OPERATION_DEPLOY)
                 log_notice("%s %s is active (operation %llu, %llu us)", op->module, op->version, (unsigned long long)op->id,
                            (unsigned long long)operation_duration_us(op));
         else
                 log_notice("%s is undeployed (operation %llu, %u instances)", op->module, (unsigned long long)op->id, op->n_released);
         operation_end(op, OPERATION_DONE);
+}
+
+void operation_hint(struct operation *op, const char *hint) {
+        if (op)
+                snprintf(op->hint, sizeof(op->hint), "%s", hint);
+}
+
+static void hint_by_code(struct operation *op) {
+        const char *hint = "", *at;
+
+        for (size_t i = 0; i < N_ELEMENTS(hints); i++) {
+                if (!strcmp(hints[i].code, op->code))
+                        hint = hints[i].hint;
+        }
+        at = strchr(hint, '@');
+        if (at)
+                snprintf(op->hint, sizeof(op->hint), "%.*s%s%s", (int)(at - hint), hint, op->module[0] ? op->module : "NAME", at + 1);
+        else
+                operation_hint(op, hint);
 }
 
 void operation_fail(struct operation *op, const char *code, const char *detail) {
@@ -151,11 +171,10 @@ void operation_fail(struct operation *op, const char *code, const char *detail) 
         while (i < N_STEPS - 1 && op->stamps[i])
                 i++;
         op->failed_step = (enum operation_step)i;
+        op->failed_ns = clock_now_ns();
         snprintf(op->code, sizeof(op->code), "%s", code);
         snprintf(op->detail, sizeof(op->detail), "%s", detail);
-        for (i = 0; i < N_ELEMENTS(hints); i++) {
-                if (!strcmp(hints[i].code, code))
-                        op->hint = hints[i].hint;
-        }
+        if (!op->hint[0])
+                hint_by_code(op);
         operation_end(op, OPERATION_FAILED);
 }

@@ -48,12 +48,13 @@ struct operation {
         char module[CONTROL_NAME_SIZE], version[64], file[CONTROL_FILE_SIZE];
         uint64_t stamps[N_STEPS]; /* CLOCK_MONOTONIC; 0 = not reached */
         enum operation_step failed_step;
+        uint64_t failed_ns;
         char code[32], detail[640];
-        const char *hint; /* static text */
+        char hint[512];
         struct released *released;
         uint32_t n_released;
         uint32_t n_waiting; /* undeploy: file removals that the base has not answered */
-        bool quiet;         /* of the start scan: not worth a line each */
+        bool unchanged;     /* deploy: the same package served already */
         /* told once when it ends */
         void (*on_end)(struct operation *operation, void *userdata);
         void *userdata;
@@ -74,5 +75,7 @@ struct operation *operation_find(struct operation_list *list, uint64_t id);
 void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns); /* op may be NULL */
 void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);
 void operation_done(struct operation *op);
+/* What a person can do when it fails; without it, what goes with the code. */
+void operation_hint(struct operation *op, const char *hint);
 /* The step that failed is the first one without a stamp. */
 void operation_fail(struct operation *op, const char *code, const char *detail);

@@ -116,22 +116,39 @@ static void candidate_place(struct admission *a, struct candidate *c) {
                 module_forgive(c->module);
 }
 
+static void operation_stamp_all(struct operation *op, enum operation_step first, enum operation_step last) {
+        for (int s = (int)first; s <= (int)last; s++)
+                operation_stamp(op, (enum operation_step)s, clock_now_ns());
+}
+
+/* Chosen again: a quarantine or a back-off ends, and what is being started anyway is waited for. */
+static void candidate_choose_again(struct admission *a, struct candidate *c) {
+        const struct instance *i;
+
+        if (c->operation)
+                operation_fail(c->operation, "SUPERSEDED", "the same package was dropped again");
+        c->operation = a->operation;
+        operation_stamp_all(c->operation, STEP_unpacked, STEP_unpacked);
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->id && !i->retire)
+                        operation_stamp_all(c->operation, STEP_forked, STEP_forked);
+        }
+        if (c->module->active == c && c->state == CANDIDATE_ACTIVE)
+                operation_stamp_all(c->operation, STEP_forked, STEP_routed);
+        candidate_choose(c, a->file->choice ? a->file->choice : a->manager->next_choice++);
+}
+
 /* The same bytes again: to drop them is to choose them. */
 static void admission_same(struct admission *a, struct candidate *c) {
         struct operation *op = a->operation;
+        bool serves = c->module->active == c && c->state == CANDIDATE_ACTIVE && module_wanted(c->module) == c;
 
         a->file->code[0] = a->file->reason[0] = '\0';
-        if (a->file->arrived && c->module->active != c) {
-                if (c->operation)
-                        operation_fail(c->operation, "SUPERSEDED", "the same package was dropped again");
-                c->operation = op;
-                if (op)
-                        for (int s = STEP_verified; s <= STEP_unpacked; s++)
-                                operation_stamp(op, (enum operation_step)s, clock_now_ns());
-                candidate_choose(c, a->file->choice);
+        if ((a->file->arrived || op) && !serves) {
+                candidate_choose_again(a, c);
         } else if (op) {
-                for (int s = STEP_verified; s < N_STEPS; s++)
-                        operation_stamp(op, (enum operation_step)s, clock_now_ns());
+                op->unchanged = true;
+                operation_stamp_all(op, STEP_unpacked, STEP_routed);
                 operation_done(op);
         }
         lifecycle_reconcile(c->module);

@@ -133,12 +133,31 @@ def test_crashes_cost_the_neighbour_nothing(base):
 
 def test_too_many_crashes_are_quarantined(base):
     base.start()
-    base.drop(package(base, "tests/modules/crash", extra="[restart]\nburst = 2\nbackoff = 10ms\n"))
+    p = package(base, "tests/modules/crash", extra="[restart]\nburst = 2\nbackoff = 10ms\n")
+    base.drop(p)
     base.serves("/crash/ok")
     for _ in range(3):
         base.serves("/crash/abort", 502)
     wait(lambda: base.state("crash") == "QUARANTINED", "the quarantine")
     expect_equal(base.get("/crash/ok").status, 503, "reply of a quarantined module")
+    base.drop(p)
+    wait(lambda: base.state("crash") == "ACTIVE", "the same package, dropped again, to be tried again")
+    base.serves("/crash/ok")
+
+
+def test_deploy_of_what_is_broken_waits_until_it_serves(base):
+    base.start()
+    p = package(base, "tests/modules/crash", extra="[restart]\nburst = 100\nbackoff = 1h\nbackoff-max = 1h\n")
+    base.ctl("deploy", p)
+    for _ in range(2):
+        base.serves("/crash/abort", 502)
+    wait(lambda: base.state("crash") == "BROKEN", "the back-off")
+    out = base.ctl("deploy", p).stdout
+    expect_equal(base.get("/crash/ok").status, 200, f"reply after {out}")
+    for step in ("forked", "started", "routed"):
+        expect(step in out, f"{step} is missing in\n{out}")
+    out = base.ctl("deploy", p).stdout
+    expect("crash 1.0.0 is unchanged and serves already" in out, out)
 
 
 def exits_78(base, *words):

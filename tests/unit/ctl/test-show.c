@@ -64,6 +64,13 @@ static void test_the_journey_tells_when_it_was_given_up(void **state) {
                      "started    failed  2000.000 ms\n");
 }
 
+static void test_what_served_already(void **state) {
+        assert_shown(show_journey,
+                     "{\"id\":15,\"module\":\"a\",\"version\":\"1.0.0\",\"state\":\"done\",\"unchanged\":true,"
+                     "\"journey\":[{\"step\":\"noticed\",\"ns\":0,\"ok\":true}]}",
+                     "a 1.0.0 is unchanged and serves already (operation 15)\n");
+}
+
 static void test_the_journey_of_what_was_never_noticed(void **state) {
         assert_shown(show_journey, "{\"id\":1,\"module\":\"a\",\"version\":\"1.0.0\",\"state\":\"failed\",\"journey\":[]}",
                      "a 1.0.0 failed after 0.000 ms (operation 1)\n");
@@ -212,6 +219,7 @@ int main(void) {
                 cmocka_unit_test(test_the_journey_of_a_success),
                 cmocka_unit_test(test_the_journey_up_to_the_failing_step),
                 cmocka_unit_test(test_the_journey_tells_when_it_was_given_up),
+                cmocka_unit_test(test_what_served_already),
                 cmocka_unit_test(test_the_journey_of_what_was_never_noticed),
                 cmocka_unit_test(test_what_was_released),
                 cmocka_unit_test(test_a_removal_of_what_did_not_run),

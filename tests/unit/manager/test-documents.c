@@ -80,6 +80,30 @@ static void test_problems_and_operations(void **state) {
         json_decref(j);
 }
 
+static const json_t *last_step(const json_t *operation) {
+        const json_t *journey = json_object_get(operation, "journey");
+
+        return json_array_get(journey, json_array_size(journey) - 1);
+}
+
+/* The failing step has the time when it was given up, and no step is told to be before another. */
+static void test_a_journey_that_ends_early(void **state) {
+        struct operation *op = operation_new(&m.operations, OPERATION_DEPLOY, "a", "a-1.0.0.smod");
+        json_t *j;
+
+        operation_stamp(op, STEP_noticed, 1000);
+        operation_stamp(op, STEP_verified, 3000);
+        operation_stamp(op, STEP_unpacked, 2000);
+        operation_fail(op, "FORK_FAILED", "why");
+        op->failed_ns = 5000;
+        j = json_operation(op);
+        assert_string_equal(text_of(last_step(j), "step"), "forked");
+        assert_true(json_is_false(json_object_get(last_step(j), "ok")));
+        assert_int_equal(json_integer_value(json_object_get(last_step(j), "ns")), 4000);
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(j, "journey"), 2), "ns")), 2000);
+        json_decref(j);
+}
+
 static void test_a_line_stays_one_line(void **state) {
         int saved = dup(STDERR_FILENO), ends[2];
         char got[128] = "";
@@ -99,6 +123,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_no_text_takes_a_module_out_of_the_status, setup),
                 cmocka_unit_test_setup(test_problems_and_operations, setup),
+                cmocka_unit_test_setup(test_a_journey_that_ends_early, setup),
                 cmocka_unit_test_setup(test_a_line_stays_one_line, setup),
         };
 

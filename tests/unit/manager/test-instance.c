@@ -156,6 +156,35 @@ static void test_what_has_served_is_started_again_next_turn(void **state) {
         told(CONTROL_KIND_FORK);
 }
 
+/* A back-off that somebody ends by choosing it again. */
+static void test_who_chooses_again_does_not_wait(void **state) {
+        struct candidate *c = candidate("1.0.0", 1);
+
+        c->served = true;
+        c->manifest.backoff_ms = c->manifest.backoff_max_ms = 600000;
+        for (int i = 0; i < 2; i++)
+                lifecycle_on_crash(c, "killed by SIGSEGV"); /* the first restart is at once */
+        assert_true(evtimer_pending(c->restart_timer, NULL));
+        lifecycle_reconcile(c->module);
+        assert_true(asked_for_no_worker());
+        candidate_choose(c, 2);
+        lifecycle_reconcile(c->module);
+        told(CONTROL_KIND_FORK);
+}
+
+/* It stood as running for ever, and every later deployment of the name was a conflict. */
+static void test_an_operation_that_is_overtaken_ends(void **state) {
+        struct candidate *c = candidate("1.0.0", 1);
+        struct operation *op = operation_new(&m.operations, OPERATION_DEPLOY, "a", "a-1.0.0.smod");
+
+        c->operation = op;
+        lifecycle_reconcile(c->module);
+        candidate("1.1.0", 2);
+        lifecycle_reconcile(c->module);
+        assert_int_equal(op->state, OPERATION_FAILED);
+        assert_string_equal(op->code, "SUPERSEDED");
+}
+
 static void test_failures_of_a_former_life(void **state) {
         struct candidate *good = candidate("1.0.0", 1), *bad = candidate("0.9.0", 2);
 
@@ -206,6 +235,8 @@ int main(void) {
                 T(test_a_fork_that_nobody_wants_any_more_may_fail),
                 T(test_a_fork_that_fails_breaks_the_version),
                 T(test_what_has_served_is_started_again_next_turn),
+                T(test_who_chooses_again_does_not_wait),
+                T(test_an_operation_that_is_overtaken_ends),
                 T(test_failures_of_a_former_life),
                 T(test_busy_is_not_hung),
         };

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "ipc/clock.h"
 #include "supervisor/manager/operation.h"
 
 static void on_end(struct operation *op, void *userdata) {
@@ -31,6 +32,7 @@ static void test_the_failing_step_is_the_first_without_a_stamp(void **state) {
         assert_int_equal(op->failed_step, STEP_unpacked);
         assert_int_equal(op->state, OPERATION_FAILED);
         assert_string_equal(op->detail, "why");
+        assert_true(op->failed_ns > 20);
         assert_true(op->hint[0] != '\0');
         assert_int_equal(ended, 1);
         /* an end is an end */
@@ -41,6 +43,36 @@ static void test_the_failing_step_is_the_first_without_a_stamp(void **state) {
         assert_string_equal(op->code, "BAD_PACKAGE");
         assert_int_equal(op->stamps[STEP_unpacked], 0);
         assert_int_equal(ended, 1);
+        operation_list_deinit(&list);
+}
+
+static void test_a_hint_names_the_module(void **state) {
+        struct operation_list list;
+        struct operation *op;
+
+        operation_list_init(&list);
+        op = operation_new(&list, OPERATION_DEPLOY, "hello", "hello-1.0.0.smod");
+        operation_fail(op, "START_FAILED", "why");
+        assert_string_equal(op->hint, "see `soclectl logs hello`");
+        op = operation_new(&list, OPERATION_DEPLOY, "hello", "hello-1.0.0.smod");
+        operation_hint(op, "a better one");
+        operation_fail(op, "START_FAILED", "why");
+        assert_string_equal(op->hint, "a better one");
+        op = operation_new(&list, OPERATION_DEPLOY, "hello", "hello-1.0.0.smod");
+        operation_fail(op, "NEVER_HEARD_OF", "why");
+        assert_string_equal(op->hint, "");
+        operation_list_deinit(&list);
+}
+
+/* A worker stamps its own steps, and could say that they were done tomorrow. */
+static void test_no_step_is_done_in_the_future(void **state) {
+        struct operation_list list;
+        struct operation *op;
+
+        operation_list_init(&list);
+        op = operation_new(&list, OPERATION_DEPLOY, "a", "a-1.0.0.smod");
+        operation_stamp(op, STEP_loaded, UINT64_MAX);
+        assert_true(op->stamps[STEP_loaded] <= clock_now_ns());
         operation_list_deinit(&list);
 }
 
@@ -82,6 +114,8 @@ static void test_what_was_released_is_kept(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_failing_step_is_the_first_without_a_stamp),
+                cmocka_unit_test(test_a_hint_names_the_module),
+                cmocka_unit_test(test_no_step_is_done_in_the_future),
                 cmocka_unit_test(test_running_operations_are_never_dropped),
                 cmocka_unit_test(test_what_was_released_is_kept),
         };
