@@ -512,6 +512,7 @@ static void on_start_death(struct instance *i, const struct page_vitals *v, cons
         char how[64], reason[640];
 
         exit_text(e, how, sizeof(how));
+        operation_stamp(c->operation, STEP_loaded, v->level_ns[PAGE_LOADED]); /* then it was `start` that failed */
         if (v->level == PAGE_FAILED) {
                 lifecycle_on_start_failed(c, failure_code(v->error_code), v->error_text);
                 return;
@@ -525,7 +526,8 @@ static void on_start_death(struct instance *i, const struct page_vitals *v, cons
                 lifecycle_on_start_failed(c, code, reason);
                 return;
         }
-        snprintf(reason, sizeof(reason), "the worker %s %s", how, where[MIN((unsigned)v->level, 2u)]);
+        snprintf(reason, sizeof(reason), "the worker %s%s %s", e->code == CLD_EXITED ? "" : "was ", how,
+                 where[MIN((unsigned)v->level, 2u)]);
         lifecycle_on_start_failed(c, "START_CRASHED", reason);
 }
 

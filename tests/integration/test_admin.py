@@ -40,6 +40,16 @@ def test_tables_for_people(base):
         expect(word in out, f"{word} is missing in\n{out}")
 
 
+def test_a_start_that_fails_is_told_as_such(base):
+    base.start()
+    r = base.ctl("deploy", package(base, "tests/modules/start-crashes"), "--json", check=False)
+    j = json.loads(r.stdout)
+    expect_equal([s["step"] for s in j["journey"]], STEPS[:6], "steps")
+    expect(not j["journey"][-1]["ok"] and j["journey"][-1]["ns"] > j["journey"][-2]["ns"], f"the failing step: {j['journey']}")
+    expect("the worker was killed by SIG" in j["detail"], j["detail"])
+    expect_equal(j["hint"], "see `soclectl logs start-crashes`", "hint")
+
+
 def test_failures_have_their_exit_status(base):
     expect_equal(base.ctl("status", check=False).returncode, 6, "no base")
     base.start()
