@@ -249,6 +249,17 @@ class Base:
     def roles(self):
         return {r["name"]: r["pid"] for r in self.status()["base"]["roles"]}
 
+    def spare(self):
+        """The pid of the worker that is held ready for the next deployment."""
+
+        def one():
+            known = set(self.roles().values())
+            known |= {i["pid"] for m in self.status()["modules"] for v in m["versions"] for i in v["instances"]}
+            others = [p for p in children(self.pid) if p not in known and alive(p)]
+            return others[0] if len(others) == 1 else None
+
+        return wait(one, "a spare worker")
+
     def refused(self, name):
         for r in self.status()["rejected"]:
             if r["file"] == name:

@@ -77,12 +77,28 @@ def test_the_manager_dies_and_nothing_is_lost(base):
 def test_the_template_dies_and_modules_live(base):
     start(base)
     workers = base.worker("hello"), base.worker("crash")
+    spare = base.spare()
     with Load(base, "/hello") as load:
         kill_role(base, "template")
+    expect(not alive(spare), "the former template's spare lives on")
+    expect(base.spare() != spare, "there is no spare of the next template")
     expect_equal(load.bad, [], "requests that were not answered with 200")
     expect_equal((base.worker("hello"), base.worker("crash")), workers, "workers")
     base.drop(package(base, "examples/hello", version="1.1.0"))
     wait(lambda: base.worker("hello") not in (None, workers[0]), "a worker of the next template")
+
+
+def test_a_deployment_takes_the_spare(base):
+    start(base)
+    spare = base.spare()
+    base.drop(package(base, "examples/hello", version="1.1.0"))
+    wait(lambda: base.worker("hello") == spare, "the spare to be the worker")
+    expect(base.spare() not in (spare, None), "another spare")
+    # one that is gone is missed by nobody
+    os.kill(base.spare(), signal.SIGKILL)
+    base.ctl("deploy", package(base, "examples/hello", version="1.2.0"))
+    expect_equal(base.get("/hello").status, 200, "after the spare's death")
+    base.spare()
 
 
 def test_the_gateway_dies_and_modules_live(base):
@@ -130,6 +146,8 @@ def test_idle_processes_sleep(base):
     roles = base.roles()
     pids = {f"hello{n}": base.worker(f"hello{n}") for n in range(4)}
     pids.update({n: p for n, p in roles.items() if n != "manager"})
+    pids["spare worker"] = base.spare()
+    pids["spare unpacker"] = wait(lambda: children(roles["installer"]), "a spare of the installer")[0]
 
     def switches():
         counts = {}
