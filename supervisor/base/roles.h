@@ -36,7 +36,8 @@ struct role {
         char cgroup_name[32];
         uint64_t pinged_ns; /* 0: no answer outstanding */
         uint64_t cpu_ns;
-        bool cpu_stale; /* our own ping made it run: look anew first */
+        uint64_t asked_ns; /* the last ping */
+        bool cpu_stale;    /* our own ping made it run: look anew first */
 };
 
 /* Fills the table from the boot configuration. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The manager is asked every 5 s. The other roles may sleep for days, and a
- * ping would wake them for nothing: they are asked only when they ran since the
- * last look, and a look after a ping first takes a new base line, because the
- * answer itself made them run. Who says nothing for 10 s is killed; it costs no
+ * Roles may sleep for days, and a ping would wake them for nothing: every 5 s
+ * those are asked that ran since the last look, and a look after a ping first
+ * takes a new base line, because the answer itself made them run. Who was stopped
+ * while he slept does not run: so everybody is asked every 5 minutes. Who says nothing for 10 s is killed; it costs no
  * module. A base that was away itself (stopped, starved) has answers that it has
  * not read yet: everybody's time begins anew.
  */
@@ -11,12 +11,14 @@
 
 #include <time.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "supervisor/base/backoff.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/sd-daemon.h"
 
 #define LOOK_NS (5 * NS_PER_S)
+#define SELDOM_NS (300 * NS_PER_S)
 #define SILENCE_NS (10 * NS_PER_S)
 #define LATE_NS NS_PER_S
 #define QUICK_DEATHS_MAX 10
@@ -46,7 +48,7 @@ static bool has_run(struct role *role) {
 }
 
 static void look(struct base *base, struct role *role, uint64_t now) {
-        bool is_manager = role == &base->roles[ROLE_MANAGER], is_template = role == &base->roles[ROLE_TEMPLATE];
+        bool is_template = role == &base->roles[ROLE_TEMPLATE];
 
         /* A template loads libraries before it is ready, for as long as it takes. */
         if (!role->pid || role->link.watch.fd < 0 || (is_template && !role->ready))
@@ -56,9 +58,9 @@ static void look(struct base *base, struct role *role, uint64_t now) {
                         role_kill(base, role, "has not answered for 10 s");
                 return;
         }
-        if (!is_manager && !has_run(role))
+        if (!has_run(role) && now - MAX(role->asked_ns, role->started_ns) < SELDOM_NS)
                 return;
-        role->pinged_ns = now;
+        role->pinged_ns = role->asked_ns = now;
         LINK_SEND(base, &role->link, PING, 0, NULL, 0, .reserved = 0);
 }
 
