@@ -17,7 +17,7 @@ struct log_kept {
 };
 
 struct log_tail {
-        TAILQ_HEAD(, log_kept) lines; /* the oldest first */
+        TAILQ_HEAD(log_kept_list, log_kept) lines; /* the oldest first */
         size_t size, max;             /* bytes */
 };
 
