@@ -61,6 +61,7 @@ static void test_no_text_takes_a_module_out_of_the_status(void **state) {
         status = json_history(c->module);
         assert_int_equal(json_array_size(json_object_get(status, "history")), 1);
         json_decref(status);
+        TAILQ_REMOVE(&m.files, &file, entry);
 }
 
 static void test_problems_and_operations(void **state) {
@@ -121,11 +122,11 @@ static void test_a_line_stays_one_line(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(test_no_text_takes_a_module_out_of_the_status, setup),
-                cmocka_unit_test_setup(test_problems_and_operations, setup),
-                cmocka_unit_test_setup(test_a_journey_that_ends_early, setup),
-                cmocka_unit_test_setup(test_a_line_stays_one_line, setup),
+                cmocka_unit_test(test_no_text_takes_a_module_out_of_the_status),
+                cmocka_unit_test(test_problems_and_operations),
+                cmocka_unit_test(test_a_journey_that_ends_early),
+                cmocka_unit_test(test_a_line_stays_one_line),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -30,7 +30,8 @@ static int base;
 static void on_idle(void *userdata) {
 }
 
-static int setup(void **state) {
+/* One life for all tests; each has a module of its own in it. */
+static int setup_all(void **state) {
         int pair[2];
 
         assert_int_equal(fd_socketpair(pair), 0);
@@ -52,21 +53,29 @@ static int setup(void **state) {
         return 0;
 }
 
-static int teardown(void **state) {
+static int teardown_all(void **state) {
         close(base);
         close(m.base_link);
         return 0;
 }
 
-static struct candidate *candidate(const char *version, uint64_t choice) {
+static int setup(void **state) {
+        struct control_record record;
+
+        while (control_receive(base, CONTROL_MANAGER, CONTROL_BASE, &record) == 0)
+                control_record_deinit(&record);
+        return 0;
+}
+
+static struct candidate *candidate(const char *module, const char *version, uint64_t choice) {
         struct manifest manifest;
         struct candidate *c;
 
         manifest_init(&manifest);
-        manifest.name = strdup("a");
+        manifest.name = strdup(module);
         manifest.version = strdup(version);
-        manifest.entry = strdup("a.so");
-        c = candidate_new(module_get(&m, "a"), &manifest, "", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        manifest.entry = strdup("x.so");
+        c = candidate_new(module_get(&m, module), &manifest, "", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         assert_non_null(c);
         c->file = &file;
         c->choice = choice;
@@ -118,15 +127,16 @@ static void test_who_dies_before_he_is_adopted_is_not_adopted(void **state) {
         assert_true(TAILQ_EMPTY(&m.adopted));
         assert_int_equal(told(CONTROL_KIND_EXIT_ACK).EXIT_ACK.instance, 8);
         assert_int_equal(told(CONTROL_KIND_EXIT_ACK).EXIT_ACK.instance, 7);
+        m.restoring = false;
 }
 
 static void test_a_fork_that_nobody_wants_any_more_may_fail(void **state) {
-        struct candidate *c = candidate("1.0.0", 1);
+        struct candidate *c = candidate("b", "1.0.0", 1);
         uint64_t request;
 
         lifecycle_reconcile(c->module);
         request = told(CONTROL_KIND_FORK).header.request;
-        candidate("1.1.0", 2);
+        candidate("b", "1.1.0", 2);
         lifecycle_reconcile(c->module);
         fork_fails(request);
         assert_false(c->failed);
@@ -134,7 +144,7 @@ static void test_a_fork_that_nobody_wants_any_more_may_fail(void **state) {
 }
 
 static void test_a_fork_that_fails_breaks_the_version(void **state) {
-        struct candidate *c = candidate("1.0.0", 1);
+        struct candidate *c = candidate("c", "1.0.0", 1);
 
         lifecycle_reconcile(c->module);
         fork_fails(told(CONTROL_KIND_FORK).header.request);
@@ -145,7 +155,7 @@ static void test_a_fork_that_fails_breaks_the_version(void **state) {
 
 /* The first restart is at once, and not within the reaction that could free what is being looked at. */
 static void test_what_has_served_is_started_again_next_turn(void **state) {
-        struct candidate *c = candidate("1.0.0", 1);
+        struct candidate *c = candidate("d", "1.0.0", 1);
 
         c->served = true;
         lifecycle_reconcile(c->module);
@@ -158,7 +168,7 @@ static void test_what_has_served_is_started_again_next_turn(void **state) {
 
 /* A back-off that somebody ends by choosing it again. */
 static void test_who_chooses_again_does_not_wait(void **state) {
-        struct candidate *c = candidate("1.0.0", 1);
+        struct candidate *c = candidate("g", "1.0.0", 1);
 
         c->served = true;
         c->manifest.backoff_ms = c->manifest.backoff_max_ms = 600000;
@@ -174,19 +184,19 @@ static void test_who_chooses_again_does_not_wait(void **state) {
 
 /* It stood as running for ever, and every later deployment of the name was a conflict. */
 static void test_an_operation_that_is_overtaken_ends(void **state) {
-        struct candidate *c = candidate("1.0.0", 1);
+        struct candidate *c = candidate("h", "1.0.0", 1);
         struct operation *op = operation_new(&m.operations, OPERATION_DEPLOY, "a", "a-1.0.0.smod");
 
         c->operation = op;
         lifecycle_reconcile(c->module);
-        candidate("1.1.0", 2);
+        candidate("h", "1.1.0", 2);
         lifecycle_reconcile(c->module);
         assert_int_equal(op->state, OPERATION_FAILED);
         assert_string_equal(op->code, "SUPERSEDED");
 }
 
 static void test_failures_of_a_former_life(void **state) {
-        struct candidate *good = candidate("1.0.0", 1), *bad = candidate("0.9.0", 2);
+        struct candidate *good = candidate("e", "1.0.0", 1), *bad = candidate("e", "0.9.0", 2);
 
         candidate_set_failed(bad);
         module_forgive(good->module);
@@ -199,7 +209,7 @@ static void test_failures_of_a_former_life(void **state) {
 }
 
 static struct instance *ready_instance(struct page_memory **ret_page) {
-        struct candidate *c = candidate("1.0.0", 1);
+        struct candidate *c = candidate("f", "1.0.0", 1);
         int fd = page_new_fd();
         struct instance *i;
 
@@ -227,7 +237,7 @@ static void test_busy_is_not_hung(void **state) {
         assert_int_equal(told(CONTROL_KIND_KILL).KILL.instance, 9);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -241,5 +251,5 @@ int main(void) {
                 T(test_busy_is_not_hung),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }
