@@ -23,14 +23,15 @@ if ninja -C "$build" bench/fcgi-app >/dev/null 2>&1; then
 fi
 [ "$nginx" != - ] || echo "bench-deploy: nginx is not installed (tools/deps.sh bench): its rows are left out" >&2
 [ "$fcgi_app" != - ] || echo "bench-deploy: libfcgi is not installed (tools/deps.sh bench): the FastCGI row is left out" >&2
-"$build/supervisor/ctl/soclectl" sign --help >/dev/null 2>&1 || echo "bench-deploy: soclectl cannot sign: packages are not signed" >&2
 
 # Where the roles' uids can reach it, whatever folder this tree lies in.
 folder=$(mktemp -d /tmp/socle-bench-deploy.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM HUP
 chmod 755 "$folder"
-mkdir "$folder/drops" "$folder/tree"
+mkdir -p "$folder/drops" "$folder/tree" "$folder/root/etc/trusted.d"
+"$build/supervisor/ctl/soclectl" keygen "$folder/bench" >/dev/null
+cp "$folder/bench.pub" "$folder/root/etc/trusted.d/"
 
 # pack NAME VERSION PATH ROUND: a package like no other, so that nothing of an earlier round can serve for it
 pack() {
@@ -39,6 +40,7 @@ pack() {
                 "$1" "$2" "$3" "$3" "$token" >"$folder/tree/module.ini"
         { cat "$build/bench/deploy-module.so" && echo "$1 $token"; } >"$folder/tree/entry.so"
         "$build/supervisor/ctl/soclectl" pack "$folder/tree" -o "$folder/drops/$1-$2.smod" >/dev/null
+        "$build/supervisor/ctl/soclectl" sign "$folder/drops/$1-$2.smod" --key "$folder/bench.key" >/dev/null
 }
 
 echo "packing" >&2

@@ -41,7 +41,7 @@ static int write_conf(const char *root, uint16_t port) {
         file = fopen(path, "we");
         if (!file)
                 return -errno;
-        fprintf(file, "[gateway]\nlisten = 127.0.0.1:%u\n", (unsigned)port);
+        fprintf(file, "[gateway]\nlisten = 127.0.0.1:%u\n[packages]\nrequire-signature = yes\n", (unsigned)port);
         return fclose(file) ? -errno : 0;
 }
 

@@ -74,7 +74,7 @@ static void json_start_2(const struct deploy_figures *f) {
         struct samples_range range = samples_range(&f->rows[ROW_FRESH]);
         double floor = p50(f, ROW_REPLY), ratio = p50(f, ROW_FRESH) / floor, tail = p99(f, ROW_FRESH) / floor;
 
-        printf("{\"id\":\"Start 2\",\"what\":\"drop to first reply, unsigned, sandboxed, unpacked; told by the first HTTP 200, so an upper "
+        printf("{\"id\":\"Start 2\",\"what\":\"drop to first reply, signed, sandboxed, unpacked; told by the first HTTP 200, so an upper "
                "bound\",\"value\":%.3f,\"unit\":\"ms\",\"p99\":%.3f,\"floor\":%.3f,\"floor_unpacked\":%.3f,\"peers\":{},\"ratio\":%.2f,"
                "\"ratio_p99\":%.2f,\"budget\":\"p50 <= 3x floor, p99 <= 8x\",\"holds\":%s,\"range\":[%.3f,%.3f]}\n",
                p50(f, ROW_FRESH), p99(f, ROW_FRESH), floor, p50(f, ROW_UNPACK), ratio, tail,

@@ -152,10 +152,11 @@ static void run_round(unsigned round) {
 
 /* Begin and end ---------------------------------------------------------------------------------------------------- */
 
+/* It may be there: the root has the key that the packages are signed with. */
 static char *folder_new(const char *name) {
         char *path = NULL;
 
-        if (asprintf(&path, "%s/%s", options.folder, name) < 0 || mkdir(path, 0755) < 0)
+        if (asprintf(&path, "%s/%s", options.folder, name) < 0 || (mkdir(path, 0755) < 0 && errno != EEXIST))
                 die(name, -errno);
         return path;
 }
