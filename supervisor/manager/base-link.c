@@ -18,6 +18,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/reload.h"
 
 struct file_request {
         TAILQ_ENTRY(file_request) entry;
@@ -255,7 +256,7 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 module_log_reopen(m);
                 break;
         case CONTROL_KIND_RELOAD:
-                lifecycle_reload(m);
+                config_reload(m);
                 break;
         default:
                 break;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
@@ -90,9 +91,21 @@ int file_read(int fd, size_t max, char **ret_text, size_t *ret_size) {
         return 0;
 }
 
-static int config_load_file(struct file_service *service, uint32_t folder, const char *name, const char *shown, struct base_config *config,
-                            char *error, size_t error_size) {
-        _cleanup_close_ int fd = service->open(service, folder, name);
+/* By the kernel's word: descriptors are all that this process holds of the file system. */
+void folder_shown(int folder, const char *short_name, const char *name, char ret_shown[SHOWN_MAX]) {
+        char link[32], path[SHOWN_MAX];
+        ssize_t n;
+
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", folder);
+        n = readlink(link, path, sizeof(path));
+        if (n > 0 && (size_t)n + strlen(name) + 2 <= SHOWN_MAX && path[0] == '/')
+                snprintf(ret_shown, SHOWN_MAX, "%.*s/%s", (int)n, path, name);
+        else
+                snprintf(ret_shown, SHOWN_MAX, "%s%s%s", short_name, *short_name ? "/" : "", name);
+}
+
+int boot_config_take(struct base_config *config, const char *shown, int file, char *error, size_t error_size) {
+        _cleanup_close_ int fd = file;
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
         int r;
@@ -107,19 +120,20 @@ static int config_load_file(struct file_service *service, uint32_t folder, const
         return base_config_parse(config, shown, text, size, error, error_size);
 }
 
-int boot_config_load(struct file_service *service, int conf_d, struct base_config *config, char *error, size_t error_size) {
+int boot_config_load(struct file_service *service, int etc, int conf_d, struct base_config *config, char *error, size_t error_size) {
         struct text_list names = { 0 };
-        char shown[300];
+        char shown[SHOWN_MAX];
         size_t i;
         int r;
 
-        r = config_load_file(service, HANDOVER_ETC, "socled.conf", "socled.conf", config, error, error_size);
+        folder_shown(etc, "", "socled.conf", shown);
+        r = boot_config_take(config, shown, service->open(service, HANDOVER_ETC, "socled.conf"), error, error_size);
         if (r < 0 || conf_d < 0)
                 return r;
         r = folder_list(conf_d, ".conf", &names);
         for (i = 0; r >= 0 && i < names.n; i++) {
-                snprintf(shown, sizeof(shown), "socled.conf.d/%s", names.items[i]);
-                r = config_load_file(service, HANDOVER_CONF_D, names.items[i], shown, config, error, error_size);
+                folder_shown(conf_d, "socled.conf.d", names.items[i], shown);
+                r = boot_config_take(config, shown, service->open(service, HANDOVER_CONF_D, names.items[i]), error, error_size);
         }
         text_list_deinit(&names);
         return r;
@@ -207,16 +221,17 @@ int boot_config_run(void) {
         struct base_config config;
         struct control_hello hello;
         uint32_t n = 0;
-        int conf_d, r;
+        int etc, conf_d, r;
 
         r = role_begin("socle-manager");
         if (r >= 0)
                 r = role_receive_setup(CONTROL_BOOT, &hello, handovers, N_ELEMENTS(handovers), &n);
         if (r < 0)
                 return EXIT_FAILURE;
+        etc = role_take(handovers, n, HANDOVER_ETC, 0, NULL);
         conf_d = role_take(handovers, n, HANDOVER_CONF_D, 0, NULL);
         base_config_init(&config);
-        r = boot_config_load(&service, conf_d, &config, failed.text, sizeof(failed.text));
+        r = boot_config_load(&service, etc, conf_d, &config, failed.text, sizeof(failed.text));
         if (r >= 0)
                 r = boot_fill(&config, &boot, failed.text, sizeof(failed.text));
         if (r < 0 && !failed.text[0])

@@ -66,7 +66,21 @@ struct drop_file *drop_get(struct manager *m, const char *name) {
         return f;
 }
 
+/* Nothing will come any more that this name's former content waits for. */
+static void forget_replaced(const struct drop_file *f) {
+        struct candidate *c;
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &f->manager->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        if (c->replaced_in == f)
+                                c->replaced_in = NULL;
+                }
+        }
+}
+
 static void drop_free(struct drop_file *f) {
+        forget_replaced(f);
         TAILQ_REMOVE(&f->manager->files, f, entry);
         operation_fail(f->operation, "SUPERSEDED", "the file was removed before it was looked at");
         free(f);
@@ -74,8 +88,10 @@ static void drop_free(struct drop_file *f) {
 
 void drop_look(struct drop_file *f, bool arrived) {
         f->arrived |= arrived;
-        if (arrived)
+        if (arrived) {
                 f->choice = f->manager->next_choice++;
+                f->told = false;
+        }
         if (f->admission) {
                 f->again = true;
                 return;
@@ -122,10 +138,13 @@ void drop_on_settled(struct drop_file *f) {
 }
 
 void drop_on_refused(struct drop_file *f, const char *code, const char *reason) {
+        /* Looked at again because of some other file, it is no news. */
+        if (!f->told || strcmp(f->code, code) != 0 || strcmp(f->reason, reason) != 0)
+                log_error("%s is refused: %s: %s%s", f->name, code, reason, f->candidate ? "; what served before serves on" : "");
+        f->told = true;
         snprintf(f->code, sizeof(f->code), "%s", code);
         snprintf(f->reason, sizeof(f->reason), "%s", reason);
         f->refused_at = (uint64_t)time(NULL);
-        log_error("%s is refused: %s: %s", f->name, code, reason);
         drop_on_settled(f);
 }
 

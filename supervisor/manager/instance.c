@@ -167,7 +167,7 @@ static int settings_for(const struct candidate *c) {
 }
 
 static void fork_fill(const struct candidate *c, struct control_fork *body) {
-        struct instance_tag tag = { .version = 1, .methods = manifest_methods_hash(&c->manifest) };
+        struct instance_tag tag = { .version = 2, .methods = manifest_methods_hash(&c->manifest), .conf = c->conf };
 
         snprintf(body->name, sizeof(body->name), "%s", c->module->name);
         snprintf(tag.sha256, sizeof(tag.sha256), "%s", c->sha256);
@@ -405,42 +405,69 @@ static void adopted_free(struct manager *m, struct adopted *a) {
         free(a);
 }
 
+static bool adopted_is_of(const struct adopted *a, const struct candidate *c) {
+        return a->tag.version == 2 && !strncmp(a->tag.sha256, c->sha256, sizeof(a->tag.sha256)) &&
+               !strncmp(a->tag.name, c->module->name, sizeof(a->tag.name)) && a->tag.methods == manifest_methods_hash(&c->manifest);
+}
+
+/* Goes on where the former manager was with it. */
+static void adopt_level(struct instance *i) {
+        struct candidate *c = i->candidate;
+        struct page_vitals vitals;
+
+        instance_vitals(i, &vitals);
+        if (vitals.level == PAGE_READY) {
+                i->state = INSTANCE_READY;
+                c->served = true;
+        } else if (vitals.level > PAGE_READY) {
+                i->state = INSTANCE_RETIRING;
+                i->retire = true;
+                instance_arm(i, c->manifest.drain_timeout_ms);
+                on_level(i, vitals.level);
+        } else {
+                instance_arm(i, c->manifest.start_timeout_ms);
+        }
+}
+
+static void adopt_one(struct manager *m, struct candidate *c, struct adopted *a) {
+        struct instance *i = instance_new(c);
+
+        if (i && instance_attach(i, &a->record, a->fds) == 0) {
+                if (page_reader_new(&i->page, fd_dup(i->page_fd)) == 0)
+                        i->page_fd = fd_close(i->page_fd);
+                adopt_level(i);
+                log_info("%s %s: worker %d is adopted", c->module->name, c->manifest.version, i->pid);
+        } else {
+                base_link_kill(m, a->record.instance);
+        }
+        adopted_free(m, a);
+}
+
+static bool has_ready(const struct candidate *c) {
+        const struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->state == INSTANCE_READY)
+                        return true;
+        }
+        return false;
+}
+
+/* First what runs as the operator wants it now; else what serves as he wanted it before, to be replaced. */
 void instance_adopt(struct manager *m, struct candidate *c) {
         struct adopted *a, *next;
 
-        for (a = TAILQ_FIRST(&m->adopted); a; a = next) {
-                struct page_vitals vitals;
-                struct instance *i;
-
-                next = TAILQ_NEXT(a, entry);
-                if (a->tag.version != 1 || strncmp(a->tag.sha256, c->sha256, sizeof(a->tag.sha256)) != 0 ||
-                    strncmp(a->tag.name, c->module->name, sizeof(a->tag.name)) != 0 ||
-                    a->tag.methods != manifest_methods_hash(&c->manifest))
-                        continue;
-                i = instance_new(c);
-                if (i && instance_attach(i, &a->record, a->fds) == 0) {
-                        int sealed = page_reader_new(&i->page, fd_dup(i->page_fd));
-
-                        instance_vitals(i, &vitals);
-                        if (sealed == 0)
-                                i->page_fd = fd_close(i->page_fd);
-                        if (vitals.level == PAGE_READY) {
-                                i->state = INSTANCE_READY;
-                                c->served = true;
-                        } else if (vitals.level > PAGE_READY) {
-                                i->state = INSTANCE_RETIRING;
-                                i->retire = true;
-                                instance_arm(i, c->manifest.drain_timeout_ms);
-                                on_level(i, vitals.level);
-                        } else {
-                                instance_arm(i, c->manifest.start_timeout_ms);
-                        }
-                        log_info("%s %s: worker %d is adopted", c->module->name, c->manifest.version, i->pid);
-                } else {
-                        base_link_kill(m, a->record.instance);
+        for (int pass = 0; pass < 2; pass++) {
+                for (a = TAILQ_FIRST(&m->adopted); a; a = next) {
+                        next = TAILQ_NEXT(a, entry);
+                        if (!adopted_is_of(a, c) || (a->tag.conf != c->conf && (pass == 0 || has_ready(c))))
+                                continue;
+                        c->stale |= a->tag.conf != c->conf;
+                        adopt_one(m, c, a);
                 }
-                adopted_free(m, a);
         }
+        if (c->stale)
+                c->conf = ~c->conf; /* of no file: the next look at it makes another of it */
 }
 
 /* It died before it was adopted: it must not be. */

@@ -27,8 +27,9 @@ void instance_on_timed_out(struct manager *manager, uint64_t id);
 
 /* What the manager writes on an instance at the base: enough for another manager to know it again. */
 struct instance_tag {
-        uint32_t version; /* 1 */
+        uint32_t version; /* 2 */
         uint32_t methods; /* manifest_methods_hash(): an override may have changed the ids that the worker knows */
+        uint64_t conf;    /* candidate->conf: what it was told by its operator */
         char sha256[SHA256_HEX_SIZE];
         char name[CONTROL_NAME_SIZE];
         char module_version[64];

@@ -34,7 +34,6 @@
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/restart.h"
-#include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
 
 const char *candidate_state_name(enum candidate_state state) {
@@ -119,6 +118,11 @@ static void candidate_free(struct candidate *c) {
         free(c);
 }
 
+/* Only until it is sure that nothing takes its place; then it is gone like any other. */
+static bool is_replaced(const struct candidate *c) {
+        return c && c->replaced_in && !c->failed;
+}
+
 static void history_add(struct candidate *c, enum candidate_state to, const char *reason) {
         struct module *mod = c->module;
         struct history_entry *h;
@@ -195,6 +199,8 @@ struct candidate *module_wanted(const struct module *mod) {
                 if (!best || c->choice > best->choice)
                         best = c;
         }
+        if (is_replaced(mod->active) && (!best || mod->active->choice > best->choice))
+                return mod->active;
         return best;
 }
 
@@ -315,12 +321,12 @@ static bool module_all_refuse(const struct module *mod, const struct candidate *
         return true;
 }
 
-/* Of candidates whose file is gone. */
+/* Of candidates that are to go. */
 static bool module_has_instances(const struct module *mod) {
         struct candidate *c;
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->file && !TAILQ_EMPTY(&c->instances))
+                if (!c->file && !is_replaced(c) && !TAILQ_EMPTY(&c->instances))
                         return true;
         }
         return false;
@@ -339,6 +345,17 @@ void lifecycle_on_progress(struct module *mod) {
                 operation_done(TAKE_PTR(mod->undeploy)); /* unless it has failed already */
 }
 
+/* Whose file is gone and whose last instance is. One that was replaced and waits to be restarted is wanted still. */
+static void module_sweep(struct module *mod) {
+        struct candidate *want = module_wanted(mod), *c, *next;
+
+        for (c = TAILQ_FIRST(&mod->candidates); c; c = next) {
+                next = TAILQ_NEXT(c, entry);
+                if (!c->file && TAILQ_EMPTY(&c->instances) && c != want)
+                        candidate_free(c);
+        }
+}
+
 void lifecycle_settle(struct module *mod) {
         struct manager *m = mod->manager;
 
@@ -353,9 +370,9 @@ void lifecycle_on_gone(struct candidate *c) {
 
         if (TAILQ_EMPTY(&c->instances) && c->state == CANDIDATE_DRAINING)
                 candidate_set_state(c, CANDIDATE_STOPPED, "", "");
-        if (!c->file && TAILQ_EMPTY(&c->instances))
-                candidate_free(c);
+        module_sweep(mod);
         lifecycle_reconcile(mod);
+        module_sweep(mod);
         module_free_if_empty(mod);
         needs_look(m);
         lifecycle_check_stopped(m);
@@ -378,6 +395,7 @@ void lifecycle_on_ready(struct instance *i) {
                 operation_stamp(c->operation, STEP_routed, clock_now_ns());
         }
         lifecycle_reconcile(c->module);
+        module_sweep(c->module);
         needs_look(c->module->manager);
         lifecycle_check_restored(c->module->manager);
 }
@@ -476,6 +494,17 @@ static int compare_priority(const void *a, const void *b) {
         return m < n ? -1 : m > n;
 }
 
+/* Their workers were made before the operator changed something. */
+static void look_at_stale(struct manager *m) {
+        struct drop_file *f, *next;
+
+        for (f = TAILQ_FIRST(&m->files); f; f = next) {
+                next = TAILQ_NEXT(f, entry);
+                if (f->candidate && f->candidate->stale)
+                        drop_look(f, false);
+        }
+}
+
 static void restore_all(struct manager *m) {
         struct module *mod, **sorted;
         struct candidate *c;
@@ -517,6 +546,7 @@ static void restore_all(struct manager *m) {
         for (i = 0; i < n; i++)
                 lifecycle_reconcile(sorted[i]);
         free(sorted);
+        look_at_stale(m);
 }
 
 void lifecycle_check_restored(struct manager *m) {
@@ -567,10 +597,4 @@ void lifecycle_shutdown(struct manager *m) {
                 module_free_if_empty(mod);
         }
         lifecycle_check_stopped(m);
-}
-
-void lifecycle_reload(struct manager *m) {
-        log_info("reload: reading trusted.d and looking through the drop directory");
-        trust_reload(m);
-        drop_scan(m);
 }

@@ -48,4 +48,3 @@ void lifecycle_check_restored(struct manager *manager);
 void lifecycle_shutdown(struct manager *manager);
 /* Tells the base when nothing runs any more and everything is on the disk. */
 void lifecycle_check_stopped(struct manager *manager);
-void lifecycle_reload(struct manager *manager);

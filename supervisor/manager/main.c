@@ -35,14 +35,14 @@ static int open_by_base(struct file_service *service, uint32_t folder, const cha
         return base_link_open_wait(loading, folder, name);
 }
 
-static int manager_load_config(struct manager *m, int conf_d) {
+static int manager_load_config(struct manager *m) {
         struct file_service service = { open_by_base };
         char error[512] = "";
         int r;
 
         loading = m;
         base_config_init(&m->config);
-        r = boot_config_load(&service, conf_d, &m->config, error, sizeof(error));
+        r = boot_config_load(&service, m->etc, m->conf_d, &m->config, error, sizeof(error));
         if (r < 0)
                 log_error("%s", error[0] ? error : strerror(-r));
         return r;
@@ -50,6 +50,7 @@ static int manager_load_config(struct manager *m, int conf_d) {
 
 static void manager_take_folders(struct manager *m, struct role_handover *h, uint32_t n) {
         m->etc = role_take(h, n, HANDOVER_ETC, 0, NULL);
+        m->conf_d = role_take(h, n, HANDOVER_CONF_D, 0, NULL);
         m->module_conf = role_take(h, n, HANDOVER_MODULE_CONF, 0, NULL);
         m->board_d = role_take(h, n, HANDOVER_BOARD_D, 0, NULL);
         m->trusted_d = role_take(h, n, HANDOVER_TRUSTED_D, 0, NULL);
@@ -122,7 +123,7 @@ int manager_run(void) {
         fd_set_nonblock(m.base_link, true);
         m.loop = event_base_new();
         manager_take_folders(&m, handovers, n);
-        r = m.loop ? manager_load_config(&m, role_take(handovers, n, HANDOVER_CONF_D, 0, NULL)) : -ENOMEM;
+        r = m.loop ? manager_load_config(&m) : -ENOMEM;
         if (r >= 0)
                 r = manager_start(&m, handovers, n);
         if (r < 0) {

@@ -92,11 +92,16 @@ struct candidate {
         char sha256[SHA256_HEX_SIZE];
         char signed_by[128];
         int package;     /* folder */
+        uint64_t conf;   /* fingerprint of the operator's conf.d/NAME.ini over it, 0: there is none */
         uint64_t choice; /* the highest one of a module is wanted; kept over restarts */
         bool failed;     /* did not start when it was chosen: not wanted while another is there */
         bool by_api;     /* put into the drop directory by soclectl deploy */
         bool served;     /* was ACTIVE in this life of the base */
         bool superseded; /* its file is being taken out of the drop directory */
+        bool stale;      /* adopted, and its worker has another conf.d/NAME.ini */
+        /* What its file holds now, or how the operator wants it now, takes its place when it serves. Until then, and when it
+         * does not start, this one serves on. */
+        struct drop_file *replaced_in;
         enum candidate_state state;
         char code[32], reason[512];
         TAILQ_HEAD(, instance) instances;
@@ -132,7 +137,8 @@ struct drop_file {
         struct candidate *candidate;
         struct operation *operation; /* by soclectl, waiting for the file to be noticed */
         /* refused */
-        char code[32], reason[512];
+        bool told; /* why was logged */
+        char code[32], reason[640];
         uint64_t refused_at; /* CLOCK_REALTIME seconds */
 };
 
@@ -172,7 +178,7 @@ struct manager {
         struct event *base_event;
         int installer_link;
         struct event *installer_event;
-        int drop, state, packages, log, etc, board_d, module_conf, trusted_d;
+        int drop, state, packages, log, etc, conf_d, board_d, module_conf, trusted_d;
         int inotify;
         struct event *inotify_event, *save_timer;
         uint64_t next_request, next_edge, next_choice;
@@ -194,6 +200,7 @@ struct manager {
         struct signature_key *keys;
         size_t n_keys;
         struct trust_reload *trust_reload; /* under way */
+        struct config_reload *config_reload;
         struct event *trust_event;
         struct remembered *remembered; /* choices of a former life */
         size_t n_remembered;

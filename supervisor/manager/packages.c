@@ -58,7 +58,8 @@ struct admission {
         uint64_t request;
         struct manifest manifest;
         bool unpacking;
-        char shown[CONTROL_NAME_SIZE + 16]; /* "conf.d/NAME.ini" */
+        uint64_t conf;         /* as of the candidate */
+        char shown[SHOWN_MAX]; /* the path of conf.d/NAME.ini */
 };
 
 static TAILQ_HEAD(, admission) unpacking = TAILQ_HEAD_INITIALIZER(unpacking);
@@ -100,11 +101,14 @@ static void admission_settle(struct admission *a) {
 
 /* Settle ------------------------------------------------------------------------------------------------------------- */
 
-static void candidate_place(struct admission *a, struct candidate *c) {
+static void candidate_place(struct admission *a, struct candidate *c, const struct candidate *before) {
         const struct remembered *known = choices_find(a->manager, c->module->name, c->manifest.version, c->sha256);
 
         c->by_api = a->operation && a->operation->on_end ? true : known && known->by_api;
-        if (known && !a->file->arrived) {
+        if (before && !a->file->arrived && !strcmp(before->sha256, c->sha256)) {
+                c->by_api = before->by_api;
+                candidate_choose(c, before->choice); /* only its settings have changed */
+        } else if (known && !a->file->arrived) {
                 candidate_choose(c, known->choice);
                 if (known->failed)
                         candidate_set_failed(c);
@@ -128,7 +132,6 @@ static void candidate_choose_again(struct admission *a, struct candidate *c) {
         if (c->operation)
                 operation_fail(c->operation, "SUPERSEDED", "the same package was dropped again");
         c->operation = a->operation;
-        operation_stamp_all(c->operation, STEP_unpacked, STEP_unpacked);
         TAILQ_FOREACH(i, &c->instances, entry) {
                 if (i->id && !i->retire)
                         operation_stamp_all(c->operation, STEP_forked, STEP_forked);
@@ -148,7 +151,7 @@ static void admission_same(struct admission *a, struct candidate *c) {
                 candidate_choose_again(a, c);
         } else if (op) {
                 op->unchanged = true;
-                operation_stamp_all(op, STEP_unpacked, STEP_routed);
+                operation_stamp_all(op, STEP_forked, STEP_routed);
                 operation_done(op);
         }
         lifecycle_reconcile(c->module);
@@ -161,6 +164,10 @@ static void admission_accept(struct admission *a) {
         struct candidate *c, *before = f->candidate;
         struct operation *op = a->operation;
 
+        if (before && !strcmp(before->sha256, a->sha256) && before->conf == a->conf) {
+                admission_same(a, before);
+                return;
+        }
         if (a->manager->stopping) {
                 operation_fail(op, "STOPPING", "the base is stopping");
                 admission_settle(a);
@@ -174,14 +181,18 @@ static void admission_accept(struct admission *a) {
         }
         a->package = -1;
         snprintf(c->signed_by, sizeof(c->signed_by), "%s", a->signed_by);
+        c->conf = a->conf;
         if (before) {
                 f->candidate = NULL;
                 before->file = NULL;
+                before->replaced_in = f;
+                if (!strcmp(before->sha256, c->sha256))
+                        log_notice("%s %s: %s has changed: another worker takes over", mod->name, c->manifest.version, a->shown);
         }
         f->candidate = c;
         c->file = f;
         f->code[0] = f->reason[0] = '\0';
-        candidate_place(a, c);
+        candidate_place(a, c, before);
         c->operation = op;
         admission_free(a);
         lifecycle_reconcile(mod);
@@ -199,7 +210,8 @@ static const char *admission_object(struct admission *a, char *error, size_t siz
         struct module *other;
         char what[300];
 
-        if (manifest_check(man, "module.ini", error, size) < 0)
+        snprintf(what, sizeof(what), "module.ini%s%.240s%s", a->conf ? " with " : "", a->conf ? a->shown : "", a->conf ? " over it" : "");
+        if (manifest_check(man, what, error, size) < 0)
                 return "BAD_MANIFEST";
         if (strcmp(man->name, a->name) != 0 || strcmp(man->version, a->version) != 0) {
                 snprintf(error, size, "the manifest says %s %s, so the file must be named %s-%s.smod", man->name, man->version, man->name,
@@ -231,28 +243,44 @@ static void admission_check(struct admission *a) {
                 admission_accept(a);
 }
 
+static uint64_t fingerprint(const char *text, size_t size) {
+        unsigned char digest[crypto_hash_sha256_BYTES];
+        uint64_t print;
+
+        crypto_hash_sha256(digest, (const unsigned char *)text, size);
+        memcpy(&print, digest, sizeof(print));
+        return MAX(print, UINT64_C(1));
+}
+
+static int override_take(struct admission *a, int fd, char *error, size_t error_size) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        int r;
+
+        r = file_read(fd, MANIFEST_SIZE_MAX, &text, &size);
+        if (r < 0)
+                return r;
+        a->conf = fingerprint(text, size);
+        return manifest_parse(&a->manifest, a->shown, text, size, true, error, error_size);
+}
+
 static void on_override(struct manager *m, int result, void *userdata) {
         struct admission *a = userdata;
         _cleanup_close_ int fd = result;
-        _cleanup_free_ char *text = NULL;
-        char error[512] = "";
-        size_t size;
-        int r = 0;
+        char error[640] = "", hint[SHOWN_MAX + 32];
+        int r = result;
 
-        if (result > 0) {
-                r = file_read(fd, MANIFEST_SIZE_MAX, &text, &size);
-                if (r >= 0)
-                        r = manifest_parse(&a->manifest, a->shown, text, size, true, error, sizeof(error));
-        } else if (result != -ENOENT) {
-                r = result;
-        }
-        if (r < 0) {
-                if (!error[0])
-                        snprintf(error, sizeof(error), "%s: %s", a->shown, strerror(-r));
-                admission_refuse(a, "BAD_MANIFEST", error);
+        if (result > 0)
+                r = override_take(a, fd, error, sizeof(error));
+        if (r >= 0 || r == -ENOENT) {
+                admission_check(a);
                 return;
         }
-        admission_check(a);
+        if (!error[0])
+                snprintf(error, sizeof(error), "%s: %s", a->shown, strerror(-r));
+        snprintf(hint, sizeof(hint), "correct %s", a->shown);
+        operation_hint(a->operation, hint);
+        admission_refuse(a, "BAD_MANIFEST", error);
 }
 
 static void admission_manifest(struct admission *a) {
@@ -272,7 +300,7 @@ static void admission_manifest(struct admission *a) {
                 return;
         }
         snprintf(file, sizeof(file), "%s.ini", a->name);
-        snprintf(a->shown, sizeof(a->shown), "conf.d/%s", file);
+        folder_shown(a->manager->module_conf, "conf.d", file, a->shown);
         r = base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_MODULE_CONF, file, on_override, a);
         if (r < 0)
                 admission_refuse(a, "BAD_MANIFEST", "the base could not be asked for conf.d");
@@ -445,6 +473,14 @@ void packages_sweep(struct manager *m) {
 
 /* Verify ------------------------------------------------------------------------------------------------------------- */
 
+/* Unpacked it is, but the operator may have said something else about it meanwhile. */
+static void admission_unpacked(struct admission *a) {
+        a->package = fd_dup(a->file->candidate->package);
+        a->memfd = fd_close(a->memfd);
+        operation_stamp(a->operation, STEP_unpacked, clock_now_ns());
+        admission_manifest(a);
+}
+
 static void admission_verify(struct admission *a) {
         unsigned char digest[crypto_hash_sha256_BYTES];
         char error[512] = "";
@@ -466,7 +502,7 @@ static void admission_verify(struct admission *a) {
         }
         operation_stamp(a->operation, STEP_verified, clock_now_ns());
         if (a->file->candidate && !strcmp(a->file->candidate->sha256, a->sha256)) {
-                admission_same(a, a->file->candidate);
+                admission_unpacked(a);
                 return;
         }
         TAILQ_INSERT_TAIL(&unpacking, a, entry);

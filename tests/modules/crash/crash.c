@@ -91,16 +91,20 @@ static int on_board(struct socle_request *req, struct socle_reply *reply) {
         return text ? socle_reply_text(reply, 200, "%s\n", text) : -EINVAL;
 }
 
+static int on_config(struct socle_request *req, struct socle_reply *reply) {
+        return socle_reply_text(reply, 200, "%s\n", socle_config(socle_request_query(req, "key", ""), "not set"));
+}
+
 static int start(struct socle_module *self) {
         static const struct {
                 const char *path;
                 socle_handler fn;
         } routes[] = {
-                { "/crash/ok", on_ok },       { "/crash/abort", on_abort }, { "/crash/exit", on_exit_3 }, { "/crash/null", on_null },
-                { "/crash/stack", on_stack }, { "/crash/loop", on_loop },   { "/crash/alloc", on_alloc }, { "/crash/log", on_log },
-                { "/crash/print", on_print }, { "/crash/board", on_board },
+                { "/crash/ok", on_ok },       { "/crash/abort", on_abort }, { "/crash/exit", on_exit_3 },   { "/crash/null", on_null },
+                { "/crash/stack", on_stack }, { "/crash/loop", on_loop },   { "/crash/alloc", on_alloc },   { "/crash/log", on_log },
+                { "/crash/print", on_print }, { "/crash/board", on_board }, { "/crash/config", on_config },
         };
-        int r = 0;
+        int r = strcmp(socle_config("start", ""), "fails") ? 0 : -EINVAL;
 
         for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
                 r = socle_http_handle(self, "GET", routes[i].path, routes[i].fn);

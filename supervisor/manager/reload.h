@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reload: what people may change while the base runs.
+ */
+#pragma once
+
+struct manager;
+
+/* Reads socled.conf again ([packages] counts at once, the rest from the next start on), trusted.d, and every package with its
+ * conf.d/NAME.ini. What cannot be read is said, and what was in force stays. */
+void config_reload(struct manager *manager);
