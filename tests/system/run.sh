@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
-seconds=${SECONDS_MAX:-180}
+seconds=${SECONDS_MAX:-330}
 here=tests/system
 kept=$build/system-test
 

@@ -28,8 +28,8 @@ check() { # check WHAT COMMAND...
         fi
 }
 
-await() { # await COMMAND...: until it succeeds, for 15 s
-        local end=$((SECONDS + 15))
+await() { # await COMMAND...: until it succeeds, for 30 s
+        local end=$((SECONDS + 30))
         until "$@" >/dev/null 2>&1; do
                 if [ "$SECONDS" -ge "$end" ]; then
                         "$@"
