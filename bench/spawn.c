@@ -168,7 +168,8 @@ static void forker_prepare(struct forker *f, int ask, int answer) {
         f->package = open(package_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         f->settings = settings_new();
         if (f->layers & LAYER_USERS) {
-                if (sandbox_users_unshare() || write(answer, &byte, 1) != 1 || read(ask, &byte, 1) != 1 || sandbox_users_enter())
+                if (sandbox_users_unshare(FIXTURE_UID_BASE, FIXTURE_UID_BASE) || write(answer, &byte, 1) != 1 || read(ask, &byte, 1) != 1 ||
+                    sandbox_users_enter())
                         die("user namespace");
         }
         if (f->layers & LAYER_NETWORK && (f->sandbox.network_fd = sandbox_network_new()) < 0)

@@ -240,6 +240,7 @@ struct control_template_setup {
         uint64_t generation;
         uint32_t root; /* in a user namespace with mapped uids */
         uint32_t strict;
+        uint32_t uid, gid; /* root: on the host, whom it becomes before it makes its namespace */
         char preload[1024];
         char plugins[1024];
 };

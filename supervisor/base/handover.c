@@ -143,7 +143,9 @@ int handover_manager(struct base *base, struct role *role) {
 }
 
 int handover_template(struct base *base, struct role *role) {
-        struct control_template_setup setup = { .generation = 1, .root = base->root, .strict = base->config.strict };
+        struct control_template_setup setup = {
+                .generation = 1, .root = base->root, .strict = base->config.strict, .uid = role->uid, .gid = role->uid
+        };
         int r;
 
         memcpy(setup.preload, base->config.preload, sizeof(setup.preload));

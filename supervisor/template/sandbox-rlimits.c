@@ -15,6 +15,9 @@
 
 #include "ipc/cleanup.h"
 
+/* Signals that wait, and timers: each of them holds kernel memory. Counted per uid, rootless that of everything you run. */
+#define SIGPENDING_MAX 1024
+
 /* Lowers a limit, soft and hard; one that is lower already stays. */
 static int limit_lower(int which, rlim_t value) {
         struct rlimit limit;
@@ -27,7 +30,17 @@ static int limit_lower(int which, rlim_t value) {
         return setrlimit(which, &limit) < 0 ? -errno : 0;
 }
 
-int sandbox_rlimits_prepare(struct sandbox *sandbox) {
+/* What is the same for all workers they inherit. */
+static int limits_common(void) {
+        int r;
+
+        /* Not 0, with which a program named by core_pattern would still be given the dump; 1 stops either. */
+        r = limit_lower(RLIMIT_CORE, 1);
+        /* Not before the user namespace is there: what its maker may have is what all its uids may have together. */
+        return r ? r : limit_lower(RLIMIT_SIGPENDING, SIGPENDING_MAX);
+}
+
+static int inherited_data_read(uint64_t *ret_size) {
         _cleanup_close_ int fd = -1;
         char text[128];
         uint64_t pages;
@@ -43,8 +56,14 @@ int sandbox_rlimits_prepare(struct sandbox *sandbox) {
         /* size resident shared text lib data dt */
         if (sscanf(text, "%*u %*u %*u %*u %*u %" SCNu64, &pages) != 1)
                 return -EBADMSG;
-        sandbox->inherited_data = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+        *ret_size = pages * (uint64_t)sysconf(_SC_PAGESIZE);
         return 0;
+}
+
+int sandbox_rlimits_prepare(struct sandbox *sandbox) {
+        int r = limits_common();
+
+        return r ? r : inherited_data_read(&sandbox->inherited_data);
 }
 
 /* What the worker has inherited from the template is not charged to it. */
@@ -53,15 +72,9 @@ static int limit_data(uint64_t memory, uint64_t inherited) {
 }
 
 int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_limits *limits, bool memory_by_rlimit) {
-        int r;
+        int r = limits->files ? limit_lower(RLIMIT_NOFILE, limits->files) : 0;
 
-        r = limit_lower(RLIMIT_CORE, 0);
         if (r)
                 return r;
-        if (limits->files) {
-                r = limit_lower(RLIMIT_NOFILE, limits->files);
-                if (r)
-                        return r;
-        }
         return memory_by_rlimit && limits->memory ? limit_data(limits->memory, sandbox->inherited_data) : 0;
 }

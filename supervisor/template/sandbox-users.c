@@ -8,13 +8,22 @@
  * first act. From then on "root" means: all capabilities over things that
  * belong to the new namespace (its uids, its network namespace), none over the
  * machine. Ids that the base has not mapped do not exist for it.
+ *
+ * What a uid of the namespace has of inotify instances, of timers and of other
+ * things that the kernel counts by user is charged to the namespace's owner as
+ * well, which is who made it. Were that root, one worker could use up what the
+ * machine's root may have. So the template becomes a uid of its own first, and
+ * what all workers have together is charged to that one. What is left, that one
+ * module takes it from the others, is what the limits of the namespace are for.
  */
 #include "supervisor/template/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,13 +41,59 @@ void sandbox_deinit(struct sandbox *sandbox) {
         sandbox_init(sandbox);
 }
 
-int sandbox_users_unshare(void) {
+/* Hosts that let only the privileged make user namespaces want this one. */
+static int keep_sys_admin(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = { { .effective = 1u << CAP_SYS_ADMIN, .permitted = 1u << CAP_SYS_ADMIN } };
+
+        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+int sandbox_users_unshare(uid_t uid, gid_t gid) {
+        int r;
+
+        if (uid == 0 || gid == 0)
+                return -EINVAL;
+        if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+            setresuid(uid, uid, uid) < 0)
+                return -errno;
+        r = keep_sys_admin();
+        if (r)
+                return r;
+        /* What was kept is gone with it: the new sets, and the flag, are the new namespace's. */
         return unshare(CLONE_NEWUSER) < 0 ? -errno : 0;
 }
 
 int sandbox_users_enter(void) {
         if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
                 return -errno;
+        return 0;
+}
+
+/* Per uid, which is a module. All of them together have what the host gives to one user: 128 inotify instances by default. */
+static const struct {
+        const char *name, *value;
+} limits[] = {
+        { "max_inotify_instances", "32" }, { "max_inotify_watches", "16384" }, { "max_fanotify_groups", "0" },
+        { "max_fanotify_marks", "0" },     { "max_user_namespaces", "0" },     { "max_mnt_namespaces", "0" },
+        { "max_pid_namespaces", "0" },     { "max_net_namespaces", "0" },      { "max_ipc_namespaces", "0" },
+        { "max_uts_namespaces", "0" },     { "max_cgroup_namespaces", "0" },   { "max_time_namespaces", "0" },
+};
+
+int sandbox_users_limit(void) {
+        _cleanup_close_ int folder = open("/proc/sys/user", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (folder < 0)
+                return -errno;
+        for (size_t i = 0; i < N_ELEMENTS(limits); i++) {
+                _cleanup_close_ int fd = openat(folder, limits[i].name, O_WRONLY | O_CLOEXEC);
+
+                /* A kernel that does not have the thing does not have the limit. */
+                if (fd < 0 && errno == ENOENT)
+                        continue;
+                if (fd < 0 || write(fd, limits[i].value, strlen(limits[i].value)) < 0)
+                        return -errno;
+        }
         return 0;
 }
 

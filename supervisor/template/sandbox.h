@@ -34,10 +34,13 @@ void sandbox_deinit(struct sandbox *sandbox);
 
 /* Users ------------------------------------------------------------------------------------------------------------ */
 
-/* Leaves the initial user namespace; the maps are for the base to write. 0 or -errno. */
-int sandbox_users_unshare(void);
+/* Leaves the initial user namespace as this uid of the host, which then owns the new one; the maps are for the base to
+ * write. 0 or -errno. */
+int sandbox_users_unshare(uid_t uid, gid_t gid);
 /* Once they are written: becomes root of the new namespace, which is nobody outside. 0 or -errno. */
 int sandbox_users_enter(void);
+/* There: what each uid of the namespace may have at most of what the kernel counts by user. 0 or -errno. */
+int sandbox_users_limit(void);
 /* Worker: takes its ids; every capability goes with them, and that is checked. 0 or -errno. */
 int sandbox_users_drop(uid_t uid, gid_t gid);
 
@@ -80,7 +83,8 @@ int sandbox_layout_shift(void);
 
 /* Resource limits -------------------------------------------------------------------------------------------------- */
 
-/* Template, when it has all that it will have: finds out what workers inherit. 0 or -errno. */
+/* Template, when it has all that it will have: no core dumps, few waiting signals, which workers inherit, and what else
+ * they do. 0 or -errno. */
 int sandbox_rlimits_prepare(struct sandbox *sandbox);
-/* Worker: no core dumps, so many files, and memory when no cgroup bounds it. 0 or -errno. */
+/* Worker: so many files, and memory when no cgroup bounds it. 0 or -errno. */
 int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_limits *limits, bool memory_by_rlimit);

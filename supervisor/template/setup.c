@@ -92,7 +92,7 @@ static int step_users(struct setup *s) {
 
         if (!s->config.root)
                 return rootless(s);
-        r = sandbox_users_unshare();
+        r = sandbox_users_unshare(s->config.uid, s->config.gid);
         if (!r)
                 r = TEMPLATE_SEND(s->template, TEMPLATE_UNSHARED, 0, NULL, 0, .reserved = 0);
         if (!r)
@@ -122,6 +122,11 @@ static int step_network(struct setup *s) {
         s->template->sandbox.network_fd = fd;
         s->template->sandbox.enforced |= ENFORCED_NETNS;
         return 0;
+}
+
+/* Behind the namespaces that we need ourselves. */
+static int step_quotas(struct setup *s) {
+        return s->config.root ? sandbox_users_limit() : 0;
 }
 
 static int step_privileges(struct setup *s) {
@@ -204,6 +209,7 @@ static const struct {
         { "user namespace", step_users, false },
         { "parent", step_parent, false },
         { "empty network namespace", step_network, true },
+        { "the user namespace's own limits", step_quotas, true },
         { "no_new_privs", step_privileges, false },
         { "libraries", step_libraries, false },
         { "threads", step_one_thread, false },

@@ -91,7 +91,9 @@ static int await_ready(struct fixture *f) {
 }
 
 int fixture_start(struct fixture *ret_fixture, const char *exe, bool root, bool strict, const char *preload) {
-        struct control_template_setup setup = { .generation = 1, .root = root, .strict = strict };
+        struct control_template_setup setup = {
+                .generation = 1, .root = root, .strict = strict, .uid = FIXTURE_UID_BASE, .gid = FIXTURE_UID_BASE
+        };
         int fds[2], r;
 
         *ret_fixture = (struct fixture){ .root = root };

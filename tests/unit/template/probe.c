@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <socle/module.h>
@@ -132,6 +134,20 @@ static void look_at_self(void) {
         dprintf(STDOUT_FILENO, "code=%p\n", (void *)(uintptr_t)look_at_self);
 }
 
+/* What the kernel counts by user, and by the owner of the user's namespace. */
+static void look_at_quotas(void) {
+        struct sigevent silent = { .sigev_notify = SIGEV_NONE };
+        timer_t timer;
+        long n = 0;
+
+        while (n < 200 && inotify_init1(IN_CLOEXEC) >= 0)
+                n++;
+        say_number("inotify", n);
+        for (n = 0; n < 4096 && timer_create(CLOCK_MONOTONIC, &silent, &timer) == 0;)
+                n++;
+        say_number("timers", n);
+}
+
 static void look_at_memory(void) {
         void *p = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -146,6 +162,10 @@ static int start(struct socle_module *self) {
                 abort();
         if (strcmp(what, "idle") == 0)
                 return 0;
+        if (strcmp(what, "take") == 0) {
+                look_at_quotas();
+                return 0;
+        }
         look_at_self();
         look_at_libc();
         look_at_processes();

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,7 +135,7 @@ static void check_confined(const struct fixture *f, const struct view *v) {
         assert_seen(v, "thread", "ok");
         assert_seen(v, "robust_list", "set");
         assert_seen(v, "no_new_privs", "1");
-        assert_seen(v, "core", "0");
+        assert_seen(v, "core", "1");
         assert_seen(v, "files", "256");
         assert_seen(v, "leak", "no");
         assert_seen(v, "greeting", "hello");
@@ -205,6 +206,42 @@ static void test_network_host(void **state) {
         assert_seen(&v, "fork", "EPERM");
         if (access("/etc/resolv.conf", R_OK) == 0)
                 assert_seen(&v, "read_resolv", "ok");
+        assert_int_equal(fixture_stop(&f), 0);
+}
+
+/* How many more this process, which is the host's root, may have. */
+static int inotify_left(void) {
+        int fds[256], n = 0;
+
+        while (n < 256 && (fds[n] = inotify_init1(IN_CLOEXEC)) >= 0)
+                n++;
+        for (int i = 0; i < n; i++)
+                close(fds[i]);
+        return n;
+}
+
+static bool limits_can_be_set(void) {
+        return access("/proc/sys/user/max_inotify_instances", W_OK) == 0;
+}
+
+/* A worker that takes all that its user may have takes nothing from the host's root, and leaves something to other workers. */
+static void test_quotas_are_the_modules_own(void **state) {
+        int before = inotify_left(), after;
+        struct fixture_worker w;
+        struct fixture f;
+        struct view v;
+
+        if (getuid() != 0)
+                skip();
+        start_template(&f, true);
+        fork_probe(&f, "take", 0, &w);
+        await_ready(&w);
+        after = inotify_left();
+        end(&w, &v);
+        /* Others of root come and go meanwhile, the worker has taken more than they. */
+        assert_in_range(atoi(seen(&v, "inotify")), 16, limits_can_be_set() ? 32 : 200);
+        assert_true(after > before - 12);
+        assert_in_range(atoi(seen(&v, "timers")), 1, 1024);
         assert_int_equal(fixture_stop(&f), 0);
 }
 
@@ -508,6 +545,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_root),
                 cmocka_unit_test(test_network_host),
                 cmocka_unit_test(test_one_empty_network_for_all),
+                cmocka_unit_test(test_quotas_are_the_modules_own),
                 cmocka_unit_test(test_abort_is_seen_by_the_base),
                 cmocka_unit_test(test_workers_live_without_the_template),
                 cmocka_unit_test(test_layout_differs),
