@@ -47,6 +47,10 @@ void calls_init(void) {
         targets_init();
 }
 
+void calls_deinit(void) {
+        call_table_deinit(&table);
+}
+
 /* Ending ------------------------------------------------------------------------------------------------------------- */
 
 struct call *call_find(uint64_t id) {

@@ -59,6 +59,7 @@ struct socle_result {
 };
 
 void calls_init(void);
+void calls_deinit(void);
 /* Ends it with an error; the detail is the table's meaning unless one is given. Its place in lists is the caller's affair. */
 void call_fail(struct call *call, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Ends it with a payload, which is taken; NULL for none. */

@@ -36,6 +36,15 @@ static void check_table(const struct directory_table *t) {
 
                 CHECK(found && found->module < t->n_modules);
         }
+        for (uint32_t i = 0; i < t->n_instances; i++) {
+                for (uint32_t k = 0; k < t->instances[i].n_methods; k++)
+                        CHECK(strnlen(t->methods[t->instances[i].first_method + k].name, 128) < 128);
+        }
+        for (uint32_t i = 0; i < t->n_methods; i++) {
+                uint32_t module;
+
+                CHECK(directory_find_method(t, t->methods[i].name, &module) != 0 || module < t->n_modules);
+        }
 }
 
 /* One memory for all inputs: its size is megabytes, what an input writes is little and taken back. */
@@ -59,6 +68,7 @@ static const size_t places[] = {
         offsetof(struct directory_slot, modules),    offsetof(struct directory_slot, modules) + sizeof(struct directory_module),
         offsetof(struct directory_slot, routes),     offsetof(struct directory_slot, routes) + sizeof(struct directory_route),
         offsetof(struct directory_slot, instances),  offsetof(struct directory_slot, instances) + sizeof(struct directory_instance),
+        offsetof(struct directory_slot, methods),    offsetof(struct directory_slot, methods) + sizeof(struct directory_method),
 };
 #define PLACE_SIZE 255u
 
@@ -66,7 +76,7 @@ static void reset_slot(struct directory_slot *slot, uint64_t generation) {
         for (size_t i = 0; i < N_ELEMENTS(places); i++)
                 memset((uint8_t *)slot + places[i], 0, PLACE_SIZE);
         shared_store64(&slot->generation, generation);
-        slot->n_modules = slot->n_routes = slot->n_instances = 2;
+        slot->n_modules = slot->n_routes = slot->n_instances = slot->n_methods = 2;
         slot->routes[0].prefix[0] = slot->routes[1].prefix[0] = '/';
         slot->modules[0].n_instances = 2;
 }

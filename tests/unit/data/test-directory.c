@@ -16,13 +16,14 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/directory.h"
+#include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
 
 static struct directory_module modules[] = {
-        { .name = "hello", .first_instance = 0, .n_instances = 2, .body_max = 1024 },
-        { .name = "shop", .first_instance = 2, .n_instances = 1, .up = 1 },
+        { .name = "hello", .first_instance = 0, .n_instances = 2, .body_max = 1024, .first_method = 0, .n_methods = 2 },
+        { .name = "shop", .first_instance = 2, .n_instances = 1, .up = 1, .first_method = 3, .n_methods = 2 },
         { .name = "cold", .first_instance = 3, .n_instances = 0 },
 };
 static struct directory_route routes[] = {
@@ -33,15 +34,24 @@ static struct directory_route routes[] = {
 };
 static struct directory_instance instances[] = {
         { .id = 11, .version = "1.0", .module = 0, .state = DIRECTORY_ACTIVE, .weight = 1 },
-        { .id = 12, .version = "1.1", .module = 0, .state = DIRECTORY_DRAINING, .weight = 1 },
+        { .id = 12, .version = "1.1", .module = 0, .state = DIRECTORY_DRAINING, .weight = 1, .first_method = 2, .n_methods = 1 },
         { .id = 13, .version = "7", .module = 1, .state = DIRECTORY_STARTING, .weight = 3 },
+};
+static struct directory_method methods[] = {
+        { .name = "kv.get", .flags = DIRECTORY_METHOD_IDEMPOTENT },
+        { .name = "kv.put" },
+        { .name = "kv.put" }, /* of hello 1.1, which has no other */
+        { .name = "cart.add" },
+        { .name = "kv2.get" },
 };
 static const struct directory_table table = { .n_modules = N_ELEMENTS(modules),
                                               .n_routes = N_ELEMENTS(routes),
                                               .n_instances = N_ELEMENTS(instances),
                                               .modules = modules,
                                               .routes = routes,
-                                              .instances = instances };
+                                              .instances = instances,
+                                              .n_methods = N_ELEMENTS(methods),
+                                              .methods = methods };
 
 struct both {
         struct directory_writer *writer;
@@ -82,6 +92,8 @@ static void test_publish_and_read(void **state) {
         assert_memory_equal(b->got.modules, modules, sizeof(modules));
         assert_memory_equal(b->got.routes, routes, sizeof(routes));
         assert_memory_equal(b->got.instances, instances, sizeof(instances));
+        assert_int_equal(b->got.n_methods, N_ELEMENTS(methods));
+        assert_memory_equal(b->got.methods, methods, sizeof(methods));
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ 0 }), 2);
         assert_true(directory_changed(b->reader, &b->got));
         assert_int_equal(directory_read(b->reader, &b->got), 0);
@@ -95,6 +107,7 @@ static void test_too_much(void **state) {
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_modules = DIRECTORY_MODULES_MAX + 1 }), 0);
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_routes = DIRECTORY_ROUTES_MAX + 1 }), 0);
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_instances = DIRECTORY_INSTANCES_MAX + 1 }), 0);
+        assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_methods = DIRECTORY_METHODS_MAX + 1 }), 0);
         assert_int_equal(directory_generation(b->reader), 0);
 }
 
@@ -127,6 +140,8 @@ static int forger_setup(void **state) {
                 memcpy(slot->modules, modules, sizeof(modules));
                 memcpy(slot->routes, routes, sizeof(routes));
                 memcpy(slot->instances, instances, sizeof(instances));
+                slot->n_methods = N_ELEMENTS(methods);
+                memcpy(slot->methods, methods, sizeof(methods));
         }
         shared_store64(&f.memory->generation, 1);
         assert_int_equal(directory_reader_new(&f.reader, fd), 0);
@@ -214,11 +229,28 @@ static void break_instance_version(struct directory_slot *s) {
         memset(s->instances[0].version, '9', sizeof(s->instances[0].version));
 }
 
+static void break_n_methods(struct directory_slot *s) {
+        s->n_methods = DIRECTORY_METHODS_MAX + 1;
+}
+static void break_methods_of_module(struct directory_slot *s) {
+        s->modules[1].n_methods = 3;
+}
+static void break_methods_overflow(struct directory_slot *s) {
+        s->instances[0].first_method = 2;
+        s->instances[0].n_methods = UINT32_MAX;
+}
+static void break_method_name(struct directory_slot *s) {
+        memset(s->methods[4].name, 'm', sizeof(s->methods[4].name));
+}
+
 static void test_forged(void **state) {
         static void (*const breakers[])(struct directory_slot *) = {
-                break_n_modules,  break_n_routes,        break_n_instances,    break_module_name,      break_first_instance,
-                break_run,        break_run_overflow,    break_route_module,   break_route_prefix,     break_route_prefix_end,
-                break_route_host, break_instance_module, break_instance_state, break_instance_version,
+                break_n_modules,         break_n_routes,         break_n_instances,
+                break_module_name,       break_first_instance,   break_run,
+                break_run_overflow,      break_route_module,     break_route_prefix,
+                break_route_prefix_end,  break_route_host,       break_instance_module,
+                break_instance_state,    break_instance_version, break_n_methods,
+                break_methods_of_module, break_methods_overflow, break_method_name,
         };
 
         for (size_t i = 0; i < N_ELEMENTS(breakers); i++) {
@@ -339,6 +371,26 @@ static void test_match(void **state) {
         assert_null(directory_match(&(struct directory_table){ 0 }, "", "/"));
 }
 
+static void test_methods(void **state) {
+        uint32_t module = 99;
+
+        assert_int_equal(directory_find_method(&table, "kv.put", &module), 0);
+        assert_int_equal(module, 0);
+        assert_int_equal(directory_find_method(&table, "kv2.get", &module), 0);
+        assert_int_equal(module, 1);
+        module = 99;
+        assert_int_equal(directory_find_method(&table, "kv.none", &module), ERROR_NO_METHOD);
+        assert_int_equal(directory_find_method(&table, "kv", &module), ERROR_NO_SERVICE);
+        assert_int_equal(directory_find_method(&table, "k.get", &module), ERROR_NO_SERVICE);
+        assert_int_equal(directory_find_method(&table, "kv3.get", &module), ERROR_NO_SERVICE);
+        assert_int_equal(directory_find_method(&(struct directory_table){ 0 }, "kv.get", &module), ERROR_NO_SERVICE);
+        assert_int_equal(module, 99);
+        /* the same name has another id in another version */
+        assert_int_equal(directory_method_id(&table, 0, 2, "kv.put"), 2);
+        assert_int_equal(directory_method_id(&table, 2, 1, "kv.put"), 1);
+        assert_int_equal(directory_method_id(&table, 2, 1, "kv.get"), 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void) {
@@ -350,6 +402,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_memory),
                 TEST(test_no_copy_is_torn),
                 cmocka_unit_test(test_match),
+                cmocka_unit_test(test_methods),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,8 @@
 
 static const struct worker_pair config[] = { { "greeting", "hello" }, { "empty", "" } }, env[] = { { "LANG", "C" } };
 static const char *const board[] = { "shop", "prices" }, *const read_paths[] = { "/usr/share/doc" },
-                         *const write_paths[] = { "/tmp/a", "/tmp/b" };
+                         *const write_paths[] = { "/tmp/a", "/tmp/b" }, *const methods[] = { "kv.get", "kv.put" },
+                         *const calls[] = { "idx" };
 
 static const struct worker_settings settings = { .name = "hello",
                                                  .version = "1.0.0",
@@ -30,6 +31,10 @@ static const struct worker_settings settings = { .name = "hello",
                                                  .n_env = 1,
                                                  .board = board,
                                                  .n_board = 2,
+                                                 .methods = methods,
+                                                 .n_methods = 2,
+                                                 .calls = calls,
+                                                 .n_calls = 1,
                                                  .in_flight = 64,
                                                  .stack = 256 << 10,
                                                  .body_max = UINT64_MAX,
@@ -63,6 +68,10 @@ static void test_round_trip(void **state) {
         assert_string_equal(s->env[0].value, "C");
         assert_int_equal(s->n_board, 2);
         assert_string_equal(s->board[1], "prices");
+        assert_int_equal(s->n_methods, 2);
+        assert_string_equal(s->methods[1], "kv.put");
+        assert_int_equal(s->n_calls, 1);
+        assert_string_equal(s->calls[0], "idx");
         assert_int_equal(s->in_flight, 64);
         assert_int_equal(s->stack, 256 << 10);
         assert_true(s->body_max == UINT64_MAX);
@@ -133,6 +142,8 @@ static void test_every_key(void **state) {
                                             "config",
                                             "env",
                                             "board",
+                                            "methods",
+                                            "calls",
                                             "read",
                                             "write",
                                             "network_host",
