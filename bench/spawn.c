@@ -123,7 +123,7 @@ static void child_layers(struct forker *f, int page_fd) {
         if (!r && f->layers & LAYER_LANDLOCK)
                 r = sandbox_landlock_apply(&f->sandbox, &grants, &path);
         if (!r && f->layers & LAYER_FILTER)
-                r = sandbox_filter_load(0);
+                r = sandbox_filter_load(&f->sandbox, 0);
         if (r)
                 _exit(2);
 }

@@ -16,18 +16,31 @@
  *                   would be a child of the base that is in no table).
  *   namespaces      unshare, setns.
  *   io_uring        would go round this filter.
- *   signals, limits of other processes: rootless, they have the same uid.
+ *   signals, limits, placement of other processes: rootless, they have the
+ *                   same uid. A file has a signal of one's choice sent to its
+ *                   owner, who can be anybody: no owners are set.
  *   PDEATHSIG       is how a worker ends with the base; it stays set.
+ *   dumpable        as it was born: else the module could have its memory
+ *                   dumped, or let others of its uid look into it.
  *   sockets         without network there is none to be had. The empty
  *                   network namespace does not stop UNIX sockets, whose paths
  *                   Landlock does not cover, and rootless there may be no such
  *                   namespace. Pairs remain, but not of datagrams: those can
- *                   be connected anew, to a path.
+ *                   be connected anew, to a path. With network and rootless
+ *                   there are no UNIX sockets either: among the paths would be
+ *                   those where only the uid is asked for, as the base's own.
+ *   modes, times, sizes of files by their path: Landlock does not know of the
+ *                   former two, old ones not of the last. It matters where the
+ *                   files of others are one's own, rootless. What works by
+ *                   descriptor stays: it was opened, and Landlock was asked.
  */
 #include "supervisor/template/sandbox.h"
 
 #include <assert.h>
+#include <asm/ioctls.h>
+#include <asm/sockios.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -55,6 +68,13 @@
 #else
 #define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]) + 4)
 #endif
+
+/* Linux 6.6; the same number on all machines. */
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+#define LANDLOCK_ABI_TRUNCATE 3
 
 #define DENY(error) (SECCOMP_RET_ERRNO | ((error)&SECCOMP_RET_DATA))
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
@@ -124,6 +144,17 @@ static void refuse_either(struct filter *f, long call, unsigned arg, uint32_t ma
         check_either(f, call, arg, mask, a, b, false);
 }
 
+/* Of a pointer: what it points at cannot be looked at, but whether it is one. */
+static void need_null(struct filter *f, long call, unsigned arg) {
+        unless_equal_skip(f, (uint32_t)call, 6);
+        load(f, ARG(arg));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2));
+        load(f, ARG(arg) ^ 4);
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
+        answer(f, DENY(EPERM));
+        answer(f, SECCOMP_RET_ALLOW);
+}
+
 static void rules_processes(struct filter *f, bool processes) {
         refuse(f, SYS_clone3, ENOSYS);
         if (processes) {
@@ -140,8 +171,12 @@ static void rules_processes(struct filter *f, bool processes) {
 }
 
 /* With processes of its own a worker has children to signal; what else it reaches is the uid's and Landlock's business. */
-static void rules_others(struct filter *f, bool processes, uint32_t pid) {
+static void rules_others(struct filter *f, bool processes, bool own_uid, uint32_t pid) {
         need_either(f, SYS_prlimit64, 0, UINT32_MAX, 0, pid);
+        refuse_either(f, SYS_fcntl, 1, UINT32_MAX, F_SETOWN, F_SETOWN_EX);
+        refuse_either(f, SYS_ioctl, 1, UINT32_MAX, FIOSETOWN, SIOCSPGRP);
+        if (!own_uid)
+                need_either(f, SYS_sched_setaffinity, 0, UINT32_MAX, 0, pid);
         if (processes)
                 return;
         need_either(f, SYS_kill, 0, UINT32_MAX, pid, pid);
@@ -149,14 +184,32 @@ static void rules_others(struct filter *f, bool processes, uint32_t pid) {
         refuse(f, SYS_tkill, EPERM);
 }
 
-static void rules_sockets(struct filter *f) {
-        refuse(f, SYS_socket, EPERM);
+static void rules_sockets(struct filter *f, bool network) {
+        if (network)
+                refuse_either(f, SYS_socket, 0, UINT32_MAX, AF_UNIX, AF_UNIX);
+        else
+                refuse(f, SYS_socket, EPERM);
         refuse_either(f, SYS_socketpair, 1, 0xf, SOCK_DGRAM, SOCK_RAW);
 }
 
-size_t sandbox_filter_build(uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]) {
+static void rules_files(struct filter *f, bool own_uid, bool truncate_is_covered) {
+        if (!own_uid || !truncate_is_covered)
+                refuse(f, SYS_truncate, EPERM);
+        if (own_uid)
+                return;
+        refuse(f, SYS_fchmodat, EPERM);
+        refuse(f, SYS_fchmodat2, EPERM);
+        need_null(f, SYS_utimensat, 1);
+#ifdef SYS_chmod
+        refuse(f, SYS_chmod, EPERM);
+        refuse(f, SYS_utime, EPERM);
+        refuse(f, SYS_utimes, EPERM);
+#endif
+}
+
+size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]) {
+        bool processes = flags & FORK_PROCESSES, network = flags & FORK_NETWORK_HOST, own_uid = sandbox->enforced & ENFORCED_UIDS;
         struct filter f = { .code = ret_code };
-        bool processes = flags & FORK_PROCESSES;
 
         load(&f, offsetof(struct seccomp_data, arch));
         emit(&f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 1, 0));
@@ -170,17 +223,19 @@ size_t sandbox_filter_build(uint32_t flags, pid_t pid, struct sock_filter ret_co
                 refuse(&f, SYS_io_uring_enter, EPERM);
                 refuse(&f, SYS_io_uring_register, EPERM);
         }
-        refuse_either(&f, SYS_prctl, 0, UINT32_MAX, PR_SET_PDEATHSIG, PR_SET_PDEATHSIG);
-        rules_others(&f, processes, (uint32_t)pid);
-        if (!(flags & FORK_NETWORK_HOST))
-                rules_sockets(&f);
+        refuse_either(&f, SYS_prctl, 0, UINT32_MAX, PR_SET_PDEATHSIG, PR_SET_DUMPABLE);
+        rules_others(&f, processes, own_uid, (uint32_t)pid);
+        if (!network || !own_uid)
+                rules_sockets(&f, network);
+        rules_files(&f, own_uid, sandbox->landlock_abi >= LANDLOCK_ABI_TRUNCATE);
         answer(&f, SECCOMP_RET_ALLOW);
         return f.n;
 }
 
-int sandbox_filter_load(uint32_t flags) {
+int sandbox_filter_load(const struct sandbox *sandbox, uint32_t flags) {
         struct sock_filter code[SANDBOX_FILTER_MAX];
-        struct sock_fprog program = { .len = (unsigned short)sandbox_filter_build(flags, getpid(), code), .filter = code };
+        struct sock_fprog program = { .filter = code };
 
+        program.len = (unsigned short)sandbox_filter_build(sandbox, flags, getpid(), code);
         return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }

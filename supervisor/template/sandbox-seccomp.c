@@ -11,6 +11,7 @@
 #include "supervisor/template/sandbox.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <malloc.h>
 #include <seccomp.h>
 #include <sys/socket.h>
@@ -28,8 +29,11 @@ static const struct {
 #undef X
 };
 
-/* The others (packet, vsock, crypto, bluetooth, ...) are kernel code that no module needs to reach. */
-static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
+/* The others (packet, vsock, crypto, bluetooth, ...) are kernel code that no module needs to reach; a mere mention of
+ * some has the kernel load them. Of netlink the C library needs routes. */
+static const struct {
+        int family, protocol; /* -1: any */
+} sockets[] = { { AF_UNIX, -1 }, { AF_INET, -1 }, { AF_INET6, -1 }, { AF_NETLINK, NETLINK_ROUTE } };
 
 static int add_calls(scmp_filter_ctx ctx) {
         for (size_t i = 0; i < N_ELEMENTS(calls); i++) {
@@ -45,14 +49,18 @@ static int add_calls(scmp_filter_ctx ctx) {
         return 0;
 }
 
-static int add_families(scmp_filter_ctx ctx) {
-        for (size_t i = 0; i < N_ELEMENTS(families); i++) {
-                int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+static int add_sockets(scmp_filter_ctx ctx) {
+        for (size_t i = 0; i < N_ELEMENTS(sockets); i++) {
+                const struct scmp_arg_cmp conditions[] = {
+                        SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sockets[i].family),
+                        SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)sockets[i].protocol),
+                };
+                int r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), sockets[i].protocol < 0 ? 1 : 2, conditions);
 
                 if (r)
                         return r;
         }
-        return 0;
+        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 }
 
 static int compile(scmp_filter_ctx ctx) {
@@ -67,7 +75,7 @@ static int compile(scmp_filter_ctx ctx) {
         if (!r)
                 r = add_calls(ctx);
         if (!r)
-                r = add_families(ctx);
+                r = add_sockets(ctx);
         return r;
 }
 

@@ -227,7 +227,7 @@ static int step_board(struct birth *b) {
 }
 
 static int step_filter(struct birth *b) {
-        return sandbox_filter_load(b->asked->limits.flags);
+        return sandbox_filter_load(b->sandbox, b->asked->limits.flags);
 }
 
 /* `needs`: bits of enum enforced without which the step is left out. */

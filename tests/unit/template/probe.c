@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -83,6 +84,8 @@ static void look_at_processes(void) {
         say_result("kill_parent", kill(getppid(), 0));
         say_result("kill_self", kill(getpid(), 0));
         say_result("pdeathsig", prctl(PR_SET_PDEATHSIG, 0));
+        say_result("own_for_parent", fcntl(STDOUT_FILENO, F_SETOWN, getppid()));
+        say_result("dumpable_again", prctl(PR_SET_DUMPABLE, 1));
         say_result("limit_parent", prlimit(getppid(), RLIMIT_CORE, NULL, &(struct rlimit){ 0 }));
 }
 
@@ -93,6 +96,7 @@ static void look_at_sockets(void) {
         say_result("socket_unix", socket(AF_UNIX, SOCK_STREAM, 0));
         say_result("socket_packet", socket(AF_PACKET, SOCK_RAW, 0));
         say_result("pair_stream", socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+        say_result("pair_inet", socketpair(AF_INET, SOCK_STREAM, 0, pair));
         say_result("pair_dgram", socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair));
 }
 
@@ -109,6 +113,8 @@ static void look_at_files(void) {
         snprintf(path, sizeof(path), "%s/file", getenv("HOME"));
         say_result("read_home", open(path, O_RDONLY));
         say_result("read_granted", open(socle_config("granted", "/nonexistent"), O_RDONLY));
+        say_result("chmod", chmod("file", 0600));
+        say_result("truncate", truncate("file", 0));
         say_result("read_null", open("/dev/null", O_RDWR));
 }
 

@@ -4,19 +4,26 @@
  * status what it could do.
  */
 #include <errno.h>
+#include <asm/ioctls.h>
+#include <asm/sockios.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,19 +33,32 @@
 #include "supervisor/template/sandbox.h"
 
 /* The errno with which `attempt` fails under the filter; 0 = it works. */
-static int under_filter(uint32_t flags, int (*attempt)(void)) {
+static int under_filter_of(const struct sandbox *sandbox, uint32_t flags, int (*attempt)(void)) {
         int status;
         pid_t pid = fork();
 
         if (pid == 0) {
                 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-                if (sandbox_filter_load(flags))
+                if (sandbox_filter_load(sandbox, flags))
                         _exit(255);
                 _exit(attempt());
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
         return WEXITSTATUS(status);
+}
+
+/* As root, where a worker's uid is its own, and Landlock knows of truncate. */
+static int under_filter(uint32_t flags, int (*attempt)(void)) {
+        const struct sandbox sandbox = { .enforced = ENFORCED_UIDS, .landlock_abi = 3 };
+
+        return under_filter_of(&sandbox, flags, attempt);
+}
+
+static int under_rootless_filter(uint32_t flags, int (*attempt)(void)) {
+        const struct sandbox sandbox = { .landlock_abi = 3 };
+
+        return under_filter_of(&sandbox, flags, attempt);
 }
 
 static int result(long r) {
@@ -95,6 +115,59 @@ static int attempt_pdeathsig(void) {
 static int attempt_name(void) {
         return result(prctl(PR_SET_NAME, "other"));
 }
+static int attempt_dumpable(void) {
+        return result(prctl(PR_SET_DUMPABLE, 1));
+}
+static int attempt_owner(void) {
+        return result(fcntl(STDOUT_FILENO, F_SETOWN, getppid()));
+}
+static int attempt_owner_ex(void) {
+        return result(fcntl(STDOUT_FILENO, F_SETOWN_EX, &(struct f_owner_ex){ F_OWNER_PID, getppid() }));
+}
+/* Not a socket, which only the kernel would find out. */
+static int attempt_owner_ioctl(void) {
+        int pid = getppid();
+        return result(ioctl(STDOUT_FILENO, FIOSETOWN, &pid));
+}
+static int attempt_group_ioctl(void) {
+        int pid = getppid();
+        return result(ioctl(STDOUT_FILENO, SIOCSPGRP, &pid));
+}
+static int attempt_file_flags(void) {
+        int fds[2], n;
+        return result(pipe(fds)) ?: result(fcntl(fds[0], F_SETFD, FD_CLOEXEC)) ?: result(ioctl(fds[0], FIONREAD, &n));
+}
+static int attempt_inet_socket(void) {
+        return result(socket(AF_INET, SOCK_STREAM, 0));
+}
+static cpu_set_t cpus;
+static int attempt_own_affinity(void) {
+        return result(sched_getaffinity(0, sizeof(cpus), &cpus)) ?: result(sched_setaffinity(0, sizeof(cpus), &cpus))
+                       ?: result(sched_setaffinity(getpid(), sizeof(cpus), &cpus));
+}
+static int attempt_parents_affinity(void) {
+        return result(sched_getaffinity(0, sizeof(cpus), &cpus)) ?: result(sched_setaffinity(getppid(), sizeof(cpus), &cpus));
+}
+/* Files of the test's own folder, which is where it stands. */
+static int attempt_truncate(void) {
+        return result(truncate("package/data.txt", 0));
+}
+static int attempt_chmod(void) {
+        return result(chmod("package/data.txt", 0644));
+}
+static int attempt_fchmodat(void) {
+        return result(fchmodat(AT_FDCWD, "package/data.txt", 0644, 0));
+}
+static int attempt_utimensat(void) {
+        return result(utimensat(AT_FDCWD, "package/data.txt", NULL, 0));
+}
+static int attempt_utimes(void) {
+        return result(utimes("package/data.txt", NULL));
+}
+static int attempt_by_descriptor(void) {
+        int fd = open("package/data.txt", O_RDWR | O_CLOEXEC);
+        return result(fd) ?: result(fchmod(fd, 0644)) ?: result(futimens(fd, NULL)) ?: result(ftruncate(fd, 0));
+}
 static int attempt_own_limit(void) {
         struct rlimit limit;
         return result(getrlimit(RLIMIT_CORE, &limit));
@@ -121,6 +194,47 @@ static void test_filter_leaves_the_rest(void **state) {
         assert_int_equal(under_filter(0, attempt_own_limit), 0);
 }
 
+static void test_filter_keeps_files_without_owner(void **state) {
+        int (*const attempts[])(void) = { attempt_owner, attempt_owner_ex, attempt_owner_ioctl, attempt_group_ioctl };
+
+        for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+                for (uint32_t flags = 0; flags < 8; flags++) {
+                        assert_int_equal(under_filter(flags, attempts[i]), EPERM);
+                        assert_int_equal(under_rootless_filter(flags, attempts[i]), EPERM);
+                }
+        assert_int_equal(under_filter(0, attempt_file_flags), 0);
+}
+
+static void test_filter_keeps_it_undumpable(void **state) {
+        assert_int_equal(under_filter(0, attempt_dumpable), EPERM);
+        assert_int_equal(under_rootless_filter(FORK_PROCESSES, attempt_dumpable), EPERM);
+}
+
+/* Where the uid is one's own, what is others' is out of reach by itself. */
+static void test_filter_rootless(void **state) {
+        int (*const attempts[])(void) = { attempt_chmod,  attempt_fchmodat, attempt_utimensat,
+                                          attempt_utimes, attempt_truncate, attempt_parents_affinity };
+
+        for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+                assert_int_equal(under_filter(0, attempts[i]), 0);
+                assert_int_equal(under_rootless_filter(0, attempts[i]), EPERM);
+        }
+        assert_int_equal(under_rootless_filter(0, attempt_by_descriptor), 0);
+        assert_int_equal(under_rootless_filter(0, attempt_own_affinity), 0);
+        assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_inet_socket), 0);
+        assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_socket), EPERM);
+        assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_dgram_pair), EPERM);
+        assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_dgram_pair), 0);
+}
+
+/* Linux 6.1 has the second ABI, which does not know of it. */
+static void test_filter_truncate_without_landlock(void **state) {
+        const struct sandbox old = { .enforced = ENFORCED_UIDS, .landlock_abi = 2 };
+
+        assert_int_equal(under_filter_of(&old, 0, attempt_truncate), EPERM);
+        assert_int_equal(under_filter_of(&old, 0, attempt_by_descriptor), 0);
+}
+
 static void test_filter_flags(void **state) {
         assert_int_equal(under_filter(FORK_PROCESSES, attempt_fork), 0);
         assert_int_equal(under_filter(FORK_PROCESSES, attempt_new_user), EPERM);
@@ -132,10 +246,12 @@ static void test_filter_flags(void **state) {
 }
 
 static void test_filter_fits(void **state) {
+        const struct sandbox sandboxes[] = { { .enforced = ENFORCED_UIDS, .landlock_abi = 3 }, { .enforced = ENFORCED_UIDS }, { 0 } };
         struct sock_filter code[SANDBOX_FILTER_MAX];
 
-        for (uint32_t flags = 0; flags < 8; flags++)
-                assert_in_range(sandbox_filter_build(flags, 1, code), 20, SANDBOX_FILTER_MAX);
+        for (size_t i = 0; i < 3; i++)
+                for (uint32_t flags = 0; flags < 8; flags++)
+                        assert_in_range(sandbox_filter_build(&sandboxes[i], flags, 1, code), 20, SANDBOX_FILTER_MAX);
 }
 
 /* What reads of files give under Landlock: a bit for each that works. */
@@ -174,9 +290,10 @@ static int landlocked(const char *granted) {
 }
 
 static int enter_folder(void **state) {
-        static char path[] = "/tmp/socle-test-sandbox.XXXXXX";
+        static char path[32];
         int fd;
 
+        strcpy(path, "/tmp/socle-test-sandbox.XXXXXX");
         if (!mkdtemp(path) || chdir(path) < 0 || mkdir("package", 0755) < 0 || mkdir("work", 0755) < 0)
                 return -1;
         fd = open("package/data.txt", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -202,7 +319,7 @@ static void test_landlock(void **state) {
 }
 
 static void test_seccomp_list(void **state) {
-        int status;
+        int status, fds[2];
         pid_t pid = fork();
 
         if (pid == 0) {
@@ -214,8 +331,15 @@ static void test_seccomp_list(void **state) {
                         _exit(3);
                 if (socket(AF_ALG, SOCK_SEQPACKET, 0) >= 0)
                         _exit(4);
-                if (socket(AF_UNIX, SOCK_STREAM, 0) < 0)
+                if (socket(AF_UNIX, SOCK_STREAM, 0) < 0 || socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) < 0)
                         _exit(5);
+                if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+                        _exit(6);
+                /* The kernel would look the family up, and say that it makes no pairs. */
+                if (socketpair(AF_INET, SOCK_STREAM, 0, fds) == 0 || errno != ENOSYS)
+                        _exit(7);
+                if (socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT) >= 0)
+                        _exit(8);
                 _exit(0);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -253,6 +377,10 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_filter_refuses),
                 cmocka_unit_test(test_filter_leaves_the_rest),
+                cmocka_unit_test(test_filter_keeps_files_without_owner),
+                cmocka_unit_test(test_filter_keeps_it_undumpable),
+                cmocka_unit_test_setup_teardown(test_filter_rootless, enter_folder, leave_folder),
+                cmocka_unit_test_setup_teardown(test_filter_truncate_without_landlock, enter_folder, leave_folder),
                 cmocka_unit_test(test_filter_flags),
                 cmocka_unit_test(test_filter_fits),
                 cmocka_unit_test_setup_teardown(test_landlock, enter_folder, leave_folder),
