@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,8 +31,8 @@ struct ours {
         struct http_client gateway, admin;
 };
 
-/* Starts socled and waits until its gateway and its admin socket answer. 0, or -errno with nothing left. */
-int ours_start(struct ours *ret_ours, const char *socled, const char *root, uint16_t port);
+/* Starts socled, which takes signed packages only or all, and waits until its gateway and its admin socket answer. 0, or -errno with nothing left. */
+int ours_start(struct ours *ret_ours, const char *socled, const char *root, uint16_t port, bool signed_only);
 void ours_stop(struct ours *ours);
 
 struct ours_package {

@@ -171,7 +171,7 @@ static void start_floors(void) {
 static void start_ours(void) {
         struct ours_package package;
         double ms;
-        int r = ours_start(&ours, options.socled, folder_new("root"), free_port());
+        int r = ours_start(&ours, options.socled, folder_new("root"), free_port(), true);
 
         if (r)
                 die("socled does not answer (root/output.log)", r);

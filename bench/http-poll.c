@@ -137,17 +137,28 @@ static int receive_reply(struct http_client *client, int fd) {
         }
 }
 
-int http_get(struct http_client *client, const char *path) {
+int http_begin(struct http_client *client, const char *path) {
         _cleanup_close_ int fd = connect_to(client);
-        int status, r;
+        int r;
 
         client->n_requests++;
         r = fd < 0 ? fd : send_request(fd, path);
-        if (!r)
-                r = receive_reply(client, fd);
+        return r ? r : TAKE_FD(fd);
+}
+
+int http_finish(struct http_client *client, int begun) {
+        _cleanup_close_ int fd = begun;
+        int status, r = receive_reply(client, fd);
+
         if (r < 0)
                 return r;
         return sscanf(client->buffer, "HTTP/1.%*d %d", &status) == 1 ? status : -EBADMSG;
+}
+
+int http_get(struct http_client *client, const char *path) {
+        int fd = http_begin(client, path);
+
+        return fd < 0 ? fd : http_finish(client, fd);
 }
 
 const char *http_body(const struct http_client *client) {

@@ -34,6 +34,9 @@ void http_client_deinit(struct http_client *client);
 
 /* One GET. The status, or -errno. The body stays in the client until the next one. */
 int http_get(struct http_client *client, const char *path);
+/* The two halves of it: a descriptor or -errno; then the status or -errno, and the descriptor is closed. */
+int http_begin(struct http_client *client, const char *path);
+int http_finish(struct http_client *client, int begun);
 const char *http_body(const struct http_client *client);
 
 /* Asks until the status is this one and the body has the token in it, and says when. 0, or -ETIMEDOUT after ten seconds. */
