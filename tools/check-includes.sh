@@ -28,6 +28,6 @@ for program in base manager template installer gateway ctl; do
 done
 complain "$(inc '"supervisor/' supervisor/common | grep -v '"supervisor/common/' || true)" "supervisor/common includes no program"
 n=$(cat supervisor/base/*.[ch] | grep -cvE '^[[:space:]]*(/?\*.*|//.*|[{}]*)$')
-[ "$n" -le 3000 ] || complain "supervisor/base has $n lines of code" "socled stays small"
+[ "$n" -le 3400 ] || complain "supervisor/base has $n lines of code" "socled stays small"
 [ "$bad" = 0 ] && echo "includes point one way"
 exit "$bad"
