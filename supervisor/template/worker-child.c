@@ -28,7 +28,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "ipc/fd.h"
@@ -49,6 +51,7 @@ struct birth {
         int fds[FORK_WORKER_ERR + 1];
         struct page_memory *page;
         struct worker_settings *settings;
+        uint64_t canary;
         char detail[256]; /* what the failing step was about */
 };
 
@@ -220,6 +223,35 @@ static int step_layout(struct birth *b) {
         return sandbox_layout_shift();
 }
 
+/* What the C library took from the kernel at the template's start, to know by it that a stack was overwritten, is the same
+ * in all forks: who reads it in one worker could get past the check in another. The bytes that it was taken from, which
+ * others seed themselves with, are replaced here, the canary itself when all steps have returned. Not the guard of pointers:
+ * those that are registered already could not be called any more. */
+static int step_secrets(struct birth *b) {
+        struct {
+                uint8_t at_random[16];
+                uint64_t canary;
+        } fresh;
+        void *at_random = (void *)(uintptr_t)getauxval(AT_RANDOM);
+
+        if (getrandom(&fresh, sizeof(fresh), 0) != sizeof(fresh))
+                return -errno;
+        if (at_random)
+                memcpy(at_random, fresh.at_random, sizeof(fresh.at_random));
+        b->canary = fresh.canary;
+        explicit_bzero(&fresh, sizeof(fresh));
+        return 0;
+}
+
+/* Only who will not return may call it: his own canary was the former one. The last byte is 0, so that no string brings it.
+ * Elsewhere (aarch64) the canary is a variable of the loader's, which it has made read-only: it stays the template's. */
+static inline __attribute__((always_inline)) void canary_set(uint64_t *canary) {
+#ifdef __x86_64__
+        __asm__ volatile("movq %0, %%fs:0x28" : : "r"(*canary & ~UINT64_C(0xff)) : "memory");
+#endif
+        explicit_bzero(canary, sizeof(*canary));
+}
+
 static int step_board(struct birth *b) {
         if (b->board)
                 board_narrow(b->board, b->settings->board, b->settings->n_board);
@@ -251,6 +283,7 @@ static const struct {
         { "descriptors", step_descriptors, 0, PAGE_FAILURE_SANDBOX },
         { "identity", step_identity, 0, PAGE_FAILURE_SANDBOX },
         { "address layout", step_layout, 0, PAGE_FAILURE_SANDBOX },
+        { "secrets", step_secrets, 0, PAGE_FAILURE_SANDBOX },
         { "board", step_board, 0, PAGE_FAILURE_SANDBOX },
         { "seccomp", step_filter, ENFORCED_SECCOMP, PAGE_FAILURE_SANDBOX },
 };
@@ -288,6 +321,7 @@ _Noreturn void worker_child_main(struct template *template, const struct child_o
                 if (r)
                         fail(&b, i, r);
         }
+        canary_set(&b.canary);
         page_set_level(b.page, PAGE_BORN);
         worker_run(&(struct worker_start){
                 .instance = b.asked->instance,

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -118,6 +120,19 @@ static void look_at_files(void) {
         say_result("read_null", open("/dev/null", O_RDWR));
 }
 
+static void look_at_secrets(void) {
+        uint64_t random[2];
+
+        memcpy(random, (const void *)(uintptr_t)getauxval(AT_RANDOM), sizeof(random));
+        dprintf(STDOUT_FILENO, "random=%" PRIx64 "%" PRIx64 "\n", random[0], random[1]);
+#ifdef __x86_64__
+        uint64_t canary;
+
+        __asm__("movq %%fs:0x28, %0" : "=r"(canary));
+        dprintf(STDOUT_FILENO, "canary=%" PRIx64 "\n", canary);
+#endif
+}
+
 static void look_at_self(void) {
         struct rlimit limit;
         char name[17] = "";
@@ -173,6 +188,7 @@ static int start(struct socle_module *self) {
                 return 0;
         }
         look_at_self();
+        look_at_secrets();
         look_at_libc();
         look_at_processes();
         look_at_sockets();

@@ -53,6 +53,13 @@ static const char *seen(const struct view *view, const char *name) {
 
 #define assert_seen(view, name, expected) assert_string_equal(seen((view), (name)), (expected))
 
+static void assert_seen_otherwise(const struct view *a, const struct view *b, const char *name) {
+        char value[256];
+
+        snprintf(value, sizeof(value), "%s", seen(a, name));
+        assert_string_not_equal(value, seen(b, name));
+}
+
 static int settings_for(const char *what) {
         const struct worker_pair config[] = { { "do", what }, { "package", package }, { "granted", "/etc/hostname" } };
         const struct worker_settings settings = {
@@ -363,6 +370,24 @@ static void test_layout_differs(void **state) {
         assert_int_equal(fixture_stop(&f), 0);
 }
 
+/* Threads have the one of who made them, so the worker's own. */
+static void test_secrets_differ(void **state) {
+        struct view first, second;
+        struct fixture f;
+
+        for (int spare = 0; spare < 2; spare++) {
+                start_template(&f, false);
+                f.spare = spare;
+                look(&f, 0, &first);
+                look(&f, 0, &second);
+                assert_seen_otherwise(&first, &second, "random");
+#ifdef __x86_64__
+                assert_seen_otherwise(&first, &second, "canary");
+#endif
+                assert_int_equal(fixture_stop(&f), 0);
+        }
+}
+
 static bool state_of(pid_t pid, char *ret_state) {
         char path[64];
         FILE *file;
@@ -555,6 +580,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_abort_is_seen_by_the_base),
                 cmocka_unit_test(test_workers_live_without_the_template),
                 cmocka_unit_test(test_layout_differs),
+                cmocka_unit_test(test_secrets_differ),
                 cmocka_unit_test(test_spare),
                 cmocka_unit_test(test_spare_without_an_order),
                 cmocka_unit_test(test_failing_layer_is_named),
