@@ -103,7 +103,7 @@ struct forker {
 
 static void child_layers(struct forker *f, int page_fd) {
         const struct control_limits limits = { .memory = UINT64_C(256) << 20, .files = 256 };
-        struct sandbox_grants grants = { .package = f->package, .work = -1 };
+        struct sandbox_grants grants = { .package = f->package, .work = -1, .data = -1 };
         struct worker_settings *settings;
         struct page_memory *page;
         const char *path;

@@ -203,7 +203,7 @@ bool key_board_ok(const char *text) {
 
 bool key_env_name_ok(const char *text) {
         return text_of(text, LOWER UPPER DIGITS "_", 127) && !strchr(DIGITS, text[0]) && strcmp(text, "HOME") != 0 &&
-               strcmp(text, "TMPDIR") != 0;
+               strcmp(text, "TMPDIR") != 0 && strcmp(text, "SOCLE_DATA") != 0;
 }
 
 bool key_config_name_ok(const char *text) {

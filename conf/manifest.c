@@ -169,7 +169,7 @@ static int pair_set(struct text_list *pairs, const char *name, const char *value
 static int env_set(void *object, const char *name, const char *value, char *expected, size_t expected_size) {
         if (!key_env_name_ok(name)) {
                 snprintf(expected, expected_size,
-                         "a name of letters, digits and _ that is neither HOME nor TMPDIR (these are the work folder)");
+                         "a name of letters, digits and _ that is none of HOME, TMPDIR and SOCLE_DATA (these are its folders)");
                 return -EINVAL;
         }
         return pair_set(&((struct manifest *)object)->env, name, value);

@@ -29,7 +29,7 @@ enum control_kind {
         CONTROL_N_KINDS
 };
 
-#define CONTROL_FDS_MAX 7      /* base -> template */
+#define CONTROL_FDS_MAX 8      /* base -> template */
 #define CONTROL_FDS_PEER_MAX 3 /* anybody else */
 #define CONTROL_TAG_SIZE 256
 #define CONTROL_NAME_SIZE 64  /* module name and NUL */
@@ -143,6 +143,7 @@ enum fork_flags {
         FORK_NETWORK_HOST = 1 << 0,
         FORK_IO_URING = 1 << 1,
         FORK_PROCESSES = 1 << 2,
+        FORK_DATA = 1 << 3, /* it has a folder that outlives it */
 };
 struct control_limits {
         uint64_t memory;      /* bytes; 0 = none */
@@ -156,7 +157,16 @@ struct control_fork {
         uint8_t tag[CONTROL_TAG_SIZE]; /* the manager's own words about the instance */
         struct control_limits limits;
 };
-enum fork_step { FORK_STEP_NONE, FORK_STEP_TABLE, FORK_STEP_UID, FORK_STEP_WORK, FORK_STEP_CGROUP, FORK_STEP_TEMPLATE, FORK_STEP_CLONE };
+enum fork_step {
+        FORK_STEP_NONE,
+        FORK_STEP_TABLE,
+        FORK_STEP_UID,
+        FORK_STEP_WORK,
+        FORK_STEP_DATA,
+        FORK_STEP_CGROUP,
+        FORK_STEP_TEMPLATE,
+        FORK_STEP_CLONE
+};
 struct control_fork_failed {
         uint64_t instance;
         int32_t error; /* -errno */
@@ -170,7 +180,8 @@ enum {
         FORK_WORKER_WORK,
         FORK_WORKER_OUT,
         FORK_WORKER_ERR,
-        FORK_WORKER_CGROUP, /* when it has one */
+        FORK_WORKER_N,
+        FORK_WORKER_DATA = FORK_WORKER_N, /* with FORK_DATA; behind it, and last, comes the cgroup, when it has one */
 };
 struct control_fork_worker {
         uint64_t instance;

@@ -29,6 +29,7 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/datafolder.h"
 #include "supervisor/base/spare.h"
 #include "supervisor/base/teardown.h"
 #include "supervisor/base/workfolder.h"
@@ -75,6 +76,7 @@ struct instance *instance_new(struct base *base) {
                 .order = -1,
                 .settings = -1,
                 .package = -1,
+                .data = -1,
                 .link = -1,
                 .page = -1,
                 .out = -1,
@@ -98,6 +100,7 @@ void instance_destroy(struct base *base, struct instance *i) {
         fd_close(i->order);
         fd_close(i->settings);
         fd_close(i->package);
+        fd_close(i->data);
         fd_close(i->link);
         fd_close(i->page);
         fd_close(i->out);
@@ -183,6 +186,7 @@ static void begin(struct base *base, struct instance *i, uint64_t forked_ns) {
         i->state = INSTANCE_RUNNING;
         i->settings = fd_close(i->settings);
         i->package = fd_close(i->package);
+        i->data = fd_close(i->data);
         tell(base, i, i->request, 0);
         spare_want(base);
         if (base->stage >= STAGE_KILL)
@@ -190,13 +194,13 @@ static void begin(struct base *base, struct instance *i, uint64_t forked_ns) {
 }
 
 /* False: there is no process that waits for its order, or it has died since. */
-static bool order_spare(struct base *base, struct instance *i, struct control_fork_worker body, const int *fds) {
+static bool order_spare(struct base *base, struct instance *i, struct control_fork_worker body, const int *fds, uint32_t n_fds) {
         int r;
 
         if (i->order < 0)
                 return false;
         body.has_cgroup = 0; /* it is in it already */
-        r = control_send(i->order, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body), fds, FORK_WORKER_CGROUP);
+        r = control_send(i->order, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body), fds, n_fds);
         i->order = fd_close(i->order);
         if (r) {
                 process_end(base, i);
@@ -217,7 +221,8 @@ static int ask_template(struct base *base, struct instance *i) {
                 .has_cgroup = i->leaf >= 0,
                 .memory_by_rlimit = !(base->enforced & ENFORCED_CGROUP_MEMORY),
         };
-        int pair[2], r;
+        int fds[CONTROL_FDS_MAX], pair[2], r;
+        uint32_t n = FORK_WORKER_N;
 
         memcpy(body.name, i->name, sizeof(body.name));
         work = openat(base->folders.fds[FOLDER_WORK], i->label, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -234,13 +239,16 @@ static int ask_template(struct base *base, struct instance *i) {
                 r = pipe_renew(&i->err, &worker_err);
         if (r)
                 return r;
-        if (order_spare(base, i, body, (const int[]){ worker_link, i->settings, i->package, work, worker_out, worker_err }))
+        memcpy(fds, (const int[]){ worker_link, i->settings, i->package, work, worker_out, worker_err }, FORK_WORKER_N * sizeof(int));
+        if (i->data >= 0)
+                fds[n++] = i->data;
+        if (order_spare(base, i, body, fds, n))
                 return 0;
+        if (i->leaf >= 0)
+                fds[n++] = i->leaf;
         i->state = INSTANCE_FORKING;
         i->n_tries++;
-        return link_send(base, &base->roles[ROLE_TEMPLATE].link, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body),
-                         (const int[]){ worker_link, i->settings, i->package, work, worker_out, worker_err, i->leaf },
-                         i->leaf >= 0 ? 7 : 6);
+        return link_send(base, &base->roles[ROLE_TEMPLATE].link, CONTROL_KIND_FORK_WORKER, i->request, &body, sizeof(body), fds, n);
 }
 
 static void ask_or_fail(struct base *base, struct instance *i) {
@@ -275,6 +283,11 @@ static int prepare(struct base *base, struct instance *i, enum fork_step *ret_st
         if (r < 0)
                 return r;
         fd_close(r);
+        *ret_step = FORK_STEP_DATA;
+        if (i->limits.flags & FORK_DATA)
+                i->data = data_open(base->folders.fds[FOLDER_DATA], i->name, i->uid);
+        if (i->limits.flags & FORK_DATA && i->data < 0)
+                return i->data;
         *ret_step = FORK_STEP_CGROUP;
         r = instance_group(base, i);
         return r || i->leaf < 0 ? r : cgroup_leaf_limit(&base->cgroup, i->leaf, &i->limits);

@@ -180,7 +180,8 @@ static void fork_fill(const struct candidate *c, struct control_fork *body) {
                 .pids = (uint32_t)c->manifest.pids,
                 .files = (uint32_t)c->manifest.files,
                 .flags = (c->manifest.network == MANIFEST_NETWORK_HOST ? FORK_NETWORK_HOST : 0u) |
-                         (c->manifest.io_uring ? FORK_IO_URING : 0u) | (c->manifest.processes ? FORK_PROCESSES : 0u),
+                         (c->manifest.io_uring ? FORK_IO_URING : 0u) | (c->manifest.processes ? FORK_PROCESSES : 0u) |
+                         (c->manifest.data_dir ? FORK_DATA : 0u),
         };
 }
 
@@ -494,8 +495,16 @@ void instance_adopt_end(struct manager *m) {
 }
 
 void instance_on_fork_failed(struct manager *m, uint64_t request, const struct control_fork_failed *failed) {
-        static const char *const steps[] = { "",           "the instance table", "a uid for it", "its work folder",
-                                             "its cgroup", "the template",       "clone3" };
+        static const char *const steps[] = {
+                [FORK_STEP_NONE] = "",
+                [FORK_STEP_TABLE] = "the instance table",
+                [FORK_STEP_UID] = "a uid for it",
+                [FORK_STEP_WORK] = "its work folder",
+                [FORK_STEP_DATA] = "its data folder",
+                [FORK_STEP_CGROUP] = "its cgroup",
+                [FORK_STEP_TEMPLATE] = "the template",
+                [FORK_STEP_CLONE] = "clone3",
+        };
         struct instance *i = instance_by_request(m, request);
         struct candidate *c;
         char reason[256];

@@ -42,7 +42,7 @@ int fork_worker(struct template *template, struct control_record *record, struct
 
         if (!worker_order_ok(record))
                 return -EPROTO;
-        return fork_child(template, &order, record->FORK_WORKER.has_cgroup ? record->fds[FORK_WORKER_CGROUP] : -1, ret_forked, ret_pidfd,
+        return fork_child(template, &order, record->FORK_WORKER.has_cgroup ? record->fds[record->n_fds - 1] : -1, ret_forked, ret_pidfd,
                           ret_page);
 }
 

@@ -2,8 +2,8 @@
  *
  * Landlock: which files a worker can reach at all, whatever its uid could.
  *
- * Everything is closed, then opened: its package (read), its work folder
- * (write), the system's libraries and data under /usr, a few files of /etc,
+ * Everything is closed, then opened: its package (read), its work and data
+ * folders (write), the system's libraries and data under /usr, a few files of /etc,
  * three devices, and what the operator's settings add. Not /proc, not even
  * /proc/self: a rule holds on to an inode, and procfs makes a new one for a
  * process whenever its old one was reclaimed, so that such a rule would
@@ -124,6 +124,8 @@ static int rules_own(int ruleset, int abi, const struct sandbox_grants *grants, 
                 r = landlock_allow(ruleset, abi, grants->package, ACCESS_RUN);
         if (!r && grants->work >= 0)
                 r = landlock_allow(ruleset, abi, grants->work, write);
+        if (!r && grants->data >= 0)
+                r = landlock_allow(ruleset, abi, grants->data, write);
         return r;
 }
 

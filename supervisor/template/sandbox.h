@@ -56,7 +56,7 @@ int sandbox_network_enter(int network_fd);
 /* Opens what every worker may use, once. */
 void sandbox_landlock_prepare(struct sandbox *sandbox);
 struct sandbox_grants {
-        int package, work; /* folders; -1 = none */
+        int package, work, data; /* folders; -1 = none */
         const char *const *read, *const *write;
         uint32_t n_read, n_write;
         bool network_host;

@@ -48,7 +48,7 @@ struct birth {
         struct board *board;
         pid_t base_pid;
         int null_fd, page_fd;
-        int fds[FORK_WORKER_ERR + 1];
+        int fds[FORK_WORKER_DATA + 1]; /* -1: it has no such */
         struct page_memory *page;
         struct worker_settings *settings;
         uint64_t canary;
@@ -60,7 +60,8 @@ static int keep_list(const struct birth *b, int keep[static SANDBOX_PATHS_MAX + 
         int n = 0;
 
         for (size_t i = 0; b->asked && i < N_ELEMENTS(b->fds); i++)
-                keep[n++] = b->fds[i];
+                if (b->fds[i] >= 0)
+                        keep[n++] = b->fds[i];
         if (b->order->link >= 0)
                 keep[n++] = b->order->link;
         keep[n++] = b->page_fd;
@@ -98,11 +99,15 @@ static int step_page(struct birth *b) {
 static void take_order(struct birth *b, const struct control_record *record) {
         b->asked = &record->FORK_WORKER;
         memcpy(b->fds, record->fds, sizeof(b->fds));
+        if (!(b->asked->limits.flags & FORK_DATA))
+                b->fds[FORK_WORKER_DATA] = -1;
 }
 
 bool worker_order_ok(const struct control_record *record) {
-        return control_text_ok(record->FORK_WORKER.name, sizeof(record->FORK_WORKER.name)) &&
-               record->n_fds == FORK_WORKER_CGROUP + (record->FORK_WORKER.has_cgroup ? 1 : 0);
+        const struct control_fork_worker *asked = &record->FORK_WORKER;
+
+        return control_text_ok(asked->name, sizeof(asked->name)) &&
+               record->n_fds == FORK_WORKER_N + (asked->limits.flags & FORK_DATA ? 1u : 0u) + (asked->has_cgroup ? 1u : 0u);
 }
 
 /* Ends quietly when there will be no order: the base has gone, or wants another spare. */
@@ -171,17 +176,33 @@ static const char *work_path(char *buffer, size_t size) {
         return "/proc/self/cwd";
 }
 
+/* The data folder likewise; nothing for a module without one. */
+static int folder_path(int fd, char *ret_path, size_t size) {
+        ret_path[0] = '\0';
+        if (fd < 0)
+                return 0;
+        if (fchdir(fd) < 0)
+                return -errno;
+        if (!getcwd(ret_path, size) || ret_path[0] != '/' || access(ret_path, W_OK | X_OK) < 0)
+                snprintf(ret_path, size, "/proc/self/fd/%d", fd);
+        return 0;
+}
+
 static int step_environment(struct birth *b) {
         const char *zone = getenv("TZ");
-        char path[4096];
+        char path[4096], data[4096];
         int r;
 
+        r = folder_path(b->fds[FORK_WORKER_DATA], data, sizeof(data));
+        if (r)
+                return r;
         if (fchdir(b->fds[FORK_WORKER_WORK]) < 0)
                 return -errno;
         zone = zone ? strdup(zone) : NULL;
         clearenv();
         r = setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1) || setenv("LANG", "C.UTF-8", 1) ||
-            setenv("HOME", work_path(path, sizeof(path)), 1) || setenv("TMPDIR", getenv("HOME"), 1) || (zone && setenv("TZ", zone, 1));
+            setenv("HOME", work_path(path, sizeof(path)), 1) || setenv("TMPDIR", getenv("HOME"), 1) || (zone && setenv("TZ", zone, 1)) ||
+            (data[0] && setenv("SOCLE_DATA", data, 1));
         for (uint32_t i = 0; !r && i < b->settings->n_env; i++)
                 r = setenv(b->settings->env[i].name, b->settings->env[i].value, 1);
         free((char *)zone);
@@ -193,6 +214,7 @@ static int step_landlock(struct birth *b) {
         struct sandbox_grants grants = {
                 .package = b->fds[FORK_WORKER_PACKAGE],
                 .work = b->fds[FORK_WORKER_WORK],
+                .data = b->fds[FORK_WORKER_DATA],
                 .read = settings->read,
                 .n_read = settings->n_read,
                 .write = settings->write,
@@ -208,9 +230,11 @@ static int step_landlock(struct birth *b) {
         return r;
 }
 
-/* The worker keeps its link and its two folders; what was held for the steps above goes. */
+/* The worker keeps its link and its folders; what was held for the steps above goes. */
 static int step_descriptors(struct birth *b) {
-        return fd_close_all_except((const int[]){ b->fds[FORK_WORKER_LINK], b->fds[FORK_WORKER_PACKAGE], b->fds[FORK_WORKER_WORK] }, 3);
+        const int keep[] = { b->fds[FORK_WORKER_LINK], b->fds[FORK_WORKER_PACKAGE], b->fds[FORK_WORKER_WORK], b->fds[FORK_WORKER_DATA] };
+
+        return fd_close_all_except(keep, N_ELEMENTS(keep) - (b->fds[FORK_WORKER_DATA] < 0));
 }
 
 static int step_identity(struct birth *b) {

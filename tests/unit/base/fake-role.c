@@ -156,7 +156,7 @@ static void template_fork(struct control_record *record) {
 
         if (record->FORK_WORKER.has_cgroup) {
                 args.flags |= CLONE_INTO_CGROUP;
-                args.cgroup = (uint64_t)record->fds[FORK_WORKER_CGROUP];
+                args.cgroup = (uint64_t)record->fds[record->n_fds - 1];
         }
         pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
         if (pid < 0) {

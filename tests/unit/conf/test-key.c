@@ -166,7 +166,7 @@ static void test_forms(void **state) {
                 { key_board_ok, { "site", "*", "a.b/c" }, { "", "a b", "a\tb" } },
                 { key_env_name_ok,
                   { "PATH", "LANG", "TZ", "_x", "LD_LIBRARY_PATH", "a1" },
-                  { "", "1A", "A-B", "A B", "HOME", "TMPDIR", "A=B", "\xc3\xa9" } },
+                  { "", "1A", "A-B", "A B", "HOME", "TMPDIR", "SOCLE_DATA", "A=B", "\xc3\xa9" } },
                 { key_config_name_ok, { "a", "A.b-c_9", "9" }, { "", "a b", "a/b", "a=b", "\xc3\xa9" } },
         };
 

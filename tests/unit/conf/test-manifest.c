@@ -186,10 +186,10 @@ static const struct mistake mistakes[] = {
         { "[http]\nhosts = a\n        b", "module.ini:3: " LINE },
         { "[http] prefix = /a", "module.ini:1: [http]: expected nothing but a comment behind the section's name" },
         { "[http", "module.ini:1: expected ] behind the section's name" },
-        { "[env]\nHOME = /", "module.ini:2: [env] HOME = /: expected a name of letters, digits and _ that is neither HOME nor TMPDIR "
-                             "(these are the work folder)" },
-        { "[env]\nA-B = 1", "module.ini:2: [env] A-B = 1: expected a name of letters, digits and _ that is neither HOME nor TMPDIR (these "
-                            "are the work folder)" },
+        { "[env]\nHOME = /", "module.ini:2: [env] HOME = /: expected a name of letters, digits and _ that is none of HOME, TMPDIR and "
+                             "SOCLE_DATA (these are its folders)" },
+        { "[env]\nA-B = 1", "module.ini:2: [env] A-B = 1: expected a name of letters, digits and _ that is none of HOME, TMPDIR and "
+                            "SOCLE_DATA (these are its folders)" },
         { "[config]\na b = 1", "module.ini:2: [config] a b = 1: expected a name of letters, digits, _, . and -, at most 127 of them" },
         { "[services]\nKV = get", "module.ini:2: [services] KV = get: expected " SERVICE },
         { "[services]\nkv =", "module.ini:2: [services] kv = : expected " SERVICE },

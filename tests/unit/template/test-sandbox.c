@@ -255,7 +255,7 @@ static void test_filter_fits(void **state) {
 }
 
 /* What reads of files give under Landlock: a bit for each that works. */
-enum { PASSWD = 1, PACKAGE = 2, WORK = 4, GRANTED = 8, PACKAGE_WRITE = 16, LIBRARY = 32 };
+enum { PASSWD = 1, PACKAGE = 2, WORK = 4, GRANTED = 8, PACKAGE_WRITE = 16, LIBRARY = 32, DATA = 64 };
 
 static bool opens(const char *path, int flags) {
         int fd = open(path, flags, 0600);
@@ -277,12 +277,14 @@ static int landlocked(const char *granted) {
                 sandbox_landlock_prepare(&sandbox);
                 grants.package = open("package", O_PATH | O_DIRECTORY | O_CLOEXEC);
                 grants.work = open("work", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                grants.data = open("data", O_PATH | O_DIRECTORY | O_CLOEXEC);
                 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
                 if (sandbox_landlock_apply(&sandbox, &grants, &path))
                         _exit(path ? 200 : 201);
                 _exit((opens("/etc/passwd", O_RDONLY) ? PASSWD : 0) | (opens("package/data.txt", O_RDONLY) ? PACKAGE : 0) |
                       (opens("work/file", O_WRONLY | O_CREAT) ? WORK : 0) | (granted && opens(granted, O_RDONLY) ? GRANTED : 0) |
-                      (opens("package/data.txt", O_WRONLY) ? PACKAGE_WRITE : 0) | (opens("/usr/bin/env", O_RDONLY) ? LIBRARY : 0));
+                      (opens("package/data.txt", O_WRONLY) ? PACKAGE_WRITE : 0) | (opens("/usr/bin/env", O_RDONLY) ? LIBRARY : 0) |
+                      (opens("data/file", O_WRONLY | O_CREAT) ? DATA : 0));
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
@@ -294,7 +296,7 @@ static int enter_folder(void **state) {
         int fd;
 
         strcpy(path, "/tmp/socle-test-sandbox.XXXXXX");
-        if (!mkdtemp(path) || chdir(path) < 0 || mkdir("package", 0755) < 0 || mkdir("work", 0755) < 0)
+        if (!mkdtemp(path) || chdir(path) < 0 || mkdir("package", 0755) < 0 || mkdir("work", 0755) < 0 || mkdir("data", 0700) < 0)
                 return -1;
         fd = open("package/data.txt", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
         *state = path;
@@ -304,6 +306,8 @@ static int enter_folder(void **state) {
 static int leave_folder(void **state) {
         unlink("package/data.txt");
         unlink("work/file");
+        unlink("data/file");
+        rmdir("data");
         rmdir("package");
         rmdir("work");
         return chdir("/") < 0 || rmdir(*state) < 0 ? -1 : 0;
@@ -312,8 +316,8 @@ static int leave_folder(void **state) {
 static void test_landlock(void **state) {
         if (landlock_probe() == 0)
                 skip();
-        assert_int_equal(landlocked(NULL), PACKAGE | WORK | LIBRARY);
-        assert_int_equal(landlocked("/etc/passwd"), PACKAGE | WORK | LIBRARY | PASSWD | GRANTED);
+        assert_int_equal(landlocked(NULL), PACKAGE | WORK | DATA | LIBRARY);
+        assert_int_equal(landlocked("/etc/passwd"), PACKAGE | WORK | DATA | LIBRARY | PASSWD | GRANTED);
         /* One that is not there is named, not passed over. */
         assert_int_equal(landlocked("/nonexistent/path"), 200);
 }
