@@ -14,7 +14,7 @@ static const char help[] = "Usage: socled [--root DIR]\n"
                            "  --root DIR   a private base below DIR: etc/, modules/, run/, state/, log/\n"
                            "               (also SOCLE_ROOT; without it the folders of the machine)\n"
                            "  --version    print the version\n"
-                           "  --help       print this\n"
+                           "  -h, --help   print this\n"
                            "\n"
                            "TERM and INT drain and stop, a second one at once; HUP reloads; USR1 reopens logs.\n";
 
@@ -27,7 +27,7 @@ int options_parse(struct options *ret_options, int argc, char **argv, const char
         struct options options = { .root = env_root && *env_root ? env_root : NULL };
 
         for (int i = 1; i < argc; i++) {
-                if (!strcmp(argv[i], "--help")) {
+                if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
                         fputs(help, stdout);
                         return OPTIONS_E_DONE;
                 }
