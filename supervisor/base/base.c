@@ -94,11 +94,16 @@ void base_on_shutdown_done(struct base *base) {
 }
 
 void base_on_manager_ready(struct base *base) {
+        char addresses[1024] = "no HTTP, [gateway] listen is empty";
+        int n = 0;
+
         if (base->told_ready || base->stage != STAGE_RUN)
                 return;
         base->told_ready = true;
         sd_notify_send("READY=1\nSTATUS=Serving");
-        log_info("ready: %s, pid %d", shown_root(base), getpid());
+        for (uint32_t i = 0; i < base->config.n_listeners && n < (int)sizeof(addresses); i++)
+                n += snprintf(addresses + n, sizeof(addresses) - (size_t)n, "%s%s", i ? ", " : "HTTP on ", base->config.listeners[i].text);
+        log_info("ready: %s, pid %d, %s", shown_root(base), getpid(), addresses);
 }
 
 static void on_signal(struct base *base, struct watch *watch, uint32_t events) {
@@ -220,6 +225,16 @@ static int step_uids(struct base *base) {
         return r;
 }
 
+/* The template judges the other layers, and refuses a rootless base. */
+static int groups_suffice(const struct base *base) {
+        const uint32_t wanted = ENFORCED_CGROUP | ENFORCED_CGROUP_MEMORY | ENFORCED_CGROUP_PIDS | ENFORCED_CGROUP_CPU;
+
+        if (!base->config.strict || !base->root || !(wanted & ~base->enforced))
+                return 0;
+        log_error("[sandbox] enforce = strict: socled is not given cgroup v2 with the controllers memory, pids and cpu here");
+        return BASE_EXIT_CONFIG;
+}
+
 static int step_groups(struct base *base) {
         int r;
 
@@ -228,7 +243,7 @@ static int step_groups(struct base *base) {
                 r = cgroup_own(&base->cgroup, uids_template(&base->uids));
         base->enforced = base->cgroup.enforced | (base->root ? (uint32_t)ENFORCED_UIDS : 0);
         work_remove_all(base->folders.fds[FOLDER_WORK], base->root);
-        return r;
+        return r ? r : groups_suffice(base);
 }
 
 static int step_roles(struct base *base) {

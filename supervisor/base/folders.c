@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
@@ -62,13 +63,18 @@ static int root_make(const char *root) {
         return 0;
 }
 
+static void tell(const char *path, int error, const char *root) {
+        log_error("%s: %s%s", path, strerrordesc_np(-error),
+                  root || geteuid() == 0 ? "" : "; who is not root gives a folder of his own with --root DIR");
+}
+
 int folders_open(struct folders *folders, const char *root) {
         char path[PATH_MAX];
         int r;
 
         r = root_make(root);
         if (r) {
-                log_error("%s: %s", root ? root : "/var/lib/socle", strerrordesc_np(-r));
+                tell(root ? root : "/var/lib/socle", r, root);
                 return r;
         }
         for (int i = 0; i < FOLDER_N; i++) {
@@ -77,7 +83,7 @@ int folders_open(struct folders *folders, const char *root) {
 
                 r = n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG : folder_open(path, table[i].mode, &folders->fds[i]);
                 if (r) {
-                        log_error("%s: %s", path, strerrordesc_np(-r));
+                        tell(path, r, root);
                         return r;
                 }
         }

@@ -117,9 +117,11 @@ int listeners_open(const struct control_boot_config *config, int ret_fds[CONTROL
                 int fd = listener_open(config, i);
 
                 if (fd == -ENOENT && !listener->address_size)
-                        log_error("%s: systemd passed no socket of that name (FileDescriptorName= in socled.socket)", listener->text);
+                        log_error("cannot listen on %s ([gateway] listen): systemd passed no socket of that name (FileDescriptorName= in "
+                                  "socled.socket)",
+                                  listener->text);
                 else if (fd < 0)
-                        log_error("%s: %s", listener->text, strerrordesc_np(-fd));
+                        log_error("cannot listen on %s ([gateway] listen): %s", listener->text, strerrordesc_np(-fd));
                 if (fd < 0)
                         return fd;
                 n_inherited += !listener->address_size || inherited_by_address(listener) >= 0;

@@ -121,15 +121,22 @@ static void respawn_plan(struct base *base, struct role *role) {
         role->respawn_ns = now + backoff_next(&role->n_quick, (now - role->started_ns) / NS_PER_MS) * NS_PER_MS;
 }
 
+static const char *signal_name(int number) {
+        const char *name = sigabbrev_np(number);
+
+        return name ? name : "RT";
+}
+
 static void on_death(struct base *base, struct watch *watch, uint32_t events) {
         struct role *role = watch->userdata;
         siginfo_t info = { 0 };
 
         if (waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
                 return;
-        if (base->stage == STAGE_RUN)
-                log_warning("%s (pid %d) %s %d", role->name, role->pid,
-                            info.si_code == CLD_EXITED ? "exited with status" : "was killed by signal", info.si_status);
+        if (base->stage == STAGE_RUN && info.si_code == CLD_EXITED)
+                log_warning("%s (pid %d) exited with status %d; it is started again", role->name, role->pid, info.si_status);
+        else if (base->stage == STAGE_RUN)
+                log_warning("%s (pid %d) was killed by SIG%s; it is started again", role->name, role->pid, signal_name(info.si_status));
         link_drain(base, &role->link);
         link_stop(base, &role->link);
         watch_stop(base, &role->pidfd);

@@ -97,7 +97,8 @@ int role_receive_setup(enum control_party self, struct control_hello *ret_hello,
         for (;;) {
                 r = control_receive_wait(ROLE_LINK_FD, CONTROL_BASE, self, SETUP_TIMEOUT_MS, &record);
                 if (r) {
-                        log_error("the base did not say what to do: %s", r < 0 ? strerror(-r) : "the link is closed");
+                        if (r != CONTROL_E_CLOSED) /* it has ended, and said why */
+                                log_error("the base did not say what to do: %s", strerror(r < 0 ? -r : EPROTO));
                         return r < 0 ? r : -EPIPE;
                 }
                 if (record.header.kind == CONTROL_KIND_HELLO) {

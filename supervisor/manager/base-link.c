@@ -292,12 +292,16 @@ int base_link_open_wait(struct manager *m, uint32_t folder, const char *name) {
                 return -ENAMETOOLONG;
         strcpy(body.name, name);
         r = control_send(m->base_link, CONTROL_KIND_FILE_OPEN, request, &body, sizeof(body), NULL, 0);
+        if (r == CONTROL_E_CLOSED)
+                base_is_gone();
         if (r)
                 return r < 0 ? r : -EPIPE;
         for (;;) {
                 struct kept_record *kept;
 
                 r = control_receive_wait(m->base_link, CONTROL_BASE, CONTROL_MANAGER, 10000, &record);
+                if (r == CONTROL_E_CLOSED)
+                        base_is_gone();
                 if (r)
                         return r < 0 ? r : -EPIPE;
                 if (record.header.kind == CONTROL_KIND_FILE_RESULT && record.header.request == request) {

@@ -93,6 +93,11 @@ static int step_users(struct setup *s) {
         if (!s->config.root)
                 return rootless(s);
         r = sandbox_users_unshare(s->config.uid, s->config.gid);
+        if (r)
+                snprintf(s->reason, sizeof(s->reason),
+                         "no user namespace can be made here (%s), and a base of root needs one: where they are forbidden, as in a chroot "
+                         "or a container without them, run socled as an ordinary user",
+                         strerrordesc_np(-r));
         if (!r)
                 r = TEMPLATE_SEND(s->template, TEMPLATE_UNSHARED, 0, NULL, 0, .reserved = 0);
         if (!r)
@@ -226,8 +231,9 @@ static void fail(struct setup *s, const char *step, int error) {
                 snprintf(text.text, sizeof(text.text), "%s", s->reason);
         else
                 snprintf(text.text, sizeof(text.text), "%s: %s", step, strerrordesc_np(-error));
-        log_error("cannot start: %s", text.text);
-        template_send(s->template, CONTROL_KIND_TEMPLATE_FAILED, 0, &text, sizeof(text), NULL, 0);
+        /* The base says it; with nobody there, nobody else would. */
+        if (template_send(s->template, CONTROL_KIND_TEMPLATE_FAILED, 0, &text, sizeof(text), NULL, 0))
+                log_error("cannot start: %s", text.text);
 }
 
 static bool may_go_on(const struct setup *s, size_t step) {

@@ -3,10 +3,12 @@
 
 import contextlib
 import os
+import signal
 import socket
+import subprocess
 import threading
 
-from harness import expect, expect_equal, pack_by_tar, package, wait
+from harness import ROOT, SOCLED, expect, expect_equal, pack_by_tar, package, wait
 
 
 def version(base, name, number="1.0.0"):
@@ -167,6 +169,7 @@ def exits_78(base, *words):
     expect_equal(code, 78, f"exit status ({log})")
     for word in words:
         expect(word in log, f"{log!r} lacks {word!r}")
+    expect_equal(log.count("socled: ready"), log.count("\n") - 1, f"lines but one in\n{log}\nthat are not of the base that runs")
 
 
 def test_a_second_base_on_the_same_root(base):
@@ -180,12 +183,77 @@ def test_a_port_in_use(base):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", base.port))
         s.listen()
-        exits_78(base, f"127.0.0.1:{base.port}", "in use")
+        exits_78(base, f"socled: cannot listen on 127.0.0.1:{base.port} ([gateway] listen): Address already in use")
 
 
 def test_a_bad_configuration(base):
     base.config("[bus]\nring = lots\n")
-    exits_78(base, "socled.conf:4", "ring", "lots")
+    exits_78(base, base.path("etc/socled.conf") + ":4", "ring", "lots")
+
+
+def test_a_bad_drop_in(base):
+    base.write("etc/socled.conf.d/10-more.conf", "\n[bus]\nring = lots\n")
+    exits_78(base, base.path("etc/socled.conf.d/10-more.conf") + ":3", "ring", "lots")
+
+
+def test_a_template_that_cannot_start(base):
+    base.config("[template]\npreload = libnowhere.so.1\n")
+    exits_78(base, "socled: the template cannot start: [template] preload: libnowhere.so.1")
+
+
+def test_strict_needs_every_layer(base):
+    base.start()
+    missing = base.status()["base"]["missing"]
+    base.stop()
+    os.unlink(base.path("socled.log"))
+    base.config("[sandbox]\nenforce = strict\n")
+    if missing:
+        exits_78(base, "[sandbox] enforce = strict")
+    else:
+        base.start()
+
+
+def test_root_without_user_namespaces(base):
+    """As in a chroot, where the kernel forbids them: what to do instead is said."""
+    if not ROOT:
+        return
+    place = base.path("place")
+    os.mkdir(place)
+    script = 'mount --make-rprivate / && mount --rbind / "$1" && exec chroot "$1" "$2" --root "$3"'
+    with open(base.path("socled.log"), "ab") as log:
+        p = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", place, SOCLED, base.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=30)
+    if "mount" in base.log():
+        return  # not even we may make a chroot here
+    expect_equal(p.returncode, 78, f"exit status ({base.log()})")
+    expect("run socled as an ordinary user" in base.log(), base.log())
+    expect_equal(base.log().count("\n"), 1, "lines")
+
+
+def test_socled_explains_itself(base):
+    for option in ("-h", "--help"):
+        p = subprocess.run([SOCLED, option], capture_output=True, text=True, timeout=30)
+        expect(p.returncode == 0 and "Usage: socled" in p.stdout, f"{option}: {p.returncode} {p.stdout}{p.stderr}")
+
+
+def test_who_is_not_root_and_names_no_root(base):
+    if not ROOT:
+        return
+    # where nobody may look is where nobody may write
+    p = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/proc/self/fd/0"], stdin=open(SOCLED, "rb"), capture_output=True, text=True, timeout=30)
+    expect_equal(p.returncode, 1, f"exit status ({p.stderr})")
+    expect("--root DIR" in p.stderr, p.stderr)
+
+
+def test_the_log_of_a_base(base):
+    base.start()
+    wait(lambda: f"HTTP on 127.0.0.1:{base.port}" in base.log(), "the address")
+    os.kill(base.role("gateway"), signal.SIGKILL)
+    wait(lambda: "was killed by SIGKILL; it is started again" in base.log(), "the signal's name")
+    base.stop()
+    with open(base.path("etc/socled.conf"), "w") as f:
+        f.write("[gateway]\nlisten =\n")
+    base.start()
+    wait(lambda: "no HTTP, [gateway] listen is empty" in base.log(), "that there is none")
 
 
 def test_http_limits(base):

@@ -246,7 +246,7 @@ static void test_port_in_use(void **state) {
         char wanted[64];
 
         assert_int_equal(ended(start(f)), 78);
-        snprintf(wanted, sizeof(wanted), "127.0.0.1:%d: Address already in use", f->port);
+        snprintf(wanted, sizeof(wanted), "127.0.0.1:%d ([gateway] listen): Address already in use", f->port);
         assert_non_null(strstr(text_of(f, "stderr"), wanted));
 }
 
