@@ -18,7 +18,7 @@ struct log_kept {
 
 struct log_tail {
         TAILQ_HEAD(log_kept_list, log_kept) lines; /* the oldest first */
-        size_t size, max;             /* bytes */
+        size_t size, max;                          /* bytes */
 };
 
 void log_tail_init(struct log_tail *tail, size_t max);
