@@ -240,6 +240,10 @@ bool edge_is_idle(const struct edge *edge) {
         return !edge->queue.first && !edge->partials;
 }
 
+bool edge_is_lost(const struct edge *edge) {
+        return edge->poison || edge->hung_up;
+}
+
 const char *edge_poison_reason(const struct edge *edge) {
         return edge->poison;
 }

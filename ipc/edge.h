@@ -100,4 +100,5 @@ int edge_on_bell(struct edge *edge);
 bool edge_arm(struct edge *edge);
 
 bool edge_is_idle(const struct edge *edge);              /* nothing queued, nothing under reassembly */
+bool edge_is_lost(const struct edge *edge);              /* the peer has gone or broken the protocol: what is queued will never be sent */
 const char *edge_poison_reason(const struct edge *edge); /* static text or NULL */

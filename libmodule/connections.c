@@ -149,6 +149,14 @@ static bool connection_is_stalled(const struct connection *c) {
         return c->n_sending > SENDING_MAX || c->sending_size > SENDING_SIZE_MAX;
 }
 
+static void connection_lost(struct connection *c) {
+        const char *reason = edge_poison_reason(c->edge);
+
+        if (reason)
+                socle_log(SOCLE_LOG_ERROR, "edge %llu is closed: %s", (unsigned long long)c->id, reason);
+        connection_close(c);
+}
+
 /* True: the budget ended before the messages did. */
 static bool connection_receive(struct connection *c) {
         struct edge_message message;
@@ -156,16 +164,17 @@ static bool connection_receive(struct connection *c) {
         for (int n = 0; n < MESSAGES_PER_TURN; n++) {
                 int r;
 
-                if (connection_is_stalled(c))
+                if (connection_is_stalled(c)) {
+                        /* The end would be read behind what is not read: its answers would be kept for nobody. */
+                        if (edge_is_lost(c->edge))
+                                connection_lost(c);
                         return false;
+                }
                 r = edge_receive(c->edge, &message);
                 if (r == EDGE_E_EMPTY)
                         return false;
                 if (r) {
-                        if (r == EDGE_E_POISONED)
-                                socle_log(SOCLE_LOG_ERROR, "edge %llu is closed: %s", (unsigned long long)c->id,
-                                          edge_poison_reason(c->edge));
-                        connection_close(c);
+                        connection_lost(c);
                         return false;
                 }
                 serve_message(c, &message);

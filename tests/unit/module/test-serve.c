@@ -379,6 +379,23 @@ static void test_caller_dies_with_replies_queued(void **state) {
         assert_null(the_worker.connections);
 }
 
+/* Nothing more is read of him, so that his end is not found where it is read. */
+static void test_caller_dies_stalled(void **state) {
+        struct world *w = *state;
+        uint64_t id = 0;
+
+        while (the_worker.connections->n_sending < 256) {
+                send_request(w, ++id, "/large", "");
+                turn(0);
+        }
+        send_request(w, ++id, "/hello", "");
+        turn(0);
+        assert_int_equal(the_worker.connections->n_sending, 256);
+        w->caller = edge_free(w->caller);
+        turn(0);
+        assert_null(the_worker.connections);
+}
+
 static void test_release_while_busy(void **state) {
         struct world *w = *state;
         struct edge_message m;
@@ -526,6 +543,7 @@ int main(void) {
                 TEST(test_cancelled_gets_no_reply),
                 TEST(test_caller_dies),
                 TEST(test_caller_dies_with_replies_queued),
+                TEST(test_caller_dies_stalled),
                 TEST(test_release_while_busy),
                 TEST(test_draining_takes_no_edge),
                 TEST(test_bad_offer),
