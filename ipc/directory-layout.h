@@ -64,7 +64,7 @@ struct directory_method {
 
 struct directory_slot {
         _Atomic uint64_t generation; /* of this content; 0 while it is being written */
-        uint32_t n_modules, n_routes, n_instances, n_methods;
+        _Atomic uint32_t n_modules, n_routes, n_instances, n_methods;
         uint64_t pad[5];
         struct directory_module modules[DIRECTORY_MODULES_MAX];
         struct directory_route routes[DIRECTORY_ROUTES_MAX];
@@ -73,9 +73,9 @@ struct directory_slot {
 };
 
 struct directory_memory {
-        uint64_t magic;
-        uint32_t version, reserved;
-        uint64_t epoch; /* of the manager that writes */
+        _Atomic uint64_t magic;
+        _Atomic uint32_t version, reserved;
+        _Atomic uint64_t epoch; /* of the manager that writes */
         uint8_t pad0[40];
         _Atomic uint64_t generation; /* newest complete one, starts at 1; slot = generation & 1 */
         uint8_t pad1[4096 - 72];

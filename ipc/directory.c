@@ -52,9 +52,9 @@ int directory_writer_new(struct directory_writer **ret_writer, uint64_t epoch) {
         r = w->fd < 0 ? w->fd : memfd_map_rw(w->fd, sizeof(struct directory_memory), &map);
         if (r >= 0) {
                 w->memory = map;
-                w->memory->magic = DIRECTORY_MAGIC;
-                w->memory->version = DIRECTORY_VERSION;
-                w->memory->epoch = epoch;
+                shared_store64(&w->memory->magic, DIRECTORY_MAGIC);
+                shared_store32(&w->memory->version, DIRECTORY_VERSION);
+                shared_store64(&w->memory->epoch, epoch);
                 r = memfd_seal(w->fd, MEMFD_SEALS_BUS);
         }
         if (r < 0) {
@@ -87,10 +87,10 @@ uint64_t directory_publish(struct directory_writer *w, const struct directory_ta
                 return 0;
         shared_store64(&slot->generation, 0);
         shared_fence();
-        slot->n_modules = t->n_modules;
-        slot->n_routes = t->n_routes;
-        slot->n_instances = t->n_instances;
-        slot->n_methods = t->n_methods;
+        shared_store32(&slot->n_modules, t->n_modules);
+        shared_store32(&slot->n_routes, t->n_routes);
+        shared_store32(&slot->n_instances, t->n_instances);
+        shared_store32(&slot->n_methods, t->n_methods);
         if (t->n_modules)
                 memcpy(slot->modules, t->modules, t->n_modules * sizeof(*t->modules));
         if (t->n_routes)
@@ -126,8 +126,9 @@ int directory_reader_new(struct directory_reader **ret_reader, int fd) {
         reader = calloc(1, sizeof(*reader));
         if (reader) {
                 reader->memory = map;
-                reader->epoch = reader->memory->epoch;
-                if (reader->memory->magic == DIRECTORY_MAGIC && reader->memory->version == DIRECTORY_VERSION) {
+                reader->epoch = shared_load64(&reader->memory->epoch);
+                if (shared_load64(&reader->memory->magic) == DIRECTORY_MAGIC &&
+                    shared_load32(&reader->memory->version) == DIRECTORY_VERSION) {
                         *ret_reader = reader;
                         return 0;
                 }
@@ -210,10 +211,10 @@ static int copy_slot(const struct directory_slot *slot, struct directory_table *
         void *modules = NULL, *routes = NULL, *instances = NULL, *methods = NULL;
         int r;
 
-        t->n_modules = *(const volatile uint32_t *)&slot->n_modules;
-        t->n_routes = *(const volatile uint32_t *)&slot->n_routes;
-        t->n_instances = *(const volatile uint32_t *)&slot->n_instances;
-        t->n_methods = *(const volatile uint32_t *)&slot->n_methods;
+        t->n_modules = shared_load32(&slot->n_modules);
+        t->n_routes = shared_load32(&slot->n_routes);
+        t->n_instances = shared_load32(&slot->n_instances);
+        t->n_methods = shared_load32(&slot->n_methods);
         if (!sizes_ok(t))
                 return -EPROTO;
         r = copy_array(slot->modules, t->n_modules, sizeof(*t->modules), &modules);

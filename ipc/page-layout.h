@@ -43,8 +43,8 @@ enum page_failure {
 };
 
 struct page_memory {
-        uint64_t magic;
-        uint32_t version, reserved;
+        _Atomic uint64_t magic;
+        _Atomic uint32_t version, reserved;
         _Atomic uint64_t instance;
         _Atomic uint32_t level; /* enum page_level */
         _Atomic uint32_t error_code;

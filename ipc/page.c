@@ -42,8 +42,8 @@ int page_open_writer(int fd, uint64_t instance, struct page_memory **ret_page) {
         if (r < 0)
                 return r;
         page = map;
-        page->magic = PAGE_MAGIC;
-        page->version = PAGE_VERSION;
+        shared_store64(&page->magic, PAGE_MAGIC);
+        shared_store32(&page->version, PAGE_VERSION);
         shared_store64(&page->instance, instance);
         shared_store64(&page->generation, UINT64_MAX);
         r = memfd_seal(fd, MEMFD_SEALS_BUS);
@@ -128,6 +128,7 @@ struct page_reader {
 
 int page_reader_new(struct page_reader **ret_reader, int fd) {
         _cleanup_close_ int own = fd;
+        const struct page_memory *page;
         struct page_reader *reader;
         const void *map;
         uint64_t size;
@@ -138,15 +139,15 @@ int page_reader_new(struct page_reader **ret_reader, int fd) {
         r = memfd_map_ro(own, size, &map);
         if (r < 0)
                 return r;
+        page = map;
         reader = calloc(1, sizeof(*reader));
-        if (!reader || ((const struct page_memory *)map)->magic != PAGE_MAGIC ||
-            ((const struct page_memory *)map)->version != PAGE_VERSION) {
+        if (!reader || shared_load64(&page->magic) != PAGE_MAGIC || shared_load32(&page->version) != PAGE_VERSION) {
                 r = reader ? -EPROTO : -ENOMEM;
                 munmap((void *)(uintptr_t)map, size);
                 free(reader);
                 return r;
         }
-        reader->page = map;
+        reader->page = page;
         *ret_reader = reader;
         return 0;
 }

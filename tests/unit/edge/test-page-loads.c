@@ -3,6 +3,7 @@
  * A log ring whose writer laps its reader in the middle of a line. Built with
  * SOCLE_FUZZ_SHARED, which tells of each copy before it is made.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -34,7 +35,27 @@ void shared_fetching(const uint8_t *from, uint64_t size) {
         put_lines('b', n);
 }
 
+static size_t bent = SIZE_MAX; /* offset of a word that changes when it is about to be loaded */
+
 void shared_loading(const void *word) {
+        if (((uintptr_t)word & 4095) == bent)
+                memset((uint8_t *)page + bent, 0xff, sizeof(uint32_t));
+}
+
+/* Also what is read once, when it is opened, is read through the accessors. */
+static void test_opened_by_the_accessors(void **state) {
+        static const size_t words[] = { offsetof(struct page_memory, magic), offsetof(struct page_memory, version) };
+        struct page_reader *reader;
+
+        for (size_t i = 0; i < N_ELEMENTS(words); i++) {
+                int fd = page_new_fd();
+
+                assert_int_equal(page_open_writer(fd, 1, &page), 0);
+                bent = words[i];
+                assert_int_equal(page_reader_new(&reader, fd), -EPROTO);
+                bent = SIZE_MAX;
+                munmap(page, PAGE_SIZE_TOTAL);
+        }
 }
 
 static void check(unsigned n_meanwhile, unsigned lost_expected) {
@@ -74,7 +95,7 @@ static void test_overtaken_in_a_line(void **state) {
 }
 
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_overtaken_in_a_line) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_overtaken_in_a_line), cmocka_unit_test(test_opened_by_the_accessors) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
