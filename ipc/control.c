@@ -64,16 +64,20 @@ bool control_text_ok(const char *text, size_t size) {
 }
 
 /* The header alone decides: the struct behind it has one size for each kind. */
-static int check_header(const struct control_header *header, size_t size, uint32_t n_fds, enum control_party from, enum control_party to) {
+static int check_header(const struct control_header *header, size_t size, enum control_party from, enum control_party to) {
+        if (size < sizeof(*header))
+                return CONTROL_E_BAD;
         if (header->kind <= _CONTROL_NONE || header->kind >= CONTROL_N_KINDS)
                 return CONTROL_E_BAD;
         if (header->size != table[header->kind].size || size != sizeof(*header) + header->size)
                 return CONTROL_E_BAD;
         if (!(table[header->kind].from & from) || !(table[header->kind].to & to))
                 return CONTROL_E_BAD;
-        if (n_fds < table[header->kind].min_fds || n_fds > table[header->kind].max_fds)
-                return CONTROL_E_BAD;
         return 0;
+}
+
+static int check_fds(const struct control_header *header, uint32_t n_fds) {
+        return n_fds < table[header->kind].min_fds || n_fds > table[header->kind].max_fds ? CONTROL_E_BAD : 0;
 }
 
 int control_check(const void *data, size_t size, uint32_t n_fds, enum control_party from, enum control_party to) {
@@ -82,7 +86,7 @@ int control_check(const void *data, size_t size, uint32_t n_fds, enum control_pa
         if (size < sizeof(header))
                 return CONTROL_E_BAD;
         memcpy(&header, data, sizeof(header));
-        return check_header(&header, size, n_fds, from, to);
+        return check_header(&header, size, from, to) ?: check_fds(&header, n_fds);
 }
 
 int control_send(int link, enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds) {
@@ -121,12 +125,15 @@ int control_send(int link, enum control_kind kind, uint64_t request, const void 
         return -errno;
 }
 
-/* Takes the descriptors out of a received message; all are closed when there are more than may be. */
-static uint32_t take_fds(struct msghdr *message, int fds[CONTROL_FDS_MAX], bool *ret_bad) {
+enum { FDS_WHOLE, FDS_TOO_MANY, FDS_STARVED };
+
+/* Takes the descriptors out of a received message. Were there more than may be, or could we not have them all? The kernel
+ * says that they were cut short in either case; but when it is for want of room, there is no room left. */
+static int take_fds(struct msghdr *message, size_t room, struct control_record *record) {
+        int result = FDS_WHOLE, *fds = record->fds;
         struct cmsghdr *c;
         uint32_t n = 0;
 
-        *ret_bad = message->msg_flags & (MSG_CTRUNC | MSG_TRUNC);
         for (c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
                 size_t count, i;
 
@@ -141,11 +148,25 @@ static uint32_t take_fds(struct msghdr *message, int fds[CONTROL_FDS_MAX], bool 
                                 fds[n++] = fd;
                         } else {
                                 fd_close(fd);
-                                *ret_bad = true;
+                                result = FDS_TOO_MANY;
                         }
                 }
         }
-        return n;
+        record->n_fds = n;
+        if (message->msg_flags & MSG_CTRUNC)
+                result = n < room ? FDS_STARVED : FDS_TOO_MANY;
+        return result;
+}
+
+/* What the record is worth, and its descriptors. */
+static int check_received(const struct control_record *record, size_t size, int fds, enum control_party from, enum control_party to) {
+        int r = check_header(&record->header, size, from, to);
+
+        if (r)
+                return r;
+        if (fds == FDS_STARVED)
+                return table[record->header.kind].max_fds ? -EMFILE : CONTROL_E_BAD;
+        return fds == FDS_TOO_MANY ? CONTROL_E_BAD : check_fds(&record->header, record->n_fds);
 }
 
 int control_receive(int link, enum control_party from, enum control_party to, struct control_record *ret_record) {
@@ -162,8 +183,7 @@ int control_receive(int link, enum control_party from, enum control_party to, st
                 .msg_iov = iov, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(sizeof(int) * room)
         };
         ssize_t n;
-        bool bad;
-        int r;
+        int fds, r;
 
         for (size_t i = 0; i < N_ELEMENTS(record.fds); i++)
                 record.fds[i] = -1;
@@ -173,18 +193,16 @@ int control_receive(int link, enum control_party from, enum control_party to, st
         if (n < 0)
                 return errno == EAGAIN ? CONTROL_E_AGAIN : errno == ECONNRESET ? CONTROL_E_CLOSED : -errno;
         /* Before anything is decided: an empty datagram can carry descriptors too. */
-        record.n_fds = take_fds(&message, record.fds, &bad);
-        if (n == 0) {
+        fds = take_fds(&message, room, &record);
+        if (n == 0)
+                r = CONTROL_E_CLOSED;
+        else
+                r = message.msg_flags & MSG_TRUNC ? CONTROL_E_BAD : check_received(&record, (size_t)n, fds, from, to);
+        if (r)
                 control_record_deinit(&record);
-                return CONTROL_E_CLOSED;
-        }
-        r = bad || (size_t)n < sizeof(record.header) ? CONTROL_E_BAD : check_header(&record.header, (size_t)n, record.n_fds, from, to);
-        if (r) {
-                control_record_deinit(&record);
-                return r;
-        }
-        *ret_record = record;
-        return 0;
+        if (r == 0 || r == -EMFILE)
+                *ret_record = record;
+        return r;
 }
 
 int control_receive_wait(int link, enum control_party from, enum control_party to, int timeout_ms, struct control_record *ret_record) {

@@ -29,8 +29,7 @@ enum control_kind {
         CONTROL_N_KINDS
 };
 
-#define CONTROL_FDS_MAX 8      /* base -> template */
-#define CONTROL_FDS_PEER_MAX 3 /* anybody else */
+#define CONTROL_FDS_MAX 8 /* of the base; of anybody else 2 */
 #define CONTROL_TAG_SIZE 256
 #define CONTROL_NAME_SIZE 64  /* module name and NUL */
 #define CONTROL_FILE_SIZE 256 /* file name and NUL */
@@ -351,6 +350,7 @@ int control_send(int link, enum control_kind kind, uint64_t request, const void 
 
 /* Receives one record that `from` may send to `to`: size, kind, direction and number of descriptors are checked.
  * 0, CONTROL_E_AGAIN, CONTROL_E_CLOSED, CONTROL_E_BAD or -errno. All descriptors of a bad record are closed.
+ * -EMFILE: the record is good and in *ret_record, but without descriptors, because we could have no more of them.
  * Text fields are forced to end in NUL by the receiver where it uses them: control_text_ok(). */
 int control_receive(int link, enum control_party from, enum control_party to, struct control_record *ret_record);
 /* Blocking form for start-up: waits at most timeout_ms. Also -ETIMEDOUT. */

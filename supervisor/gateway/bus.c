@@ -93,6 +93,11 @@ static void on_manager(struct net_watch *watch, bool hung_up) {
 
                 if (r == CONTROL_E_AGAIN)
                         return;
+                /* Who has no descriptor left for an edge asks for it again. */
+                if (r == -EMFILE) {
+                        log_error("%s of the manager is lost, for we may have no more descriptors", control_kind_name(record.header.kind));
+                        continue;
+                }
                 if (r) {
                         log_warning("the manager's link is closed%s; waiting for the next", r == CONTROL_E_BAD ? " for a bad record" : "");
                         manager_close(bus);

@@ -17,6 +17,7 @@
  */
 #include "supervisor/manager/edges.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,6 +275,10 @@ static void on_gateway_link(evutil_socket_t fd, short what, void *userdata) {
                 r = control_receive(g->link, CONTROL_GATEWAY, CONTROL_MANAGER, &record);
                 if (r == CONTROL_E_AGAIN)
                         return;
+                if (r == -EMFILE) {
+                        log_error("the gateway: a record is lost, for we may have no more descriptors");
+                        continue;
+                }
                 if (r) {
                         if (r != CONTROL_E_CLOSED)
                                 log_error("the gateway's link broke: %s", r < 0 ? strerror(-r) : "bad record");

@@ -331,6 +331,10 @@ static void on_worker_link(evutil_socket_t fd, short what, void *userdata) {
                 r = control_receive(i->link, CONTROL_WORKER, CONTROL_MANAGER, &record);
                 if (r == CONTROL_E_AGAIN)
                         return;
+                if (r == -EMFILE) {
+                        log_error("instance %llu: a record is lost, for we may have no more descriptors", (unsigned long long)i->id);
+                        continue;
+                }
                 if (r) {
                         event_del(i->link_event);
                         /* Its death comes from the base; a lie is answered by death. */

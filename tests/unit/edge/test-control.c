@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -68,6 +69,7 @@ static enum control_party lowest(uint32_t parties) {
 struct links {
         int pair[2];
         int fds[16]; /* something to send along */
+        struct rlimit files;
 };
 
 static int setup(void **state) {
@@ -77,7 +79,7 @@ static int setup(void **state) {
         for (size_t i = 0; i < N_ELEMENTS(l.fds); i++)
                 l.fds[i] = fd_dup(STDERR_FILENO);
         *state = &l;
-        return 0;
+        return getrlimit(RLIMIT_NOFILE, &l.files);
 }
 
 static int teardown(void **state) {
@@ -165,6 +167,32 @@ static void test_descriptors(void **state) {
         }
 }
 
+/* Who may have no more descriptors must not blame who sends some. */
+static void test_receiver_without_descriptors(void **state) {
+        struct links *l = *state;
+        struct control_record record;
+        int taken[1024], n = 0;
+
+        assert_int_equal(CONTROL_SEND(l->pair[0], EDGE_REQUEST, 5, l->fds, 2, .target = 7), 0);
+        assert_int_equal(CONTROL_SEND(l->pair[0], LEVEL, 6, NULL, 0, .level = 1), 0);
+        send_raw(l->pair[0], &(struct datagram){ 0 }, sizeof(struct control_header), l->fds, 2);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_cur = 512, .rlim_max = l->files.rlim_max }), 0);
+        while (n < 1024 && (taken[n] = fcntl(0, F_DUPFD_CLOEXEC, 0)) >= 0)
+                n++;
+        close(taken[--n]); /* one of two */
+        assert_int_equal(control_receive(l->pair[1], CONTROL_WORKER, CONTROL_MANAGER, &record), -EMFILE);
+        assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_REQUEST);
+        assert_int_equal(record.EDGE_REQUEST.target, 7);
+        assert_int_equal(record.n_fds, 0);
+        assert_int_equal(record.fds[0], -1);
+        /* what needs none goes on, what is wrong anyway is not excused */
+        assert_int_equal(control_receive(l->pair[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
+        assert_int_equal(control_receive(l->pair[1], CONTROL_WORKER, CONTROL_MANAGER, &record), CONTROL_E_BAD);
+        while (n)
+                close(taken[--n]);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &l->files), 0);
+}
+
 static void test_unknown_kinds(void **state) {
         static const uint32_t unknown[] = { 0, CONTROL_N_KINDS, CONTROL_N_KINDS + 1, INT32_MAX, UINT32_MAX };
 
@@ -240,6 +268,7 @@ int main(void) {
                 TEST(test_senders_and_receivers),
                 TEST(test_sizes),
                 TEST(test_descriptors),
+                TEST(test_receiver_without_descriptors),
                 TEST(test_unknown_kinds),
                 TEST(test_empty_datagram_leaks_no_descriptors),
                 TEST(test_round_trip),
