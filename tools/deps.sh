@@ -13,7 +13,7 @@ set -eu
 build="make gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
 libevent-dev libmsgpack-dev liburing-dev libsystemd-dev libinih-dev
 libarchive-dev libzstd-dev libsodium-dev libseccomp-dev libjansson-dev node-llhttp libelf-dev
-libcmark-dev zlib1g-dev libcmocka-dev curl jq procps"
+libcmark-dev zlib1g-dev liblmdb-dev libcmocka-dev curl jq procps"
 test="zstd tar python3 systemd util-linux"
 check="clang clang-format clang-tidy cppcheck libclang-rt-14-dev git"
 bench="nginx-light libfcgi-dev spawn-fcgi wrk"

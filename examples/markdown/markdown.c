@@ -6,6 +6,8 @@
  *   GET  /markdown/                    the documents that can be shown
  *   GET  /markdown/doc?path=docs/x.md  one of them
  *
+ *   markdown.render {text}             {html}: a fragment
+ *
  * ?fragment=1 leaves out what makes HTML a page. Reading and rendering happen
  * in a thread (socle_offload): a long document holds up nobody else's.
  */
@@ -158,6 +160,27 @@ static int on_list(struct socle_request *req, struct socle_reply *reply) {
         return r ? r : reply_job(reply, &job);
 }
 
+/* The bus ------------------------------------------------------------------------------------------------------------ */
+
+static int markdown_render(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct job job = { .fragment = true };
+        const void *text;
+        int r;
+
+        if (socle_unpack(args, "{s:y#}", "text", &text, &job.size))
+                return socle_fail(SOCLE_E_BAD_REQUEST, "expected {text}");
+        job.text = text;
+        r = socle_offload(run_render, &job);
+        if (!r)
+                r = job.result;
+        if (r == DOCUMENT_E_TOO_LARGE)
+                return socle_fail(SOCLE_E_TOO_LARGE, "Markdown of up to 256 KiB can be rendered");
+        if (!r)
+                r = socle_pack(result, "{s:s}", "html", job.out);
+        free(job.out);
+        return r;
+}
+
 /* Start -------------------------------------------------------------------------------------------------------------- */
 
 /* What came in the package lies beside this shared object. */
@@ -201,7 +224,7 @@ static int start(struct socle_module *self) {
 
         for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
                 r = socle_http_handle(self, routes[i].method, routes[i].path, routes[i].fn);
-        return r;
+        return r ? r : socle_method_handle(self, "markdown.render", markdown_render);
 }
 
 SOCLE_MODULE(.start = start);
