@@ -14,6 +14,13 @@ int socle_http_handle(struct socle_module *self, const char *method, const char 
 }
 
 void socle_ready(struct socle_module *self) {
+        if (worker_is_this_thread())
+                module_ready();
+        else
+                wait_tell_ready();
+}
+
+void module_ready(void) {
         struct worker *w = &the_worker;
 
         if (w->ready || w->draining)

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,6 +83,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct job *todo, **todo_end = &todo, *done;
 static unsigned n_threads;
 static int done_pipe[2] = { -1, -1 };
+static atomic_bool told_ready;
 
 int wait_init(void) {
         return pipe2(done_pipe, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
@@ -153,12 +155,20 @@ int socle_offload(void (*fn)(void *), void *arg) {
         return 0;
 }
 
+void wait_tell_ready(void) {
+        atomic_store(&told_ready, true);
+        if (write(done_pipe[1], "", 1) < 0)
+                return; /* full: the loop has been told often enough */
+}
+
 void wait_on_offloaded(void) {
         struct job *list;
         char bytes[64];
 
         while (read(done_pipe[0], bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes))
                 ;
+        if (atomic_exchange(&told_ready, false))
+                module_ready();
         pthread_mutex_lock(&lock);
         list = done;
         done = NULL;

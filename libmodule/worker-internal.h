@@ -97,10 +97,14 @@ void methods_check(void);
 int log_start(void);
 void log_turn(void); /* counts what could not be printed */
 
+/* module.c: it takes requests from now on. */
+void module_ready(void);
+
 /* wait.c: sleeping and offloading */
 int wait_init(void);
 int wait_timeout_ms(void); /* for epoll; -1: nothing sleeps */
 void wait_turn(void);      /* resumes whose time has come */
 void wait_on_offloaded(void);
 int wait_offload_fd(void);
+void wait_tell_ready(void); /* from another thread: the loop calls module_ready() */
 struct deadlines *wait_deadlines(void);

@@ -110,15 +110,17 @@ static void worker_load(void) {
 
 static void start_main(void *unused) {
         struct worker *w = &the_worker;
-        char text[256];
+        char text[400];
         int r;
 
         r = w->module.hooks->start(&w->module);
+        w->starting = false;
         if (r == SOCLE_STARTING)
                 return;
         if (r) {
-                snprintf(text, sizeof(text), "`start` returned %d%s%s%s", r, r < 0 ? " (" : "", r < 0 ? strerror(-r) : "",
-                         r < 0 ? ")" : "");
+                const char *why = r < 0 ? strerror(-r) : r == w->detail.code ? w->detail.text : "";
+
+                snprintf(text, sizeof(text), "`start` returned %d%s%s%s", r, *why ? " (" : "", why, *why ? ")" : "");
                 worker_fail(PAGE_FAILURE_START, text);
         }
         socle_ready(&w->module);

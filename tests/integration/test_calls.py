@@ -249,3 +249,12 @@ def test_needs_in_a_circle(base):
     wait(lambda: candidate(base, "caller") and "waiting itself" in candidate(base, "caller")["reason"], "caller to wait for echo")
     base.stop()
     base.start()  # which says READY all the same
+
+
+def test_a_module_that_is_ready_later(base):
+    base.start()
+    base.drop(package(base, "tests/modules/late"))
+    wait(lambda: base.state("late") == "STARTING", "it to be starting")
+    expect_equal(base.serves("/late").text, "opened 1\n", "what it says when it serves")
+    base.ctl("deploy", package(base, "tests/modules/late", version="1.0.1"))
+    wait(lambda: "told to drain" in base.ctl("logs", "late").stdout, "its event hook")

@@ -77,11 +77,14 @@ struct socle_event {
         enum socle_event_kind kind;
 };
 
-/* The hooks of a module. Only `start` is required.
- *   start   registers handlers and opens resources; 0 = ready. Anything else but SOCLE_STARTING: the version is BROKEN.
- *   stop    clean-up; runs once, with the manifest's stop-timeout, before the process is killed.
- *   health  0 = healthy.
- *   event   lifecycle events. */
+/* The hooks of a module. Only `start` is required. Each runs in the worker's main thread; all but `health` may call
+ * other modules, sleep and offload.
+ *   start   registers handlers and opens resources. 0: ready. SOCLE_STARTING: ready when socle_ready() is called, within
+ *           the manifest's start-timeout. Anything else: the version is BROKEN, with the number as its reason.
+ *   stop    clean-up; runs once, when the last request has ended, with the manifest's stop-timeout, before the process is
+ *           killed. Its crash or hang delays nobody.
+ *   health  0 = healthy. Must not wait.
+ *   event   lifecycle events; SOCLE_EVENT_DRAIN: no new request comes, those that run are waited for. */
 struct socle_hooks {
         uint32_t abi; /* filled in by SOCLE_MODULE: SDK major << 16 | minor */
         uint32_t size;
@@ -133,27 +136,70 @@ SOCLE_PUBLIC int socle_reply_problem(struct socle_reply *reply, int status, cons
  * (connection, transfer-encoding, content-length). */
 SOCLE_PUBLIC int socle_reply_header(struct socle_reply *reply, const char *name, const char *value);
 
-/* Services --------------------------------------------------------------------------------------------------------- */
+/* Services ---------------------------------------------------------------------------------------------------------
+ *
+ * A service is a set of methods that one module provides to others. The provider lists it in module.ini,
+ *
+ *         [services]
+ *         kv = get?, put          ; '?': idempotent, may run twice when it is not known whether it ran
+ *
+ * and registers a handler for each method in `start`. The caller lists what it calls,
+ *
+ *         [calls]
+ *         allow = kv              ; the whole service; or kv.get
+ *         needs = kv              ; `start` waits until it is up
+ *
+ * and calls "kv.get". Arguments and result are one value each (socle_pack); none at all is nil. The callee runs in
+ * another process: it sees a copy, and can crash or hang without harm to the caller but the error. Calls may be nested and
+ * go in circles; each runs on a coroutine of its own. */
 
-/* Answers one call: unpacks args, packs the result. Returns 0 or an error that reaches the caller. */
+/* Answers one call. args (never NULL) is a view, valid until the handler returns; result is empty, the library's, and sent
+ * as it is when 0 is returned: at most one value. Another return value becomes the caller's: a SOCLE_E_* as it is, with the
+ * text of socle_fail(); but what would mean "not begun" to the caller (OVERLOADED, NOT_STARTED, MOVED, BUSY) becomes
+ * SOCLE_E_UNAVAILABLE, and a negative errno or an unknown code SOCLE_E_INTERNAL (and a line in the log). Since 1.0 */
 typedef int (*socle_method)(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result);
 
-/* Registers a method of a service that the manifest's [services] lists ("kv.get"). Only in `start`. Since 1.0 */
+/* Registers the handler of "SERVICE.METHOD". Only in `start`. -EPERM later; -ENOENT when [services] does not list it;
+ * -EEXIST when it is there twice; -EINVAL without a function; -ENOMEM. Callers of a method that is listed and not
+ * registered get SOCLE_E_NO_METHOD. Since 1.0 */
 SOCLE_PUBLIC int socle_method_handle(struct socle_module *self, const char *method, socle_method fn);
 
 /* Zeroed = defaults. Since 1.0 */
 struct socle_call_options {
-        uint32_t timeout_ms; /* 0 = 5 s; never extends the deadline of the request that calls */
-        bool idempotent;     /* may be retried once on another instance after a death */
-        const char *version; /* NULL = routed; else only this version */
+        uint32_t timeout_ms; /* 0 = 5000; the deadline of the request that calls is never extended by it */
+        bool idempotent;     /* may run twice; methods with '?' in [services] may anyway */
+        const char *version; /* NULL = any; else only instances of this version of the module, "1.2.0" */
 };
 
-/* Calls a method and waits for its result; suspends this coroutine only. On 0 *ret is the caller's to free. Since 1.0 */
+/* Calls a method and waits for its result; suspends this coroutine only. args stays the caller's and must not be changed
+ * meanwhile; NULL is nil. On 0, *ret is the caller's, to be freed with socle_result_free(); else it is not written.
+ *
+ * The call goes to the instance with the fewest calls of this worker in flight. An instance that is starting or
+ * restarting is waited for, until the deadline; so is room when all are busy. A call that its instance has not begun (it
+ * drains, or died before) is sent to another one; one that it had begun when it died is repeated once if it is idempotent.
+ *
+ *   SOCLE_E_NO_SERVICE, NO_METHOD  nobody provides it: at once
+ *   SOCLE_E_DENIED                 [calls] allow does not list it: at once
+ *   SOCLE_E_TIMEOUT                sent, and no answer before the deadline: whether it ran is not known. The callee is told
+ *   SOCLE_E_UNAVAILABLE            no instance was ready before the deadline, or none is to be expected: it did not run
+ *   SOCLE_E_OVERLOADED             all instances had too many requests: it did not run
+ *   SOCLE_E_PEER_DIED              the worker died while it ran: within milliseconds of its death
+ *   SOCLE_E_BAD_REPLY              the result was not one well-formed value, or the callee broke the bus's protocol
+ *   SOCLE_E_TOO_LARGE              arguments or result are larger than [bus] max-message
+ *   SOCLE_E_CANCELLED              whoever waits for the request that calls has gone away; the callee is told
+ *   SOCLE_E_NO_MEMORY
+ *   any other SOCLE_E_*            what the method returned
+ *   -EDEADLK                       not in a handler, `start`, `stop` or `event`: in a thread of socle_offload(), say
+ *   -EINVAL                        method is not of the form "service.method", or ret is NULL
+ * socle_error_detail() says more. Since 1.0 */
 SOCLE_PUBLIC int socle_call(const char *method, const struct socle_buffer *args, const struct socle_call_options *options,
                             struct socle_result **ret);
+/* The result's value: a view, valid until the result is freed; never NULL. Since 1.0 */
 SOCLE_PUBLIC const struct socle_value *socle_result_value(const struct socle_result *r);
-SOCLE_PUBLIC struct socle_result *socle_result_free(struct socle_result *r); /* returns NULL */
-/* Sends without waiting for an answer. Since 1.0 */
+SOCLE_PUBLIC struct socle_result *socle_result_free(struct socle_result *r); /* returns NULL; NULL is allowed */
+/* Sends a call that is not answered: 0 when all of it is on its way to an instance, which may still refuse it or die
+ * without anybody being told. Waits for an instance and for room as socle_call() does; the same errors, but those of the
+ * callee. Since 1.0 */
 SOCLE_PUBLIC int socle_cast(const char *method, const struct socle_buffer *args, const struct socle_call_options *options);
 SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
 SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
@@ -162,21 +208,36 @@ SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, v
 /* Says why, for people, and returns the code: `return socle_fail(SOCLE_E_NOT_FOUND, "no page %s", name);`. A handler that
  * returns this code sends the text with it, over HTTP and on the bus; at most 255 bytes of it. Since 1.0 */
 SOCLE_PUBLIC int socle_fail(int code, const char *format, ...) SOCLE_PRINTF(2, 3);
-/* Why the last function that returned a SOCLE_E_* to this request did so; "" when nothing is known. Valid until the next
- * one does. Since 1.0 */
+/* Why the last function that returned a SOCLE_E_* to this request did so: "kv.get: module.ini [calls] allow does not list
+ * it"; "" when nothing has failed. Valid until the next one does. Since 1.0 */
 SOCLE_PUBLIC const char *socle_error_detail(void);
 
-/* Values ----------------------------------------------------------------------------------------------------------- */
+/* Values -----------------------------------------------------------------------------------------------------------
+ *
+ * msgpack by format strings, one letter an item:
+ *
+ *         s   string             const char * (terminated)         socle_unpack: const char **
+ *         y#  bytes              const void *, size_t              const void **, size_t *
+ *         i   integer            int                               int *
+ *         I   integer            long long                         long long *
+ *         f   number             double                            double * (takes integers too)
+ *         b   boolean            int                               int *
+ *         n   nil                -                                 -
+ *         [ ] array of items     { } map: a string key and an item each
+ *
+ * Spaces, commas and colons are for the eye: "{s:s, s:I, s:[i,i]}". */
 
-SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void);                    /* NULL: out of memory */
-SOCLE_PUBLIC struct socle_buffer *socle_buffer_free(struct socle_buffer *b); /* returns NULL */
-/* Appends items by format, as jansson's json_pack: "{s:s, s:I, s:[i,f,b,n]}". s string, i int, I long long, f double,
- * b bool (int), n nil, y# bytes and size_t; spaces, commas and colons are for the eye. -EINVAL for a bad format. Since 1.0 */
+/* A buffer belongs to who made it. NULL: out of memory. Since 1.0 */
+SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void);
+SOCLE_PUBLIC struct socle_buffer *socle_buffer_free(struct socle_buffer *b); /* returns NULL; NULL is allowed */
+/* Appends one value; the arguments are copied. -EINVAL: not one well-formed item, or a NULL string; -ENOMEM. The buffer is
+ * unchanged after an error. Since 1.0 */
 SOCLE_PUBLIC int socle_pack(struct socle_buffer *b, const char *format, ...);
-/* Takes values apart by the same format; every argument is a pointer to where it goes. Strings and bytes are views
- * (const char ** / const void ** and size_t *); "s" needs no size because a terminated copy is kept with the value's owner;
- * keys of maps are given as arguments ("{s:I}" takes the key, then a long long *). -ENOENT a key is missing, -EINVAL another
- * type. Nothing is written on an error. Since 1.0 */
+/* Takes a value apart. Keys of maps are given as arguments before the place for their value: ("{s:I}", "n", &n); other keys
+ * of the map are not looked at; an array must have as many items as the format. Bytes are views as long as the value is;
+ * strings are terminated copies that live as long as the request (in `start`: as the worker). -ENOENT: a key is missing;
+ * -EINVAL: another type, a number that does not fit, or a bad format; -ENOMEM. Nothing is written on -ENOENT and -EINVAL.
+ * Since 1.0 */
 SOCLE_PUBLIC int socle_unpack(const struct socle_value *v, const char *format, ...);
 
 /* Surroundings ----------------------------------------------------------------------------------------------------- */
@@ -191,13 +252,18 @@ SOCLE_PUBLIC int socle_board_get(const char *key, struct socle_value *ret);
 /* A string value as a terminated copy that lives as long as the request (in `start`: as the worker); NULL when v is no
  * string or memory is out. Since 1.0 */
 SOCLE_PUBLIC const char *socle_value_text(const struct socle_value *v);
-/* Milliseconds until the current request's deadline; INT64_MAX without one. Since 1.0 */
+/* Milliseconds until the current request's deadline, 0 when it has passed; INT64_MAX without one (in `start`, say). A
+ * deadline that passes does not end the handler. Since 1.0 */
 SOCLE_PUBLIC int64_t socle_deadline_left_ms(void);
-/* Suspends this coroutine, not the worker. Since 1.0 */
+/* Suspends this coroutine, not the worker, for at least so long. 0; -EDEADLK where there is no coroutine (in a thread of
+ * socle_offload()); -ENOMEM. Since 1.0 */
 SOCLE_PUBLIC int socle_sleep(uint32_t ms);
-/* Runs fn in a thread and suspends this coroutine until it is done: for blocking library calls. Since 1.0 */
+/* Runs fn(arg) in another thread and suspends this coroutine until it has returned: for library calls that block. At most
+ * four run at once, others wait their turn; an idle worker has no such thread. fn must not call functions of this header
+ * but socle_log() and socle_config(). 0; -EDEADLK as socle_sleep(); -EAGAIN when no thread can be had. Since 1.0 */
 SOCLE_PUBLIC int socle_offload(void (*fn)(void *), void *arg);
-/* After SOCLE_STARTING: ready now. Since 1.0 */
+/* After SOCLE_STARTING: requests may come from now on. Any thread: whoever needs no thread of his own to get ready waits in
+ * `start` itself, which may sleep, call and offload. Does nothing when it is ready already. Since 1.0 */
 SOCLE_PUBLIC void socle_ready(struct socle_module *self);
 
 #ifdef __cplusplus
