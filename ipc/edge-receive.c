@@ -50,6 +50,14 @@ void partials_deinit(struct edge *edge) {
         free(edge->delivered);
 }
 
+uint64_t edge_partial_room(const struct edge *edge) {
+        uint64_t room = 0;
+
+        for (const struct partial *p = edge->partials; p; p = p->next)
+                room += p->room;
+        return room;
+}
+
 static struct partial **partial_find(struct edge *edge, uint64_t correlation) {
         struct partial **link = &edge->partials;
 

@@ -101,4 +101,5 @@ bool edge_arm(struct edge *edge);
 
 bool edge_is_idle(const struct edge *edge);              /* nothing queued, nothing under reassembly */
 bool edge_is_lost(const struct edge *edge);              /* the peer has gone or broken the protocol: what is queued will never be sent */
+uint64_t edge_partial_room(const struct edge *edge);     /* bytes of memory that messages under reassembly take */
 const char *edge_poison_reason(const struct edge *edge); /* static text or NULL */

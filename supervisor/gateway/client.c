@@ -13,6 +13,9 @@
  * Everything is done once per turn of the loop: answers that came in one turn go
  * out in one call.
  *
+ * A body has 30 s for each 16 KiB, and for its rest: who sends a byte now and then
+ * does not hold a connection and what came before for as long as he likes.
+ *
  * A client that sends its FIN while it waits for an answer has either gone away
  * or closed only its sending half, which cannot be told apart. When it had said
  * that this is its last request (Connection: close, HTTP/1.0) it gets its answer;
@@ -51,7 +54,8 @@
 
 #define IDLE_NS (75 * NS_PER_S)
 #define HEAD_NS (10 * NS_PER_S)
-#define BODY_NS (30 * NS_PER_S)
+#define BODY_NS (30 * NS_PER_S) /* for BODY_PIECE, or for what is left */
+#define BODY_PIECE (16u << 10)
 #define WRITING_NS (60 * NS_PER_S)
 #define LINGER_NS (2 * NS_PER_S)
 #define ENDING_NS (500 * NS_PER_MS)
@@ -433,7 +437,10 @@ static void on_data(struct net_socket *socket, uint8_t *data, size_t size) {
                 c->abandoned = true;
                 return;
         }
-        c->progress |= 1 << CLIENT_BODY | 1 << CLIENT_IDLE;
+        c->progress |= 1 << CLIENT_IDLE;
+        c->piece += size;
+        if (c->piece >= BODY_PIECE)
+                c->progress |= 1 << CLIENT_BODY;
         take(c, &in);
 }
 
@@ -537,8 +544,10 @@ static bool moved_on(const struct client *c, enum client_phase phase) {
 static void update_phase(struct client *c) {
         enum client_phase phase = phase_of(c);
 
-        if (moved_on(c, phase))
+        if (moved_on(c, phase)) {
                 c->phase_ns = c->gateway->now_ns;
+                c->piece = 0;
+        }
         c->phase = phase;
         c->progress = 0;
         if (phase != CLIENT_BUSY)
@@ -577,7 +586,8 @@ static void on_due(struct deadline *deadline) {
 static void client_end(struct client *c) {
         struct request *last = TAILQ_LAST(&c->requests, request_list);
 
-        c->phase_ns = c->gateway->now_ns;
+        if (c->phase == CLIENT_IDLE)
+                c->phase_ns = c->gateway->now_ns;
         if (last)
                 last->keep_alive = false;
         /* What was read behind it is not begun. One that is being read closes behind itself. */

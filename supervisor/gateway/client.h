@@ -36,6 +36,7 @@ struct client {
         uint32_t n_requests;
         struct deadline deadline;
         uint64_t phase_ns; /* when the phase began, or last made progress */
+        uint64_t piece;    /* bytes received since */
         enum client_phase phase;
         uint8_t progress; /* in which phases something moved since the last look: 1 << phase */
         bool touched, dead, writing;

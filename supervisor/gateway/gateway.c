@@ -35,6 +35,9 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
         TAILQ_INIT(&g->clients);
         TAILQ_INIT(&g->touched);
         call_table_init(&g->calls);
+        /* Until they are: 0 would be somebody else's descriptor when something before them fails. */
+        g->bus.manager.fd = g->bus.page_fd = -1;
+        g->listeners.gateway = g;
         g->now_ns = clock_now_ns();
         r = net_new(&g->net);
         if (r >= 0)
@@ -130,6 +133,7 @@ static int gateway_turn(struct gateway *g) {
         bus_sync(&g->bus);
         net_dispatch(g->net);
         instances_turn(g);
+        instances_relieve(g);
         deadlines_run(&g->deadlines, g->now_ns);
         upstreams_pump(g);
         clients_turn(g);

@@ -62,6 +62,7 @@ struct gateway {
         uint32_t n_clients;
         uint64_t n_charged; /* bytes of requests that are not whole, over all clients */
         uint64_t n_held;    /* bytes of input that waits, over all clients */
+        uint64_t n_partial; /* bytes of replies that are not whole, over all instances */
         struct request *free_requests;
         uint32_t n_free_requests;
 

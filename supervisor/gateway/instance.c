@@ -22,6 +22,8 @@
 #define MESSAGES_PER_TURN 256
 #define RETRY_NS (10 * NS_PER_MS)
 #define TELL_NS NS_PER_S
+#define GREEDY_NS NS_PER_S
+#define PARTIAL_MAX (512u << 20) /* bytes of unfinished replies, over all instances */
 
 #define INSTANCE_OF(watch_) ((struct instance *)((char *)(watch_)-offsetof(struct instance, bell)))
 
@@ -67,11 +69,20 @@ void instances_free_dead(struct gateway *g) {
         }
 }
 
+/* What a module makes us keep is counted with who made us. */
+static void charge(struct instance *i) {
+        uint64_t n = i->edge ? edge_partial_room(i->edge) : 0;
+
+        i->upstream->gateway->n_partial += n - i->n_partial;
+        i->n_partial = n;
+}
+
 void instance_close(struct instance *i) {
         leave_turn(i);
         if (i->state == INSTANCE_OPEN)
                 net_watch_remove(i->upstream->gateway->net, &i->bell);
         i->edge = edge_free(i->edge);
+        charge(i);
         i->state = INSTANCE_COLD;
         i->full = false;
 }
@@ -433,9 +444,35 @@ void instances_turn(struct gateway *g) {
                 i->rung = false;
                 if (receive(i))
                         ring(i);
+                charge(i);
                 if (!i->active || i->state != INSTANCE_OPEN)
                         upstream_settle(u);
                 if (u->n_waiting)
                         upstream_pump(u);
+        }
+}
+
+static struct instance *greediest(const struct gateway *g) {
+        struct instance *i, *most = NULL;
+
+        for (const struct upstream *u = g->upstreams; u; u = u->next) {
+                TAILQ_FOREACH(i, &u->instances, entry) {
+                        if (i->n_partial && (!most || i->n_partial > most->n_partial))
+                                most = i;
+                }
+        }
+        return most;
+}
+
+/* One edge may keep as much as is sensible for one; a module of many instances could have all of them do so. */
+void instances_relieve(struct gateway *g) {
+        struct instance *i;
+
+        while (g->n_partial > PARTIAL_MAX && (i = greediest(g))) {
+                log_warning("%s: instance %llu has %llu bytes of replies unfinished, of all who have too many it has most",
+                            upstream_name(i->upstream), (unsigned long long)i->id, (unsigned long long)i->n_partial);
+                instance_lost(i, -ENOBUFS);
+                i->retry_ns = g->now_ns + GREEDY_NS;
+                upstream_settle(i->upstream);
         }
 }

@@ -36,6 +36,7 @@ struct instance {
         uint64_t edge_id;
         struct edge *edge;
         struct net_watch bell;
+        uint64_t n_partial; /* bytes of its replies that are not whole: its part of gateway->n_partial */
         struct load load;
         struct request_list sent;
 };
@@ -64,6 +65,8 @@ void instance_timed_out(struct instance *i);
 
 /* Takes what came on edges whose bell rang. */
 void instances_turn(struct gateway *g);
+/* As long as unfinished replies are more than may be, who makes us keep most of them loses its edge. */
+void instances_relieve(struct gateway *g);
 /* One bell for all that was sent in this turn. */
 void instances_flush(struct gateway *g);
 void instances_free_dead(struct gateway *g);

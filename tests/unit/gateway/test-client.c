@@ -9,9 +9,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
@@ -180,18 +183,54 @@ static void test_every_head_has_its_own_ten_seconds(void **state) {
         expect_end_after("408");
 }
 
+/* Sends bytes of a body, which nobody answers yet. */
+static void say_body(size_t size) {
+        static const char bytes[65536];
+
+        assert_int_equal(write(peer, bytes, size), size);
+}
+
 static void test_a_body_must_make_progress(void **state) {
-        say("POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
+        say("POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
         for (int i = 0; i < 5; i++) {
                 turn(S(25 * i));
                 expect_quiet();
-                say("a");
+                say_body(16384);
         }
         turn(S(125));
         turn(S(154));
         expect_quiet();
         turn(S(155));
         expect_end_after("HTTP/1.1 408 Request Timeout");
+}
+
+/* A byte now and then is no progress. */
+static void test_a_body_has_a_least_rate(void **state) {
+        say("POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+        turn(S(0));
+        for (int i = 1; i <= 2; i++) {
+                say_body(8191);
+                turn(S(10 * i));
+                expect_quiet();
+        }
+        turn(S(29));
+        say("a");
+        turn(S(29));
+        expect_quiet();
+        turn(S(30));
+        expect_end_after("HTTP/1.1 408 Request Timeout");
+}
+
+static void test_the_rest_of_a_body_may_be_short(void **state) {
+        say("POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n");
+        turn(S(0));
+        say("a");
+        turn(S(20));
+        say("b");
+        turn(S(29));
+        assert_int_equal(g->n_waiting, 1);
+        turn(S(100));
+        expect_quiet();
 }
 
 /* While a module works, nothing is wanted of the client. */
@@ -324,6 +363,35 @@ static void test_the_head_of_a_request_is_charged_while_its_body_comes(void **st
         assert_int_equal(g->n_charged, 0);
 }
 
+/* When the base stops, connections that are being left are not begun anew. */
+static void test_the_end_does_not_prolong_a_farewell(void **state) {
+        say("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\nand more");
+        turn(S(0));
+        turn(S(1));
+        assert_int_equal(g->n_clients, 1);
+        clients_end(g);
+        turn(S(1));
+        turn(S(2));
+        assert_int_equal(g->n_clients, 0);
+}
+
+static void test_a_failed_start_closes_what_is_its_own(void **state) {
+        struct control_hello hello = { .instance = 1 };
+        struct role_handover link = { .what = HANDOVER_GATEWAY_LINK, .fd = -1 };
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                struct rlimit files = { .rlim_cur = 0, .rlim_max = 64 };
+
+                link.fd = fd_dup(peer);
+                setrlimit(RLIMIT_NOFILE, &files); /* the first thing that it makes fails */
+                _exit(gateway_run(&hello, &link, 1) == -EMFILE && fcntl(STDIN_FILENO, F_GETFD) >= 0 ? 0 : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -333,6 +401,10 @@ int main(void) {
                 TEST(test_a_head_has_ten_seconds_from_its_first_byte),
                 TEST(test_every_head_has_its_own_ten_seconds),
                 TEST(test_a_body_must_make_progress),
+                TEST(test_a_body_has_a_least_rate),
+                TEST(test_the_rest_of_a_body_may_be_short),
+                TEST(test_the_end_does_not_prolong_a_farewell),
+                TEST(test_a_failed_start_closes_what_is_its_own),
                 TEST(test_waiting_for_a_module_takes_as_long_as_it_takes),
                 TEST(test_a_client_that_takes_nothing_is_left),
                 TEST(test_requests_stop_when_answers_pile_up),
