@@ -29,7 +29,8 @@
 #include "libmodule/worker-internal.h"
 
 #define LIMITS ((struct edge_limits){ .ring_size = 4096, .max_message = 64 << 10, .max_partial = 256 << 10 })
-#define OFFER(id) ((struct control_edge_offer){ .edge = (id), .is_gateway = 1, .methods = { 1 } })
+/* HTTP and the first three methods */
+#define OFFER(id) ((struct control_edge_offer){ .edge = (id), .is_gateway = 1, .methods = { 0xf } })
 #define TEXT(s) ((struct http_text){ (s), (uint32_t)strlen(s) })
 
 struct world {
@@ -80,6 +81,27 @@ static int offloads(struct socle_request *req, struct socle_reply *reply) {
         return socle_reply_text(reply, 200, "%d", answer);
 }
 
+static int n_echoed;
+
+static int echo(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        const char *text = "nil";
+
+        n_echoed++;
+        if (socle_unpack(args, "n") != 0 && socle_unpack(args, "s", &text) != 0)
+                return socle_fail(SOCLE_E_BAD_REQUEST, "no text");
+        return socle_pack(result, "s", text);
+}
+
+static int code;
+
+static int returns_code(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        return code;
+}
+
+static int takes_long(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        return socle_sleep(20);
+}
+
 /* The worker ---------------------------------------------------------------------------------------------------------- */
 
 static void offer(struct world *w, uint64_t id) {
@@ -104,10 +126,11 @@ static int setup(void **state) {
                 socle_handler fn;
         } routes[] = { { "/hello", hello }, { "/fails", fails },   { "/nothing", says_nothing }, { "/huge", huge },
                        { "/large", large }, { "/sleeps", sleeps }, { "/offloads", offloads } };
+        static const char *const methods[] = { "kv.echo", "kv.code", "kv.long", "kv.secret", "kv.nothing" };
         int page = page_new_fd();
 
         memset(&w, 0, sizeof(w));
-        w.settings = (struct worker_settings){ .name = "test", .in_flight = 3 };
+        w.settings = (struct worker_settings){ .name = "test", .in_flight = 3, .methods = methods, .n_methods = N_ELEMENTS(methods) };
         assert_int_equal(fd_socketpair(w.link), 0);
         the_worker = (struct worker){ .start = { .link = w.link[0], .settings = &w.settings }, .ring_size = 4096, .max_message = 64 << 10 };
         assert_int_equal(page_open_writer(page, 1, &the_worker.start.page), 0);
@@ -117,6 +140,16 @@ static int setup(void **state) {
                 assert_int_equal(wait_init(), 0);
         for (size_t i = 0; i < N_ELEMENTS(routes); i++)
                 assert_int_equal(route_add(&the_worker.module.routes, "GET", routes[i].path, routes[i].fn), 0);
+        the_worker.starting = true;
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.echo", echo), 0);
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.code", returns_code), 0);
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.long", takes_long), 0);
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.secret", echo), 0);
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.secret", echo), -EEXIST);
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.other", echo), -ENOENT);
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.nothing", NULL), -EINVAL);
+        the_worker.starting = false;
+        assert_int_equal(socle_method_handle(&the_worker.module, "kv.nothing", echo), -EPERM);
         the_worker.ready = true;
         offer(&w, 7);
         *state = &w;
@@ -130,6 +163,7 @@ static int teardown(void **state) {
                 connection_release(the_worker.connections->id);
         w->caller = edge_free(w->caller);
         route_table_deinit(&the_worker.module.routes);
+        free(the_worker.module.methods);
         arena_deinit(&the_worker.arena);
         munmap(the_worker.start.page, PAGE_SIZE_TOTAL);
         fd_close(the_worker.epoll);
@@ -351,6 +385,124 @@ static void test_cancelled_gets_no_reply(void **state) {
         assert_int_equal(edge_receive(w->caller, &m), EDGE_E_EMPTY);
 }
 
+/* Methods ------------------------------------------------------------------------------------------------------------- */
+
+static void send_call(struct world *w, struct frame frame, const void *data, uint32_t size) {
+        if (!frame.kind)
+                frame.kind = FRAME_REQUEST;
+        assert_int_equal(edge_send(w->caller, &frame, data, size, NULL), 0);
+        assert_int_equal(edge_flush(w->caller), 0);
+}
+
+static void expect_result(struct world *w, uint64_t correlation, const char *bytes, uint32_t size) {
+        struct edge_message m;
+
+        take_answer(w, &m);
+        assert_int_equal(m.frame.kind, FRAME_REPLY);
+        assert_int_equal(m.frame.correlation, correlation);
+        assert_int_equal(m.size, size);
+        assert_memory_equal(m.payload, bytes, size);
+}
+
+static void test_methods(void **state) {
+        struct world *w = *state;
+        uint64_t begun;
+
+        send_call(w, (struct frame){ .method = 1, .correlation = 1 }, "\xa2hi", 3);
+        expect_result(w, 1, "\xa2hi", 3);
+        send_call(w, (struct frame){ .method = 1, .correlation = 2 }, NULL, 0);
+        expect_result(w, 2, "\xa3nil", 4);
+        assert_true(edge_peer_accepted(w->caller) == edge_sent_position(w->caller));
+        begun = edge_peer_accepted(w->caller);
+        send_call(w, (struct frame){ .method = 4, .correlation = 3 }, NULL, 0);
+        expect_error(w, 3, ERROR_DENIED);
+        send_call(w, (struct frame){ .method = 5, .correlation = 4 }, NULL, 0);
+        expect_error(w, 4, ERROR_NO_METHOD);
+        send_call(w, (struct frame){ .method = 6, .correlation = 5 }, NULL, 0);
+        expect_error(w, 5, ERROR_NO_METHOD);
+        send_call(w, (struct frame){ .method = UINT16_MAX, .correlation = 6 }, NULL, 0);
+        expect_error(w, 6, ERROR_NO_METHOD);
+        assert_true(edge_peer_accepted(w->caller) == begun);
+        send_call(w, (struct frame){ .method = 1, .correlation = 7 }, "\xa2h", 2);
+        expect_error(w, 7, ERROR_BAD_REQUEST);
+        send_call(w, (struct frame){ .method = 1, .correlation = 8 }, "\xc0\xc0", 2);
+        expect_error(w, 8, ERROR_BAD_REQUEST);
+        assert_int_equal(in_flight(), 0);
+}
+
+static void test_errors_of_methods(void **state) {
+        static const int codes[][2] = { { SOCLE_E_NOT_FOUND, SOCLE_E_NOT_FOUND },
+                                        { SOCLE_E_PEER_DIED, SOCLE_E_PEER_DIED },
+                                        /* a caller would take these for "not begun" */
+                                        { SOCLE_E_NOT_STARTED, SOCLE_E_UNAVAILABLE },
+                                        { SOCLE_E_MOVED, SOCLE_E_UNAVAILABLE },
+                                        { SOCLE_E_OVERLOADED, SOCLE_E_UNAVAILABLE },
+                                        { SOCLE_E_BUSY, SOCLE_E_UNAVAILABLE },
+                                        { -ENOENT, SOCLE_E_INTERNAL },
+                                        { 4711, SOCLE_E_INTERNAL } };
+        struct world *w = *state;
+        struct edge_message m;
+
+        for (size_t i = 0; i < N_ELEMENTS(codes); i++) {
+                code = codes[i][0];
+                send_call(w, (struct frame){ .method = 2, .correlation = i }, NULL, 0);
+                expect_error(w, i, codes[i][1]);
+        }
+        /* the text of socle_fail() goes along */
+        send_call(w, (struct frame){ .method = 1, .correlation = 99 }, "\x05", 1);
+        take_answer(w, &m);
+        assert_int_equal(m.frame.error, SOCLE_E_BAD_REQUEST);
+        assert_int_equal(m.size, 8);
+        assert_memory_equal(m.payload, "\xa7no text", 8);
+}
+
+static void test_cast_is_not_answered(void **state) {
+        struct world *w = *state;
+
+        n_echoed = 0;
+        send_call(w, (struct frame){ .kind = FRAME_CAST, .method = 1, .correlation = 1 }, "\xa2hi", 3);
+        send_call(w, (struct frame){ .kind = FRAME_CAST, .method = 4, .correlation = 2 }, NULL, 0);
+        send_call(w, (struct frame){ .kind = FRAME_CAST, .correlation = 3 }, NULL, 0);
+        send_call(w, (struct frame){ .method = 1, .correlation = 4 }, NULL, 0);
+        expect_result(w, 4, "\xa3nil", 4);
+        assert_int_equal(n_echoed, 2);
+}
+
+/* Nobody waits for a result after the deadline. */
+static void test_deadline_passes_while_it_runs(void **state) {
+        struct world *w = *state;
+
+        send_call(w, (struct frame){ .method = 3, .correlation = 1, .deadline = clock_now_ns() + 10 * NS_PER_MS }, NULL, 0);
+        expect_error(w, 1, ERROR_TIMEOUT);
+}
+
+/* Whoever does not take his answers is given no more work to be done for him. */
+static void test_caller_that_does_not_read(void **state) {
+        struct world *w = *state;
+        uint64_t sent = 0, answered = 0;
+        struct frame frame = { .kind = FRAME_REQUEST, .method = 1 };
+        struct edge_message m;
+
+        for (int idle = 0; idle < 50;) {
+                frame.correlation = sent;
+                if (edge_send(w->caller, &frame, NULL, 0, NULL) == 0) {
+                        sent++;
+                        idle = 0;
+                } else {
+                        idle++;
+                }
+                edge_flush(w->caller);
+                turn(0);
+        }
+        assert_true(the_worker.connections->n_sending > 100);
+        assert_true(the_worker.connections->n_sending < 400);
+        assert_false(turn(0)); /* nor does it keep the worker awake */
+        while (answered < sent) {
+                take_answer(w, &m);
+                assert_int_equal(m.frame.correlation, answered++);
+        }
+}
+
 /* Connections --------------------------------------------------------------------------------------------------------- */
 
 /* A caller that dies takes its connection along, but only when its last request has ended. */
@@ -541,6 +693,11 @@ int main(void) {
                 TEST(test_large_reply),
                 TEST(test_reply_that_is_too_large),
                 TEST(test_cancelled_gets_no_reply),
+                TEST(test_methods),
+                TEST(test_errors_of_methods),
+                TEST(test_cast_is_not_answered),
+                TEST(test_deadline_passes_while_it_runs),
+                TEST(test_caller_that_does_not_read),
                 TEST(test_caller_dies),
                 TEST(test_caller_dies_with_replies_queued),
                 TEST(test_caller_dies_stalled),
