@@ -320,6 +320,20 @@ struct control_stop {
         uint64_t timeout_ms;
 };
 
+/* Arguments and result are one msgpack value each, of at most CONTROL_CALL_SIZE bytes. */
+#define CONTROL_CALL_SIZE (4u << 20)
+#define CONTROL_CALLS_MAX 64 /* under way at once: their results fit into the link */
+struct control_call {
+        uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+        char method[128];     /* "kv.get" */
+};
+struct control_call_result {
+        int32_t error; /* 0 or an error_code */
+        uint32_t reserved;
+        uint64_t instance; /* that had it last; 0: none */
+        char text[256];    /* why it failed */
+};
+
 /* A received record. Descriptors belong to the receiver; control_record_deinit() closes what was not taken. */
 struct control_record {
         struct control_header header;

@@ -102,7 +102,7 @@ enum verdict verdict_of_http(int status) {
 }
 
 void answer_read(struct answer *answer, const struct response *response) {
-        json_t *document = response->body ? json_loadb(response->body, response->size, JSON_DECODE_ANY, NULL) : NULL;
+        json_t *document = response->body ? json_loadb(response->body, response->size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
 
         answer_deinit(answer);
         answer->verdict = verdict_of_http(response->status);
@@ -146,8 +146,13 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
                 answer_read(answer, &response);
 }
 
+/* Whose fault an error of the bus is, as people say it. */
+static const char *fault_name(const char *fault) {
+        return !strcmp(fault, "CALLER") ? "caller's" : !strcmp(fault, "MODULE") ? "module's" : "base's";
+}
+
 void answer_report(const struct answer *answer, FILE *err) {
-        const char *hint = document_text(answer->document, "hint");
+        const char *hint = document_text(answer->document, "hint"), *fault = document_text(answer->document, "fault");
 
         if (!answer->problem)
                 return;
@@ -155,6 +160,8 @@ void answer_report(const struct answer *answer, FILE *err) {
                 text_line(err, "soclectl: out of memory");
         else
                 text_line(err, "soclectl: ", document_text(answer->document, "code"), ": ", document_text(answer->document, "detail"));
+        if (*fault)
+                text_line(err, "fault: the ", fault_name(fault));
         if (*hint)
                 text_line(err, "hint: ", hint);
 }

@@ -17,6 +17,7 @@
 #include "ipc/shared.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
+#include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/upstream.h"
 
@@ -47,6 +48,7 @@ static void on_directory(struct bus *bus, struct control_record *record) {
         if (bus->epoch && bus->epoch != record->DIRECTORY.epoch) {
                 bus->watching = false;
                 send_page(bus);
+                admin_calls_forget(bus->gateway);
                 upstreams_on_manager(bus->gateway);
         }
         bus->epoch = record->DIRECTORY.epoch;
@@ -70,6 +72,13 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
         case CONTROL_KIND_EDGE_REFUSED:
                 upstreams_on_refused(g, record->header.request, record->EDGE_REFUSED.error);
                 break;
+        case CONTROL_KIND_CALL:
+                bus_sync(bus); /* what the manager had published when it asked */
+                admin_call_begin(g, record->header.request, &record->CALL, record->n_fds ? record->fds[0] : -1);
+                break;
+        case CONTROL_KIND_CALL_CANCEL:
+                admin_call_cancel(g, record->header.request);
+                break;
         case CONTROL_KIND_EDGE_RELEASE:
                 upstreams_on_release(g, record->EDGE_RELEASE.edge);
                 break;
@@ -79,6 +88,7 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
 }
 
 static void manager_close(struct bus *bus) {
+        admin_calls_forget(bus->gateway);
         net_watch_remove(bus->gateway->net, &bus->manager);
         bus->manager.fd = fd_close(bus->manager.fd);
         bus->watching = false;
@@ -129,6 +139,11 @@ int bus_ask_edge(struct bus *bus, uint64_t instance, const int fds[2], uint64_t 
         if (!r)
                 *ret_request = request;
         return r;
+}
+
+void bus_call_result(struct bus *bus, uint64_t request, const struct control_call_result *result, int fd) {
+        if (bus->manager.fd >= 0)
+                control_send(bus->manager.fd, CONTROL_KIND_CALL_RESULT, request, result, sizeof(*result), &fd, fd >= 0);
 }
 
 void bus_timed_out(struct bus *bus, uint64_t instance) {

@@ -43,5 +43,8 @@ void bus_asleep(struct bus *bus);
 void bus_watch(struct bus *bus);
 /* Asks for an edge: 0 and the request's id, CONTROL_E_* or -errno. The fds stay the caller's. */
 int bus_ask_edge(struct bus *bus, uint64_t instance, const int fds[2], uint64_t *ret_request);
+/* What came of a call for an admin; fd: its result, or -1. There is room: the manager has few under way, and a result that is
+ * lost ends with its deadline. */
+void bus_call_result(struct bus *bus, uint64_t request, const struct control_call_result *result, int fd);
 void bus_timed_out(struct bus *bus, uint64_t instance);
 void bus_publish_counters(struct bus *bus);

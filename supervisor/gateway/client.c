@@ -202,7 +202,7 @@ static bool can_take(const struct client *c) {
 }
 
 static struct request *add_request(struct client *c) {
-        struct request *request = request_new(c);
+        struct request *request = request_new(c->gateway, c);
 
         if (!request) {
                 client_fail(c);
@@ -363,7 +363,7 @@ static void on_request_end(struct client *c) {
                 request_error(request, ERROR_NO_MEMORY);
                 return;
         }
-        upstream_submit(request);
+        upstream_submit(request, upstream_timeout_ms(request->upstream));
 }
 
 /* The input that there is no room for now is kept for later. */

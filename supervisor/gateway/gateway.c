@@ -19,6 +19,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "supervisor/common/log.h"
+#include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/instance.h"
 #include "supervisor/gateway/upstream.h"
@@ -49,6 +50,7 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
 
 static void gateway_deinit(struct gateway *g) {
         clients_deinit(g);
+        admin_calls_forget(g);
         upstreams_deinit(g);
         bus_deinit(&g->bus);
         listeners_deinit(&g->listeners);
@@ -121,7 +123,7 @@ void gateway_end(struct gateway *g) {
 }
 
 static bool is_over(const struct gateway *g) {
-        return g->bus.ended || (g->ending && !g->n_clients);
+        return g->bus.ended || (g->ending && !g->n_clients && !g->admin_calls);
 }
 
 static int gateway_turn(struct gateway *g) {

@@ -23,6 +23,7 @@
 #include "supervisor/gateway/response.h"
 #include "supervisor/gateway/target.h"
 
+struct admin_call;
 struct client;
 struct instance;
 struct request;
@@ -63,6 +64,7 @@ struct gateway {
         uint64_t n_charged; /* bytes of requests that are not whole, over all clients */
         uint64_t n_held;    /* bytes of input that waits, over all clients */
         uint64_t n_partial; /* bytes of replies that are not whole, over all instances */
+        struct admin_call *admin_calls;
         struct request *free_requests;
         uint32_t n_free_requests;
 

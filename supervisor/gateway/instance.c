@@ -16,6 +16,7 @@
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "supervisor/common/log.h"
+#include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/request.h"
 #include "supervisor/gateway/upstream.h"
 
@@ -264,13 +265,16 @@ bool instance_send(struct instance *i, struct request *request) {
         struct frame frame = {
                 .kind = FRAME_REQUEST,
                 .flags = request->safe ? FRAME_IDEMPOTENT : 0,
-                .method = FRAME_METHOD_HTTP,
                 .correlation = request->id,
                 .deadline = request->deadline.when_ns,
                 .generation = (uint32_t)i->upstream->gateway->bus.table.generation,
         };
         int r;
 
+        if (request->call && !admin_call_method(request->call, i, &frame.method)) {
+                admin_call_fail(request->call, ERROR_NO_METHOD, NULL);
+                return true;
+        }
         request->position = UINT64_MAX;
         request->out = (struct edge_outgoing){ .on_sent = on_sent, .userdata = request };
         r = edge_send(i->edge, &frame, request->payload, request->payload_size, &request->out);
@@ -367,7 +371,16 @@ static void on_reply(struct instance *i, struct request *request, struct edge_me
         request_answer(request, &response);
 }
 
-static void on_error(struct instance *i, struct request *request, int error) {
+static void fail(struct request *request, int error, const struct edge_message *message) {
+        if (request->call)
+                admin_call_fail(request->call, error, message);
+        else
+                request_error(request, error);
+}
+
+static void on_error(struct instance *i, struct request *request, const struct edge_message *message) {
+        int error = message->frame.error;
+
         switch (error) {
         case ERROR_NOT_STARTED:
         case ERROR_MOVED:
@@ -380,10 +393,10 @@ static void on_error(struct instance *i, struct request *request, int error) {
                 if (i->full)
                         upstream_take_back(request);
                 else
-                        request_error(request, error);
+                        fail(request, error, message);
                 break;
         default:
-                request_error(request, error);
+                fail(request, error, message);
                 break;
         }
 }
@@ -406,10 +419,12 @@ static void on_message(struct instance *i, struct edge_message *message) {
                 edge_cancel(&request->out);
         sent_remove(i, request);
         i->full = false;
-        if (message->frame.kind == FRAME_REPLY)
-                on_reply(i, request, message);
+        if (message->frame.kind == FRAME_ERROR)
+                on_error(i, request, message);
+        else if (request->call)
+                admin_call_succeed(request->call, message->payload, message->size);
         else
-                on_error(i, request, message->frame.error);
+                on_reply(i, request, message);
 }
 
 /* True: there may be more. */

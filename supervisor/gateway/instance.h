@@ -22,8 +22,9 @@ struct instance {
         struct instance *next_dead;
         struct upstream *upstream;
         uint64_t id;
-        bool active; /* takes new requests, says the directory */
-        bool listed; /* in the directory at all */
+        uint32_t first_method, n_methods; /* run in the directory's methods[] */
+        bool active;                      /* takes new requests, says the directory */
+        bool listed;                      /* in the directory at all */
         bool rung, unflushed, dead;
         bool full; /* it said OVERLOADED: until its next reply */
         enum instance_state state;

@@ -10,6 +10,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
+#include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/upstream.h"
 
@@ -23,8 +24,7 @@ struct kept_head {
         struct http_field fields[];
 };
 
-struct request *request_new(struct client *client) {
-        struct gateway *g = client->gateway;
+struct request *request_new(struct gateway *g, struct client *client) {
         struct request *request = g->free_requests;
 
         if (request) {
@@ -39,6 +39,7 @@ struct request *request_new(struct client *client) {
                         return NULL;
                 }
         }
+        request->gateway = g;
         request->client = client;
         output_init(&request->answer, &g->pool);
         return request;
@@ -46,7 +47,7 @@ struct request *request_new(struct client *client) {
 
 /* What clients make us keep is counted with who made us. */
 static bool charge(struct request *request, uint64_t n) {
-        struct gateway *g = request->client->gateway;
+        struct gateway *g = request->gateway;
 
         if (n > CHARGED_MAX - MIN(g->n_charged, (uint64_t)CHARGED_MAX))
                 return false;
@@ -56,12 +57,12 @@ static bool charge(struct request *request, uint64_t n) {
 }
 
 static void discharge(struct request *request) {
-        request->client->gateway->n_charged -= request->n_charged;
+        request->gateway->n_charged -= request->n_charged;
         request->n_charged = 0;
 }
 
 static void end_call(struct request *request) {
-        struct gateway *g = request->client->gateway;
+        struct gateway *g = request->gateway;
 
         if (!request->id)
                 return;
@@ -83,7 +84,7 @@ static void request_clear(struct request *request) {
 }
 
 void request_free(struct request *request) {
-        struct gateway *g = request->client->gateway;
+        struct gateway *g = request->gateway;
 
         end_call(request);
         discharge(request);
@@ -218,7 +219,12 @@ void request_problem(struct request *request, const struct problem *problem) {
 }
 
 void request_error(struct request *request, int error) {
-        struct problem problem = problem_of_error(error, request->upstream ? upstream_name(request->upstream) : NULL);
+        struct problem problem;
 
+        if (request->call) {
+                admin_call_fail(request->call, error, NULL);
+                return;
+        }
+        problem = problem_of_error(error, request->upstream ? upstream_name(request->upstream) : NULL);
         request_problem(request, &problem);
 }

@@ -2,7 +2,8 @@
  *
  * One request on its way from a client through a module and back. It belongs to
  * its client's list, in the order in which answers must go out, and meanwhile to
- * its module's queue or to the instance that works on it.
+ * its module's queue or to the instance that works on it. A call for an admin is
+ * one, too, without a client (admin-call.h).
  */
 #pragma once
 
@@ -20,13 +21,16 @@ enum request_state {
         REQUEST_ANSWERED, /* `answer` is whole */
 };
 
+struct admin_call;
 struct kept_head;
 
 struct request {
         TAILQ_ENTRY(request) in_client;
         TAILQ_ENTRY(request) in_upstream;
         struct request *next_free;
-        struct client *client;
+        struct gateway *gateway;
+        struct client *client;   /* NULL: nobody's, it is a call */
+        struct admin_call *call; /* NULL: it is HTTP */
         struct upstream *upstream;
         struct instance *instance;
         enum request_state state;
@@ -51,8 +55,8 @@ struct request {
         struct output answer;
 };
 
-/* Pooled. NULL when out of memory. */
-struct request *request_new(struct client *client);
+/* Pooled; client: whose it is, or NULL. NULL when out of memory. */
+struct request *request_new(struct gateway *gateway, struct client *client);
 void request_free(struct request *request); /* not in any list any more */
 
 /* Takes a copy of what the head said, for when the body is whole. 0 or -ENOMEM. */
@@ -63,7 +67,7 @@ int request_add_body(struct request *request, const uint8_t *data, size_t size, 
 int request_encode(struct request *request, const struct http_request_payload *q);
 int request_encode_kept(struct request *request);
 
-/* Answering. The request must not be in a list of its module any more; the client is touched. */
+/* Answering. The request must not be in a list of its module any more; the client is touched, a call is told and freed. */
 void request_answer(struct request *request, const struct response *response);
 void request_problem(struct request *request, const struct problem *problem);
 void request_error(struct request *request, int error); /* enum error_code */

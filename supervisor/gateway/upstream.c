@@ -159,10 +159,13 @@ void upstreams_pump(struct gateway *g) {
 
 /* Requests ----------------------------------------------------------------------------------------------------------------- */
 
-void upstream_submit(struct request *request) {
+uint64_t upstream_timeout_ms(const struct upstream *u) {
+        return u->module.request_timeout_ms ? u->module.request_timeout_ms : TIMEOUT_DEFAULT_MS;
+}
+
+void upstream_submit(struct request *request, uint64_t timeout_ms) {
         struct upstream *u = request->upstream;
         struct gateway *g = u->gateway;
-        uint32_t timeout_ms = u->module.request_timeout_ms ? u->module.request_timeout_ms : TIMEOUT_DEFAULT_MS;
         struct instance *i;
 
         if (call_table_add(&g->calls, request, &request->id) < 0) {
@@ -266,6 +269,8 @@ static void take_instance(struct upstream *u, const struct directory_instance *e
                         return;
                 i->load.served = served;
         }
+        i->first_method = entry->first_method;
+        i->n_methods = entry->n_methods;
         i->listed = true;
         i->active = entry->state == DIRECTORY_ACTIVE && entry->weight > 0;
         i->load.weight = MAX(entry->weight, 1u);
@@ -308,28 +313,37 @@ static void take_module(struct upstream *u, const struct directory_table *t, uin
         settle_instances(u);
 }
 
-int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream) {
+struct upstream *upstream_use(struct gateway *g, uint32_t module) {
         const struct directory_table *t = &g->bus.table;
-        const struct directory_route *route = directory_match(t, host, *path);
+        struct upstream *u;
+
+        if (module >= g->n_slots)
+                return NULL; /* the map of this table could not be made */
+        u = g->slots[module].upstream;
+        if (!u) {
+                u = upstream_new(g, &t->modules[module]);
+                if (!u)
+                        return NULL;
+                g->slots[module].upstream = u;
+                take_module(u, t, module);
+        }
+        u->n_users++;
+        return u;
+}
+
+int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream) {
+        const struct directory_route *route = directory_match(&g->bus.table, host, *path);
         struct upstream *u;
 
         if (!route)
                 return ERROR_NOT_FOUND;
-        if (route->module >= g->n_slots)
-                return ERROR_NO_MEMORY; /* the map of this table could not be made */
-        u = g->slots[route->module].upstream;
-        if (!u) {
-                u = upstream_new(g, &t->modules[route->module]);
-                if (!u)
-                        return ERROR_NO_MEMORY;
-                g->slots[route->module].upstream = u;
-                take_module(u, t, route->module);
-        }
+        u = upstream_use(g, route->module);
+        if (!u)
+                return ERROR_NO_MEMORY;
         if ((route->flags & DIRECTORY_ROUTE_STRIP) && route->prefix[1])
                 *path += strlen(route->prefix);
         if (!**path)
                 *path = "/";
-        u->n_users++;
         *ret_upstream = u;
         return 0;
 }

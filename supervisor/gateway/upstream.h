@@ -25,12 +25,15 @@ struct upstream {
 
 /* The module for host and path; *path moves behind a prefix that is stripped. 0 or an error_code. */
 int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream);
+/* The module at this index of the directory. NULL when out of memory. */
+struct upstream *upstream_use(struct gateway *g, uint32_t module);
 void upstream_unuse(struct upstream *u);
 const char *upstream_name(const struct upstream *u);
 uint64_t upstream_body_max(const struct upstream *u);
 
-/* The request is whole: sends it, or lets it wait, or answers it. */
-void upstream_submit(struct request *request);
+/* The request is whole: sends it, or lets it wait, or answers it; at the latest after timeout_ms. */
+void upstream_submit(struct request *request, uint64_t timeout_ms);
+uint64_t upstream_timeout_ms(const struct upstream *u);
 /* Its client is gone. */
 void upstream_forget(struct request *request);
 void upstream_on_due(struct deadline *deadline);

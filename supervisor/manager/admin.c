@@ -21,7 +21,9 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/call.h"
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/lifecycle.h"
@@ -45,35 +47,6 @@ struct waiter {
         const char *type;
         json_t *answer;
 };
-
-/* Replies ------------------------------------------------------------------------------------------------------------ */
-
-static void reply_json(struct evhttp_request *req, int status, const char *type, json_t *j) {
-        struct evbuffer *out = evbuffer_new();
-        char *text = j ? json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-
-        json_decref(j);
-        if (!out || !text) {
-                free(text);
-                if (out)
-                        evbuffer_free(out);
-                evhttp_send_error(req, 500, "out of memory");
-                return;
-        }
-        evbuffer_add_printf(out, "%s\n", text);
-        evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", type);
-        evhttp_send_reply(req, status, NULL, out);
-        evbuffer_free(out);
-        free(text);
-}
-
-static void reply(struct evhttp_request *req, json_t *j) {
-        reply_json(req, 200, "application/json", j);
-}
-
-static void reply_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint) {
-        reply_json(req, status, "application/problem+json", json_problem(status, code, detail, hint));
-}
 
 /* Who asks ----------------------------------------------------------------------------------------------------------- */
 
@@ -159,7 +132,7 @@ static void waiter_reply(struct waiter *w) {
 
         waiter_free(w);
         if (req)
-                reply_json(req, status, type, answer);
+                admin_reply_json(req, status, type, answer);
         else
                 json_decref(answer);
 }
@@ -261,7 +234,7 @@ static bool conflict(struct manager *m, struct evhttp_request *req, const char *
                 return false;
         snprintf(detail, sizeof(detail), "operation %llu (%s) on %s is under way", (unsigned long long)running->id,
                  running->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", name);
-        reply_problem(req, 409, "CONFLICT", detail, "wait for it: GET /v1/operations/ID");
+        admin_problem(req, 409, "CONFLICT", detail, "wait for it: GET /v1/operations/ID");
         return true;
 }
 
@@ -272,7 +245,7 @@ static void put_package(struct manager *m, struct evhttp_request *req, const cha
         int r;
 
         if (file[0] == '.' || strchr(file, '/') || strlen(file) >= CONTROL_FILE_SIZE - 8 || !drop_name_split(file, name, version)) {
-                reply_problem(req, 422, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3",
+                admin_problem(req, 422, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3",
                               "name it as `soclectl pack` does");
                 return;
         }
@@ -282,7 +255,7 @@ static void put_package(struct manager *m, struct evhttp_request *req, const cha
         w = op ? waiter_new(m, req, op) : NULL;
         if (!w) {
                 operation_fail(op, "NO_MEMORY", "out of memory");
-                reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
                 return;
         }
         snprintf(op->version, sizeof(op->version), "%s", version);
@@ -390,7 +363,7 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
         if (!any_file_is_of(m, target, version)) {
                 snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
                          version ? version : "");
-                reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
+                admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
                 return;
         }
         if (conflict(m, req, target))
@@ -400,7 +373,7 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
         w = op ? waiter_new(m, req, op) : NULL;
         if (!w) {
                 operation_fail(op, "NO_MEMORY", "out of memory");
-                reply_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
                 return;
         }
         snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
@@ -420,14 +393,14 @@ static void get_health(struct manager *m, struct evhttp_request *req, const char
                 if (!name || !strcmp(mod->name, name))
                         healthy &= module_state(mod, &reason) == CANDIDATE_ACTIVE || TAILQ_EMPTY(&mod->candidates);
         }
-        reply_json(req, healthy ? 200 : 503, "application/json", json_pack("{s:b}", "healthy", healthy));
+        admin_reply_json(req, healthy ? 200 : 503, "application/json", json_pack("{s:b}", "healthy", healthy));
 }
 
 static void not_found(struct evhttp_request *req, const char *what) {
         char detail[300];
 
         snprintf(detail, sizeof(detail), "there is no %.250s", what);
-        reply_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
+        admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
 }
 
 static void module_not_found(struct evhttp_request *req, const char *name) {
@@ -443,18 +416,18 @@ static void get_logs(struct manager *m, struct evhttp_request *req, const char *
         int r = 0;
 
         if (log_query_parse(query, &q, &expected) < 0) {
-                reply_problem(req, 400, "BAD_REQUEST", expected, NULL);
+                admin_problem(req, 400, "BAD_REQUEST", expected, NULL);
                 return;
         }
         q.name = name;
         if (name && !module_find(m, name) && !log_hub_knows(m->logs, name))
                 module_not_found(req, name);
         else if (!q.follow)
-                reply(req, log_query_json(m->logs, &q));
+                admin_reply(req, log_query_json(m->logs, &q));
         else
                 r = log_follow_start(m->logs, req, &q);
         if (r < 0)
-                reply_problem(req, 503, "BUSY", strerror(-r), "too many follow the logs already");
+                admin_problem(req, 503, "BUSY", strerror(-r), "too many follow the logs already");
 }
 
 static void get_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
@@ -468,9 +441,9 @@ static void get_module(struct manager *m, struct evhttp_request *req, char *rest
         else if (!mod || TAILQ_EMPTY(&mod->candidates))
                 module_not_found(req, name);
         else if (!rest)
-                reply(req, json_module(mod));
+                admin_reply(req, json_module(mod));
         else if (!strcmp(rest, "history"))
-                reply(req, json_history(mod));
+                admin_reply(req, json_history(mod));
         else
                 not_found(req, rest);
 }
@@ -479,22 +452,22 @@ static void get_operation(struct manager *m, struct evhttp_request *req, const c
         struct operation *op = operation_find(&m->operations, strtoull(id, NULL, 10));
 
         if (op)
-                reply_json(req, 200, "application/json", json_operation(op));
+                admin_reply_json(req, 200, "application/json", json_operation(op));
         else
                 not_found(req, "such operation");
 }
 
 static void on_get(struct manager *m, struct evhttp_request *req, char *path, const char *query) {
         if (!strcmp(path, "/v1/status"))
-                reply(req, json_status(m));
+                admin_reply(req, json_status(m));
         else if (!strcmp(path, "/v1/modules"))
-                reply(req, json_modules(m));
+                admin_reply(req, json_modules(m));
         else if (!strncmp(path, "/v1/modules/", 12))
                 get_module(m, req, path + 12, query);
         else if (!strcmp(path, "/v1/logs"))
                 get_logs(m, req, NULL, query);
         else if (!strcmp(path, "/v1/operations"))
-                reply(req, json_operations(m));
+                admin_reply(req, json_operations(m));
         else if (!strncmp(path, "/v1/operations/", 15))
                 get_operation(m, req, path + 15);
         else if (!strcmp(path, "/v1/health"))
@@ -514,16 +487,16 @@ static void on_request(struct evhttp_request *req, void *userdata) {
         _cleanup_free_ char *path = evhttp_uridecode(evhttp_uri_get_path(uri) ? evhttp_uri_get_path(uri) : "/", 0, NULL);
 
         if (!path) {
-                reply_problem(req, 400, "BAD_REQUEST", "the path cannot be decoded", NULL);
+                admin_problem(req, 400, "BAD_REQUEST", "the path cannot be decoded", NULL);
                 return;
         }
         if (!may(m, req, method != EVHTTP_REQ_GET)) {
-                reply_problem(req, 403, "DENIED",
+                admin_problem(req, 403, "DENIED",
                               "expected root, the base's own user, or a member of the group socle-admin (socle-view may read)", NULL);
                 return;
         }
         if (m->stopping && method != EVHTTP_REQ_GET) {
-                reply_problem(req, 503, "STOPPING", "the base is stopping", NULL);
+                admin_problem(req, 503, "STOPPING", "the base is stopping", NULL);
                 return;
         }
         if (method == EVHTTP_REQ_GET)
@@ -532,8 +505,10 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 put_package(m, req, path + 13);
         else if (method == EVHTTP_REQ_DELETE && !strncmp(path, "/v1/modules/", 12))
                 delete_module(m, req, path + 12);
+        else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))
+                call_begin(m, req, path + 9, evhttp_uri_get_query(uri));
         else
-                reply_problem(req, 405, "NOT_ALLOWED", "no such call; see docs/admin-api.md", NULL);
+                admin_problem(req, 405, "NOT_ALLOWED", "no such call; see docs/admin-api.md", NULL);
 }
 
 int admin_start(struct manager *m, int listen_fd) {

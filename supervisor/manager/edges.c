@@ -25,6 +25,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/call.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
 
@@ -186,6 +187,7 @@ static void gateway_free(struct gateway *g) {
                         pending_free(g->manager, p);
         }
         TAILQ_REMOVE(&g->manager->gateways, g, entry);
+        calls_forget(g);
         if (g->event)
                 event_free(g->event);
         page_reader_free(g->page);
@@ -255,6 +257,9 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 instance_on_timed_out(g->manager, record->TIMED_OUT.instance);
+                break;
+        case CONTROL_KIND_CALL_RESULT:
+                calls_on_result(g, record);
                 break;
         case CONTROL_KIND_PEER_PAGE:
                 g->page = page_reader_free(g->page);

@@ -15,7 +15,7 @@ _soclectl() {
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
                 --root) words+=(--root "${COMP_WORDS[++i]}") ;;
-                -n | -o | --key) ((++i)) ;;
+                -n | -o | --key | --timeout) ((++i)) ;;
                 -*) ;;
                 *) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
                 esac
@@ -24,12 +24,13 @@ _soclectl() {
         case $before in
         --root) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         -o | --key) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-        -n) return ;;
+        -n | --timeout) return ;;
         --level) mapfile -t COMPREPLY < <(compgen -W 'emerg alert crit error warning notice info debug' -- "$word"); return ;;
         esac
         if [[ $word == -* ]]; then
                 local options='--root --json --help'
                 case $command in
+                call) options+=' --timeout' ;;
                 logs) options+=' -f -n --level' ;;
                 pack) options+=' -o' ;;
                 sign) options+=' --key' ;;
@@ -38,7 +39,7 @@ _soclectl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy logs history health pack sign keygen version' -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy call logs history health pack sign keygen version' -- "$word") ;;
         deploy | sign) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
         pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         keygen) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;

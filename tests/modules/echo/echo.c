@@ -3,6 +3,8 @@
  * Every method takes {text, n} and answers {text, pid}.
  */
 #include <errno.h>
+#include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +84,27 @@ static int raw(struct socle_context *ctx, const struct socle_value *args, struct
         return r ? r : answer(result, "two");
 }
 
+/* The items of values that a person may see. */
+static int kinds(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        return socle_pack(result, "{s:s, s:I, s:f, s:f, s:b, s:n, s:y#, s:[i,f], s:{s:i}}", "text", "caf\xc3\xa9 \"\n", "int", INT64_MIN,
+                          "float", 1.0, "nan", (double)NAN, "yes", 1, "nil", "bytes", "\0\1\2", (size_t)3, "list", 1, 0.5, "map", "$one",
+                          1);
+}
+
+/* What it was told is bytes, says how many, and gives them back. */
+static int bytes(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        const void *data;
+        size_t n;
+
+        if (socle_unpack(args, "{s:y#}", "data", &data, &n))
+                return socle_fail(SOCLE_E_BAD_REQUEST, "expected {data: bytes}");
+        return socle_pack(result, "[I, y#]", (long long)n, data, n);
+}
+
+static int nothing(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        return 0;
+}
+
 /* ping.down and pong.up call each other until n is 0. */
 static int down(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
         struct socle_result *reply = NULL;
@@ -110,8 +133,10 @@ static int start(struct socle_module *self) {
                 const char *name;
                 socle_method fn;
         } methods[] = {
-                { "echo.say", say },   { "echo.fail", fail },     { "echo.sleep", nap }, { "echo.sleep-twice", nap }, { "echo.die", die },
-                { "echo.loop", loop }, { "echo.die-twice", die }, { "echo.size", size }, { "echo.raw", raw },         { "ping.down", down },
+                { "echo.say", say },         { "echo.fail", fail }, { "echo.sleep", nap },     { "echo.sleep-twice", nap },
+                { "echo.die", die },         { "echo.loop", loop }, { "echo.die-twice", die }, { "echo.size", size },
+                { "echo.raw", raw },         { "ping.down", down }, { "echo.kinds", kinds },   { "echo.bytes", bytes },
+                { "echo.nothing", nothing },
         };
         int r = 0;
 

@@ -162,3 +162,23 @@ void fake_base_end(struct fake_base *base) {
         assert_int_equal(waitpid(base->pid, &status, 0), base->pid);
         assert_int_equal(status, 0);
 }
+
+void converse(const char *root, const char *answer, const char *const *words, struct run *ret_run, char *ret_request, size_t size) {
+        const char *argv[12] = { "--root", root };
+        char path[256];
+        struct fake_base base;
+        size_t n = 0;
+        FILE *f;
+
+        for (size_t i = 0; words[i]; i++)
+                argv[2 + i] = words[i];
+        fake_base_start(&base, root, answer, false);
+        run_command(ret_run, argv);
+        fake_base_end(&base);
+        snprintf(path, sizeof(path), "%s/request", root);
+        f = fopen(path, "re");
+        assert_non_null(f);
+        n = fread(ret_request, 1, size - 1, f);
+        ret_request[n] = '\0';
+        fclose(f);
+}

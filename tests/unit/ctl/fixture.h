@@ -48,3 +48,6 @@ struct fake_base {
 };
 void fake_base_start(struct fake_base *base, const char *root, const char *answer, bool head_only);
 void fake_base_end(struct fake_base *base); /* waits for its end, which must be clean */
+
+/* Runs soclectl --root ROOT WORD... against the answer; the request is in ret_request. */
+void converse(const char *root, const char *answer, const char *const *words, struct run *ret_run, char *ret_request, size_t size);

@@ -50,34 +50,13 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* Runs soclectl --root ROOT WORD... against the answer; the request is in *ret_request. */
-static void converse(struct world *w, const char *answer, const char *const *words, struct run *run, char *ret_request, size_t size) {
-        const char *argv[12] = { "--root", w->root };
-        char path[256];
-        struct fake_base base;
-        size_t n = 0;
-        FILE *f;
-
-        for (size_t i = 0; words[i]; i++)
-                argv[2 + i] = words[i];
-        fake_base_start(&base, w->root, answer, false);
-        run_command(run, argv);
-        fake_base_end(&base);
-        snprintf(path, sizeof(path), "%s/request", w->root);
-        f = fopen(path, "re");
-        assert_non_null(f);
-        n = fread(ret_request, 1, size - 1, f);
-        ret_request[n] = '\0';
-        fclose(f);
-}
-
 static void test_deploy_sends_the_file(void **state) {
         struct world *w = *state;
         const char *words[] = { "deploy", w->file, NULL };
         char request[4096];
         struct run run;
 
-        converse(w, DONE, words, &run, request, sizeof(request));
+        converse(w->root, DONE, words, &run, request, sizeof(request));
         assert_int_equal(run.status, 0);
         assert_int_equal(strncmp(request, "PUT /v1/packages/hello-1.0.0.smod HTTP/1.1\r\nHost: ", 50), 0);
         assert_contains(request, "\r\nContent-Length: 11\r\n");
@@ -93,7 +72,7 @@ static void test_a_failed_deploy_shows_how_far_it_came(void **state) {
         char request[4096];
         struct run run;
 
-        converse(w, FAILED, words, &run, request, sizeof(request));
+        converse(w->root, FAILED, words, &run, request, sizeof(request));
         assert_int_equal(run.status, VERDICT_FAILED);
         assert_contains(run.out.text, "verified    failed");
         assert_string_equal(run.err.text, "soclectl: BAD_PACKAGE: not a whole archive\nhint: copy it whole\n");
@@ -107,14 +86,14 @@ static void test_one_document_for_one_file_and_an_array_for_several(void **state
         json_t *document;
         struct run run;
 
-        converse(w, FAILED, one, &run, request, sizeof(request));
+        converse(w->root, FAILED, one, &run, request, sizeof(request));
         document = json_loads(run.out.text, 0, NULL);
         assert_int_equal(run.status, VERDICT_FAILED);
         assert_string_equal(document_text(document, "code"), "BAD_PACKAGE");
         json_decref(document);
         run_free(&run);
 
-        converse(w, DONE, two, &run, request, sizeof(request));
+        converse(w->root, DONE, two, &run, request, sizeof(request));
         document = json_loads(run.out.text, 0, NULL);
         assert_int_equal(run.status, VERDICT_NOT_FOUND); /* the worst */
         assert_int_equal(json_array_size(document), 2);
@@ -131,7 +110,7 @@ static void test_several_files_are_reported_one_after_another(void **state) {
         char request[4096];
         struct run run;
 
-        converse(w, DONE, words, &run, request, sizeof(request));
+        converse(w->root, DONE, words, &run, request, sizeof(request));
         assert_int_equal(run.status, VERDICT_NOT_FOUND);
         assert_contains(run.out.text, "hello 1.0.0 serves");
         assert_contains(run.err.text, "soclectl: NOT_FOUND: /nonexistent/a.smod: No such file");
@@ -212,7 +191,7 @@ static void test_a_base_that_hangs_up(void **state) {
                 char request[4096];
                 struct run run;
 
-                converse(w, cases[i].answer, words, &run, request, sizeof(request));
+                converse(w->root, cases[i].answer, words, &run, request, sizeof(request));
                 assert_int_equal(run.status, VERDICT_UNREACHABLE);
                 assert_contains(run.err.text, cases[i].message);
                 run_free(&run);
@@ -245,7 +224,7 @@ static void test_undeploy_succeeds_only_if_nothing_is_left(void **state) {
                 char request[4096];
                 struct run run;
 
-                converse(w, cases[i].answer, words, &run, request, sizeof(request));
+                converse(w->root, cases[i].answer, words, &run, request, sizeof(request));
                 assert_int_equal(run.status, cases[i].status);
                 assert_int_equal(strncmp(request, "DELETE /v1/modules/hello@1.0.0%2Bb HTTP/1.1\r\n", 45), 0);
                 assert_lacks(request, "Content-Length");
@@ -295,7 +274,7 @@ static void test_what_is_asked_for(void **state) {
 
                 snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(cases[i].answer),
                          cases[i].answer);
-                converse(w, answer, cases[i].words, &run, request, sizeof(request));
+                converse(w->root, answer, cases[i].words, &run, request, sizeof(request));
                 assert_int_equal(strncmp(request, cases[i].request, strlen(cases[i].request)), 0);
                 assert_int_equal(run.status, cases[i].status);
                 assert_contains(run.out.text, cases[i].out);
@@ -316,8 +295,8 @@ static void test_not_healthy_is_a_failure(void **state) {
                 char request[4096];
                 struct run run;
 
-                converse(w, "HTTP/1.1 503 X\r\nContent-Type: application/json\r\n\r\n{\"healthy\":false}", cases[i].words, &run, request,
-                         sizeof(request));
+                converse(w->root, "HTTP/1.1 503 X\r\nContent-Type: application/json\r\n\r\n{\"healthy\":false}", cases[i].words, &run,
+                         request, sizeof(request));
                 assert_int_equal(run.status, VERDICT_FAILED);
                 assert_string_equal(run.out.text, cases[i].out);
                 run_free(&run);
@@ -350,7 +329,7 @@ static void test_a_root_with_a_very_long_path(void **state) {
         snprintf(path, sizeof(path), "%s/%0150d", w->root, 0);
         assert_int_equal(mkdir(path, 0755), 0);
         deep.root = path;
-        converse(&deep, CHUNKED "10\r\n{\"healthy\":true}\r\n0\r\n\r\n", words, &run, request, sizeof(request));
+        converse(deep.root, CHUNKED "10\r\n{\"healthy\":true}\r\n0\r\n\r\n", words, &run, request, sizeof(request));
         assert_int_equal(run.status, 0);
         run_free(&run);
 }

@@ -125,10 +125,20 @@ static void add_module(struct directory_table *t, const struct front_module *m) 
         };
         snprintf(module->name, sizeof(module->name), "%s", m->name);
         *route = (struct directory_route){ .module = t->n_modules++, .flags = m->flags };
+        if (m->service_method) {
+                module->first_method = t->n_methods;
+                module->n_methods = 1;
+                snprintf(t->methods[t->n_methods++].name, sizeof(t->methods->name), "%s", m->service_method);
+        }
         snprintf(route->prefix, sizeof(route->prefix), "/%s", m->name);
         for (size_t i = 0; i < N_ELEMENTS(m->instances) && m->instances[i].id; i++) {
                 t->instances[t->n_instances++] = (struct directory_instance){
-                        .id = m->instances[i].id, .module = route->module, .state = m->instances[i].state, .weight = 100
+                        .id = m->instances[i].id,
+                        .module = route->module,
+                        .state = m->instances[i].state,
+                        .weight = 100,
+                        .first_method = module->first_method,
+                        .n_methods = module->n_methods,
                 };
                 module->n_instances++;
         }
@@ -138,7 +148,8 @@ void front_publish(const struct front_module *modules, uint32_t n) {
         struct directory_module table_modules[8] = { 0 };
         struct directory_route routes[8];
         struct directory_instance instances[32];
-        struct directory_table t = { .modules = table_modules, .routes = routes, .instances = instances };
+        struct directory_method methods[8] = { 0 };
+        struct directory_table t = { .modules = table_modules, .routes = routes, .instances = instances, .methods = methods };
         int fd = directory_writer_fd(front.directory);
         uint64_t generation;
 
@@ -218,7 +229,8 @@ static void take(struct worker *w) {
         w->payload = edge_message_take(w->edge, &w->message);
         if (w->message.frame.kind != FRAME_REQUEST)
                 return;
-        assert_int_equal(w->message.frame.method, FRAME_METHOD_HTTP);
+        if (w->message.frame.method != FRAME_METHOD_HTTP)
+                return;
         assert_int_equal(http_request_decode(w->payload, w->message.size, w->fields, &w->request), 0);
 }
 

@@ -29,12 +29,13 @@ struct front {
         uint32_t n_watches; /* WATCH records that came */
 };
 
-/* A module with one route of the same name: "hello" is "/hello". */
+/* A module with one route of the same name: "hello" is "/hello", and one method or none. */
 struct front_module {
         const char *name;
         uint32_t timeout_ms, in_flight_max, flags;
         uint64_t body_max;
-        bool down; /* nothing is to be expected */
+        const char *service_method; /* "m.do": method 1 */
+        bool down;                  /* nothing is to be expected */
         struct {
                 uint64_t id;
                 enum directory_instance_state state;

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers of the admin API.
+ */
+#include "supervisor/manager/admin-reply.h"
+
+#include <stdlib.h>
+
+#include <event2/buffer.h>
+
+#include "supervisor/manager/admin-json.h"
+
+void admin_reply_json(struct evhttp_request *req, int status, const char *type, json_t *j) {
+        struct evbuffer *out = evbuffer_new();
+        char *text = j ? json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+
+        json_decref(j);
+        if (!out || !text) {
+                free(text);
+                if (out)
+                        evbuffer_free(out);
+                evhttp_send_error(req, 500, "out of memory");
+                return;
+        }
+        evbuffer_add_printf(out, "%s\n", text);
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", type);
+        evhttp_send_reply(req, status, NULL, out);
+        evbuffer_free(out);
+        free(text);
+}
+
+void admin_reply(struct evhttp_request *req, json_t *j) {
+        admin_reply_json(req, 200, "application/json", j);
+}
+
+void admin_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint) {
+        admin_reply_json(req, status, "application/problem+json", json_problem(status, code, detail, hint));
+}
