@@ -20,6 +20,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/control.h"
+#include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/shared.h"
 #include "libmodule/provider.h"
@@ -206,6 +207,16 @@ static void on_record(struct control_record *record) {
         }
 }
 
+/* It came without its descriptors, for the module has used up all that we may have: who waits is told. */
+static void on_starved(const struct control_record *record) {
+        if (record->header.kind == CONTROL_KIND_EDGE_OFFER)
+                CONTROL_SEND(the_worker.start.link, EDGE_REJECT, 0, NULL, 0, .edge = record->EDGE_OFFER.edge, .error = ERROR_BUSY);
+        else if (record->header.kind == CONTROL_KIND_EDGE_READY)
+                providers_on_refused(record->header.request, ERROR_BUSY);
+        else
+                socle_log(SOCLE_LOG_ERROR, "%s of the manager is lost: all descriptors are in use", control_kind_name(record->header.kind));
+}
+
 static void on_link(struct bell *bell) {
         struct control_record record;
 
@@ -214,6 +225,10 @@ static void on_link(struct bell *bell) {
 
                 if (r == CONTROL_E_AGAIN)
                         return;
+                if (r == -EMFILE) {
+                        on_starved(&record);
+                        continue;
+                }
                 /* The base keeps the other end over the manager's restarts: its end is the base's end. */
                 if (r)
                         _exit(EXIT_SUCCESS);

@@ -24,6 +24,7 @@
 
 #include <cmocka.h>
 
+#include "ipc/errors.h"
 #include "tests/unit/template/fixture.h"
 
 static const char *template_exe, *probe_so;
@@ -388,6 +389,29 @@ static void test_secrets_differ(void **state) {
         }
 }
 
+/* It cannot take an edge, says so, and lives on. */
+static void test_module_without_descriptors_left(void **state) {
+        struct control_record record;
+        struct fixture_worker w;
+        struct fixture f;
+        int pair[2];
+
+        start_template(&f, false);
+        fork_probe(&f, "take files", 0, &w);
+        await_ready(&w);
+        assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+        assert_int_equal(CONTROL_SEND(w.link, EDGE_OFFER, 0, pair, 2, .edge = 5, .peer = 6), 0);
+        do
+                assert_int_equal(control_receive_wait(w.link, CONTROL_WORKER, CONTROL_MANAGER, 10000, &record), 0);
+        while (record.header.kind != CONTROL_KIND_EDGE_REJECT);
+        assert_int_equal(record.EDGE_REJECT.edge, 5);
+        assert_int_equal(record.EDGE_REJECT.error, ERROR_BUSY);
+        close(pair[0]);
+        close(pair[1]);
+        end(&w, NULL);
+        assert_int_equal(fixture_stop(&f), 0);
+}
+
 static bool state_of(pid_t pid, char *ret_state) {
         char path[64];
         FILE *file;
@@ -581,6 +605,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_workers_live_without_the_template),
                 cmocka_unit_test(test_layout_differs),
                 cmocka_unit_test(test_secrets_differ),
+                cmocka_unit_test(test_module_without_descriptors_left),
                 cmocka_unit_test(test_spare),
                 cmocka_unit_test(test_spare_without_an_order),
                 cmocka_unit_test(test_failing_layer_is_named),
