@@ -13,7 +13,7 @@ static const struct error_info table[] = {
 };
 
 bool error_known(int code) {
-        return code > 0 && (size_t)code < N_ELEMENTS(table) && table[code].name;
+        return code > 0 && code < (int)N_ELEMENTS(table) && table[code].name;
 }
 
 const struct error_info *error_info(int code) {

@@ -66,7 +66,8 @@ static void call_end(struct call *call) {
                 TAILQ_INSERT_TAIL(&done, call, entry);
 }
 
-static void say(struct error_detail *detail, int error, const char *method, const char *format, va_list args) {
+static __attribute__((format(printf, 4, 0))) void say(struct error_detail *detail, int error, const char *method, const char *format,
+                                                      va_list args) {
         int n;
 
         detail->code = error;
@@ -75,7 +76,7 @@ static void say(struct error_detail *detail, int error, const char *method, cons
                 vsnprintf(detail->text + n, sizeof(detail->text) - (size_t)n, format, args);
 }
 
-static void call_end_error(struct call *call, int error, const char *format, va_list args) {
+static __attribute__((format(printf, 3, 0))) void call_end_error(struct call *call, int error, const char *format, va_list args) {
         call->error = error;
         say(call->detail, error, call->method, format, args);
         call_end(call);

@@ -42,11 +42,11 @@ struct instance {
         pid_t pid;
         uint64_t asked_ns, forked_ns;
         uint32_t n_tries;
-        int order;                  /* a spare's: where it waits for what it is to be; -1: was forked for one purpose */
+        int order;                   /* a spare's: where it waits for what it is to be; -1: was forked for one purpose */
         int settings, package, data; /* until it is forked */
-        int link, page, out, err;   /* the manager's ends, kept over his death; out, err: pipes */
-        int leaf;                   /* cgroup; -1: none */
-        struct watch pidfd, events; /* events: of the group, while it empties */
+        int link, page, out, err;    /* the manager's ends, kept over his death; out, err: pipes */
+        int leaf;                    /* cgroup; -1: none */
+        struct watch pidfd, events;  /* events: of the group, while it empties */
         struct watch cleaner;
         pid_t cleaner_pid;
         volatile uint32_t *n_files;

@@ -90,16 +90,17 @@ static uint32_t poll_fill(struct installer *in, struct pollfd *fds) {
 
 static void jobs_dispatch(struct installer *in, const struct pollfd *fds) {
         struct job *job;
+        uint32_t n = 0;
 
         TAILQ_FOREACH(job, &in->jobs, entry) {
                 if (job->state != JOB_RUNNING)
                         continue;
                 /* A result counts although its process has ended since. */
-                if (fds[0].revents)
+                if (fds[n].revents)
                         job_on_result(in, job);
-                else if (fds[1].revents)
+                else if (fds[n + 1].revents)
                         job_on_exit(in, job);
-                fds += 2;
+                n += 2;
         }
 }
 
