@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "libmodule/worker-internal.h"
 
@@ -28,7 +29,7 @@ struct error_detail *task_detail(void) {
         return task ? &task->detail : &the_worker.detail;
 }
 
-static int detail_set(int code, const char *format, va_list args) {
+static _printf_(2, 0) int detail_set(int code, const char *format, va_list args) {
         struct error_detail *detail = task_detail();
 
         detail->code = code;

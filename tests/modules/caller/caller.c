@@ -81,7 +81,7 @@ static int on_cast(struct socle_request *req, struct socle_reply *reply) {
 static int up(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
         struct socle_result *reply = NULL;
         struct socle_buffer *b = socle_buffer_new();
-        const char *text, *back;
+        const char *text, *back = NULL;
         long long n;
         int r = socle_unpack(args, "{s:s, s:I}", "text", &text, "n", &n);
 
