@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# demo.sh [--once]: what `make run` runs. A private base on 127.0.0.1:PORT gets two packages by rename, renders real
-# Markdown, has one module replaced by a new version and removed, and is looked at from outside meanwhile: what is printed
-# as "ok" was read from the kernel. Then it serves until Ctrl-C; with --once it ends. The first check that fails ends it
-# with status 1.
+# demo.sh [--once]: what `make run` runs. A private base on 127.0.0.1:PORT gets four packages by rename, three of which are
+# a wiki; real Markdown is written into it and read as HTML; its store is replaced by a new version while it is read and
+# written, and another module is removed. All of it is looked at from outside meanwhile: what is printed as "ok" was read
+# from the kernel. Then it serves until Ctrl-C; with --once it ends. The first check that fails ends it with status 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -76,7 +76,8 @@ port_in_use() {
 
 start_base() {
         # A session of its own: Ctrl-C is for this script, which ends the base in order.
-        mkdir "$root/etc"
+        mkdir -p "$root/etc/board.d"
+        cp examples/wiki/wiki.html "$root/etc/board.d/"
         printf '[gateway]\nlisten = 127.0.0.1:%s\n' "$port" >"$root/etc/socled.conf"
         setsid "$build/bin/socled" --root "$root" >"$root/socled.log" 2>&1 &
         base=$!
@@ -135,6 +136,16 @@ check_worker() {
         ok "$name: $shared KiB of shared libraries are shared with others, $private KiB are its own"
 }
 
+check_processes() { # the wiki's three modules are three processes, and all of them have worked
+        local pids
+        pids=$(for name in kv markdown wiki; do worker "$name" pid; done)
+        [ "$(sort -u <<<"$pids" | wc -l)" = 3 ] || fail "kv, markdown and wiki have the pids" $pids
+        for name in kv markdown wiki; do
+                [ "$(worker "$name" requests)" -gt 0 ] || fail "$name has answered no request"
+        done
+        ok "the wiki is three processes:" $pids
+}
+
 check_uids() {
         local uids
         uids=$(query '(.base.roles[] | select(.name | startswith("gateway") | not)), .modules[].versions[].instances[] | .pid' |
@@ -157,11 +168,14 @@ expect_text() { # expect_text WHAT TEXT COMMAND...: the command's output contain
         grep -qF -- "$text" "$root/reply" || fail "$what: '$text' is missing in: $(head -c 300 "$root/reply")"
 }
 
+package() { ls "$build/examples/$1"-*.smod; }
+
 act_drop() {
-        title "Two packages are dropped"
-        for package in hello markdown; do
-                drop "$(ls "$build/examples/$package"-*.smod)" "/$package"
-        done
+        title "Four packages are dropped"
+        drop "$(package hello)" /hello
+        drop "$(package kv)" /kv/
+        drop "$(package markdown)" /markdown/
+        drop "$(package wiki)" /wiki/
         expect_text "/hello" "hello socle" curl -sS "$url/hello?name=socle"
         ok "GET /hello?name=socle: $(cat "$root/reply")"
 }
@@ -182,6 +196,39 @@ act_render() {
         ok "raw HTML is left out, a path that leads out of its folder is refused"
 }
 
+# A page of the wiki: kv keeps it, markdown renders it, wiki puts it together.
+write_page() { # write_page NAME FILE
+        local code
+        code=$(curl -sS -o "$root/reply" -w '%{http_code}' --data-urlencode "text@$2" "$url/wiki/$1") || fail "POST /wiki/$1"
+        [ "$code" = 303 ] || fail "POST /wiki/$1: $code $(head -c 300 "$root/reply")"
+}
+
+act_wiki() {
+        local file name
+        title "The project's documents become pages of a wiki"
+        {
+                printf '# Socle\n\nThis wiki is three modules: *wiki* asks *kv* for a page and *markdown* for its HTML.\n\n'
+                for file in README.md docs/*.md; do printf -- '* [[%s]]\n' "$(basename "$file" .md)"; done
+        } >"$root/home.md"
+        write_page Home "$root/home.md"
+        for file in README.md docs/*.md; do
+                name=$(basename "$file" .md)
+                write_page "$name" "$file"
+                curl -sS --fail "$url/kv/wiki/$name" | cmp - "$file" || fail "kv keeps $file otherwise"
+                expect_text "GET /wiki/$name" "<h1>" curl -sS --fail "$url/wiki/$name"
+                grep -qF 'three modules, three processes' "$root/reply" || fail "the frame of /wiki/$name is not the board's"
+                ok "POST and GET /wiki/$name: $(wc -c <"$file") bytes of Markdown, $(wc -c <"$root/reply") of HTML"
+        done
+        expect_text "GET /wiki/Home" '<a href="/wiki/README">README</a>' curl -sS --fail "$url/wiki/Home"
+        expect_text "GET /wiki/" '<a href="/wiki/Home">Home</a>' curl -sS --fail "$url/wiki/"
+        ok "GET /wiki/ lists $(grep -c '<li>' "$root/reply") pages"
+        expect_text "GET /wiki/nowhere" "There is no such page yet" curl -sS "$url/wiki/nowhere"
+        write_page Hostile <(printf '<script>alert(1)</script> [x](javascript:alert(1))')
+        curl -sS --fail "$url/wiki/Hostile" >"$root/reply" || fail "GET /wiki/Hostile"
+        ! grep -qi 'script' "$root/reply" || fail "a page's own markup reaches the reader"
+        ok "a page's own script does not reach its readers"
+}
+
 heading() { sed -n 's/.*<title>\(.*\)<\/title>.*/"\1"/p' "$root/reply"; }
 
 show_document() {
@@ -194,36 +241,49 @@ act_look() {
         title "soclectl status"
         ctl status
         title "What the kernel says"
-        for name in hello markdown; do check_worker "$name"; done
+        for name in hello kv markdown wiki; do check_worker "$name"; done
+        check_processes
         check_uids
 }
 
-ask_on() { # asks hello without a pause, until the file $root/load is gone; a status code for each request
+ask_on() { # ask_on CODES CURL-ARGUMENTS...: without a pause, until the file $root/load is gone; a status code for each request
+        local codes=$1
+        shift
         while [ -e "$root/load" ]; do
-                curl -sS -o /dev/null -w '%{http_code}\n' "$url/hello?n=[1-100]" || echo failed
-        done >"$root/codes" 2>&1
+                curl -sS -o /dev/null -w '%{http_code}\n' "$@" || echo failed
+        done >"$root/$codes" 2>&1
+}
+
+check_codes() { # check_codes CODES STATUS WHAT
+        ! grep -vqx "$2" "$root/$1" || fail "not all $3 were answered with $2: $(sort "$root/$1" | uniq -c | tr '\n' ' ')"
+        ok "all of $(wc -l <"$root/$1") $3 meanwhile were answered with $2"
 }
 
 act_replace() {
-        local old loader folder=$root/hello
-        title "hello is replaced by version 1.1.0 under load"
-        old=$(worker hello pid)
-        cp -r "$build/examples/hello" "$folder"
+        local old reader writer folder=$root/kv
+        title "kv, where all pages are, is replaced by version 1.1.0 while the wiki is read and written"
+        old=$(worker kv pid)
+        cp -r "$build/examples/kv" "$folder"
         sed -i 's/^version *=.*/version = 1.1.0/' "$folder/module.ini"
         "$build/bin/soclectl" pack "$folder" -o "$root/" >/dev/null
         : >"$root/load"
-        ask_on &
-        loader=$!
-        await "the first requests" test -s "$root/codes"
-        mv "$root/hello-1.1.0.smod" "$root/modules/"
+        ask_on reads "$url/wiki/Home?n=[1-20]" &
+        reader=$!
+        ask_on writes --data 'text=written+meanwhile' "$url/wiki/Meanwhile-[1-20]" &
+        writer=$!
+        await "the first requests" test -s "$root/reads" -a -s "$root/writes"
+        mv "$root/kv-1.1.0.smod" "$root/modules/"
         await "the old worker to go" is_gone "$old"
         rm "$root/load"
-        wait "$loader"
-        [ "$(query '.modules[] | select(.name == "hello") | .versions[] | select(.state == "ACTIVE") | .version')" = 1.1.0 ] ||
+        wait "$reader" "$writer"
+        [ "$(query '.modules[] | select(.name == "kv") | .versions[] | select(.state == "ACTIVE") | .version')" = 1.1.0 ] ||
                 fail "version 1.1.0 is not active"
-        ok "worker $old of 1.0.0 is gone, worker $(worker hello pid) of 1.1.0 serves"
-        ! grep -vqx 200 "$root/codes" || fail "not all requests were answered with 200: $(sort "$root/codes" | uniq -c | tr '\n' ' ')"
-        ok "all of $(wc -l <"$root/codes") requests meanwhile were answered with 200"
+        ok "worker $old of 1.0.0 is gone, worker $(worker kv pid) of 1.1.0 serves"
+        check_codes reads 200 "pages read"
+        check_codes writes 303 "pages written"
+        curl -sS --fail "$url/kv/wiki/README" | cmp - README.md || fail "kv has lost a page"
+        expect_text "GET /wiki/Meanwhile-20" "<p>written meanwhile</p>" curl -sS --fail "$url/wiki/Meanwhile-20"
+        ok "every page is there"
 }
 
 nobody_holds() { # nobody_holds FILE: a list of memory files
@@ -268,12 +328,14 @@ act_remove() {
 
 serve() {
         title "Serving until Ctrl-C"
-        drop "$(ls "$build"/examples/hello-*.smod)" /hello
+        drop "$(package hello)" /hello
         cat <<TRY
+
+  in a browser: $url/wiki/Home
 
   curl '$url/hello?name=you'
   curl --data-binary @README.md $url/markdown
-  curl '$url/markdown/doc?path=docs/architecture.md'     and in a browser: $url/markdown/
+  curl --data-urlencode text@README.md $url/wiki/Mine && curl $url/wiki/Mine
   $build/bin/soclectl --root $root status
   rm $root/modules/hello-*.smod                          gone; copy it back from $build/examples/ and it serves
 
@@ -288,6 +350,7 @@ trap 'exit 0' INT TERM
 start_base
 act_drop
 act_render
+act_wiki
 act_look
 act_replace
 act_remove
