@@ -141,3 +141,19 @@ static int on_undeployed(const struct command *c, const json_t *document, FILE *
 int verb_undeploy(const struct command *c, FILE *out, FILE *err) {
         return change_each(c, undeploy, on_undeployed, out, err);
 }
+
+/* Restart --------------------------------------------------------------------------------------------------------------- */
+
+static void restart(const struct command *c, const char *name, struct answer *answer) {
+        _cleanup_free_ char *target = url_of("/v1/modules/", name, "/restart");
+        const struct request request = { .method = "POST", .target = target, .body_fd = -1, .wait_ms = -1 };
+
+        if (!*name || strchr(name, '/'))
+                answer_problem(answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"", name);
+        else
+                answer_fetch(answer, c->options[OPTION_root], &request);
+}
+
+int verb_restart(const struct command *c, FILE *out, FILE *err) {
+        return change_each(c, restart, on_deployed, out, err);
+}

@@ -272,10 +272,9 @@ json_t *json_operation(const struct operation *op) {
                         json_array_append_new(released, json_released(&op->released[i]));
         }
         return json_pack("{s:I, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
-                         op->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", "module", op->module, "version", op->version, "file",
-                         json_text(op->file), "state", states[op->state], "code", op->code, "detail", json_text(op->detail), "hint",
-                         json_text(op->hint), "unchanged", op->unchanged, "journey",
-                         op->kind == OPERATION_DEPLOY ? json_journey(op) : json_array(), "released", released);
+                         operation_kind_names[op->kind], "module", op->module, "version", op->version, "file", json_text(op->file), "state",
+                         states[op->state], "code", op->code, "detail", json_text(op->detail), "hint", json_text(op->hint), "unchanged",
+                         op->unchanged, "journey", op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "released", released);
 }
 
 json_t *json_operations(struct manager *m) {

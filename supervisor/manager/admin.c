@@ -77,6 +77,22 @@ static bool may(struct manager *m, struct evhttp_request *req, bool change) {
         return in_group(gids, n, "socle-admin") || (!change && in_group(gids, n, "socle-view"));
 }
 
+/* What is not there ------------------------------------------------------------------------------------------------- */
+
+static void not_found(struct evhttp_request *req, const char *what) {
+        char detail[300];
+
+        snprintf(detail, sizeof(detail), "there is no %.250s", what);
+        admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
+}
+
+static void module_not_found(struct evhttp_request *req, const char *name) {
+        char what[300];
+
+        snprintf(what, sizeof(what), "module %.200s", name);
+        not_found(req, what);
+}
+
 /* Deployment --------------------------------------------------------------------------------------------------------- */
 
 static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
@@ -228,13 +244,14 @@ static struct operation *operation_running(struct manager *m, const char *name) 
 
 static bool conflict(struct manager *m, struct evhttp_request *req, const char *name) {
         struct operation *running = operation_running(m, name);
-        char detail[256];
+        char detail[256], hint[128];
 
         if (!running)
                 return false;
         snprintf(detail, sizeof(detail), "operation %llu (%s) on %s is under way", (unsigned long long)running->id,
-                 running->kind == OPERATION_DEPLOY ? "deploy" : "undeploy", name);
-        admin_problem(req, 409, "CONFLICT", detail, "wait for it: GET /v1/operations/ID");
+                 operation_kind_names[running->kind], name);
+        snprintf(hint, sizeof(hint), "wait for it: GET /v1/operations/%llu shows how far it is", (unsigned long long)running->id);
+        admin_problem(req, 409, "CONFLICT", detail, hint);
         return true;
 }
 
@@ -382,6 +399,58 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
         undeploy(m, mod, op, version);
 }
 
+/* Restart ------------------------------------------------------------------------------------------------------------ */
+
+/* What serves, or else what ought to. */
+static struct drop_file *file_of(const struct module *mod) {
+        const struct candidate *c, *newest = NULL;
+
+        if (mod->active && mod->active->file)
+                return mod->active->file;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (c->file && (!newest || c->choice > newest->choice))
+                        newest = c;
+        }
+        return newest ? newest->file : NULL;
+}
+
+/* The package is looked at as if it had changed, so a worker of the same version takes over as one of another would: made before
+ * the old one is broken, and when it does not start, the old one serves on. */
+static void post_restart(struct manager *m, struct evhttp_request *req, const char *name) {
+        struct module *mod = module_find(m, name);
+        struct drop_file *f = mod ? file_of(mod) : NULL;
+        struct operation *op;
+        struct waiter *w;
+
+        if (!f) {
+                module_not_found(req, name);
+                return;
+        }
+        if (conflict(m, req, name))
+                return;
+        op = operation_new(&m->operations, OPERATION_RESTART, name, f->name);
+        w = op ? waiter_new(m, req, op) : NULL;
+        if (!w) {
+                operation_fail(op, "NO_MEMORY", "out of memory");
+                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                return;
+        }
+        op->on_end = on_operation_end;
+        op->userdata = w;
+        f->operation = op;
+        drop_look(f, false);
+}
+
+/* POST /v1/modules/NAME/VERB */
+static void post_module(struct manager *m, struct evhttp_request *req, char *rest) {
+        const char *name = strsep(&rest, "/");
+
+        if (rest && !strcmp(rest, "restart"))
+                post_restart(m, req, name);
+        else
+                not_found(req, rest ? rest : "such call");
+}
+
 /* Requests ----------------------------------------------------------------------------------------------------------- */
 
 static void get_health(struct manager *m, struct evhttp_request *req, const char *name) {
@@ -394,20 +463,6 @@ static void get_health(struct manager *m, struct evhttp_request *req, const char
                         healthy &= module_state(mod, &reason) == CANDIDATE_ACTIVE || TAILQ_EMPTY(&mod->candidates);
         }
         admin_reply_json(req, healthy ? 200 : 503, "application/json", json_pack("{s:b}", "healthy", healthy));
-}
-
-static void not_found(struct evhttp_request *req, const char *what) {
-        char detail[300];
-
-        snprintf(detail, sizeof(detail), "there is no %.250s", what);
-        admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
-}
-
-static void module_not_found(struct evhttp_request *req, const char *name) {
-        char what[300];
-
-        snprintf(what, sizeof(what), "module %.200s", name);
-        not_found(req, what);
 }
 
 static void get_logs(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
@@ -505,6 +560,8 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 put_package(m, req, path + 13);
         else if (method == EVHTTP_REQ_DELETE && !strncmp(path, "/v1/modules/", 12))
                 delete_module(m, req, path + 12);
+        else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/modules/", 12))
+                post_module(m, req, path + 12);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))
                 call_begin(m, req, path + 9, evhttp_uri_get_query(uri));
         else

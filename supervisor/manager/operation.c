@@ -11,6 +11,12 @@
 #include "ipc/clock.h"
 #include "supervisor/common/log.h"
 
+const char *const operation_kind_names[] = {
+#define X(name, text) text,
+        OPERATION_KINDS
+#undef X
+};
+
 const char *const operation_step_names[] = {
 #define X(name) #name,
         OPERATION_STEPS
@@ -136,7 +142,7 @@ void operation_done(struct operation *op) {
                 return;
         if (op->unchanged)
                 log_notice("%s %s is unchanged and serves already (operation %llu)", op->module, op->version, (unsigned long long)op->id);
-        else if (op->kind == OPERATION_DEPLOY)
+        else if (op->kind != OPERATION_UNDEPLOY)
                 log_notice("%s %s is active (operation %llu, %llu us)", op->module, op->version, (unsigned long long)op->id,
                            (unsigned long long)operation_duration_us(op));
         else

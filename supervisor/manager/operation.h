@@ -30,7 +30,17 @@ enum operation_step {
 };
 extern const char *const operation_step_names[];
 
-enum operation_kind { OPERATION_DEPLOY, OPERATION_UNDEPLOY };
+#define OPERATION_KINDS                                                                                                                    \
+        X(DEPLOY, "deploy")                                                                                                                \
+        X(UNDEPLOY, "undeploy")                                                                                                            \
+        X(RESTART, "restart")
+
+enum operation_kind {
+#define X(name, text) OPERATION_##name,
+        OPERATION_KINDS
+#undef X
+};
+extern const char *const operation_kind_names[];
 enum operation_state { OPERATION_RUNNING, OPERATION_DONE, OPERATION_FAILED };
 
 /* What was left of one instance, as the kernel says. */

@@ -141,13 +141,16 @@ static void candidate_choose_again(struct admission *a, struct candidate *c) {
         candidate_choose(c, a->file->choice ? a->file->choice : a->manager->next_choice++);
 }
 
+static bool serves(const struct candidate *c) {
+        return c->module->active == c && c->state == CANDIDATE_ACTIVE && module_wanted(c->module) == c;
+}
+
 /* The same bytes again: to drop them is to choose them. */
 static void admission_same(struct admission *a, struct candidate *c) {
         struct operation *op = a->operation;
-        bool serves = c->module->active == c && c->state == CANDIDATE_ACTIVE && module_wanted(c->module) == c;
 
         a->file->code[0] = a->file->reason[0] = '\0';
-        if ((a->file->arrived || op) && !serves) {
+        if ((a->file->arrived || op) && !serves(c)) {
                 candidate_choose_again(a, c);
         } else if (op) {
                 op->unchanged = true;
@@ -158,13 +161,24 @@ static void admission_same(struct admission *a, struct candidate *c) {
         admission_settle(a);
 }
 
+static bool is_restart(const struct operation *op) {
+        return op && op->kind == OPERATION_RESTART;
+}
+
+/* For a restart what serves is not the same: another takes its place. What does not serve is only chosen again. */
+static bool is_same(const struct admission *a, const struct candidate *before) {
+        if (strcmp(before->sha256, a->sha256) != 0 || before->conf != a->conf)
+                return false;
+        return !is_restart(a->operation) || !serves(before);
+}
+
 static void admission_accept(struct admission *a) {
         struct drop_file *f = a->file;
         struct module *mod;
         struct candidate *c, *before = f->candidate;
         struct operation *op = a->operation;
 
-        if (before && !strcmp(before->sha256, a->sha256) && before->conf == a->conf) {
+        if (before && is_same(a, before)) {
                 admission_same(a, before);
                 return;
         }
@@ -186,7 +200,7 @@ static void admission_accept(struct admission *a) {
                 f->candidate = NULL;
                 before->file = NULL;
                 before->replaced_in = f;
-                if (!strcmp(before->sha256, c->sha256))
+                if (!strcmp(before->sha256, c->sha256) && !is_restart(op))
                         log_notice("%s %s: %s has changed: another worker takes over", mod->name, c->manifest.version, a->shown);
         }
         f->candidate = c;

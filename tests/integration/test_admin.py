@@ -4,10 +4,21 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import threading
 
-from harness import alive, expect, expect_equal, package, wait
+from harness import SOCLECTL, alive, expect, expect_equal, package, wait
 
 STEPS = ["noticed", "verified", "unpacked", "forked", "loaded", "started", "routed"]
+
+
+def api(base, method, path):
+    """The body of an answer, as curl would have it."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(base.path("run/admin.sock"))
+        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: socle\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: s.recv(65536), b"")).split(b"\r\n\r\n", 1)[1].decode()
 
 
 def test_deploy_prints_the_journey_and_undeploy_what_was_released(base):
@@ -134,3 +145,58 @@ def test_a_line_of_the_log_stays_one_line(base):
         return [l["text"] for l in json.loads(base.ctl("logs", "crash", "--json").stdout)["lines"]]
 
     wait(lambda: "one\\ntwo\\x1b[2J" in lines(), "the line")
+
+
+def test_restart_makes_before_it_breaks(base):
+    base.start()
+    base.ctl("deploy", package(base, "examples/hello"))
+    before = base.worker("hello")
+    stop, failed = threading.Event(), []
+
+    def fetch():
+        while not stop.is_set():
+            status = base.get("/hello").status
+            if status != 200:
+                failed.append(status)
+
+    t = threading.Thread(target=fetch)
+    t.start()
+    try:
+        r = json.loads(base.ctl("restart", "hello", "--json").stdout)
+    finally:
+        stop.set()
+        t.join()
+    expect_equal(failed, [], "requests that failed meanwhile")
+    expect_equal((r["kind"], r["state"], r["version"]), ("restart", "done", "1.0.0"), "operation")
+    expect_equal([s["step"] for s in r["journey"]], STEPS, "steps")
+    wait(lambda: not alive(before), "the old worker to go")
+    expect(base.worker("hello") != before, "another worker")
+    expect_equal(base.get("/hello").status, 200, "hello afterwards")
+    wait(lambda: len(base.module("hello")["versions"]) == 1, "one version again")
+    expect_equal(base.ctl("restart", "nobody", check=False).returncode, 4, "an unknown module")
+
+
+def test_restart_of_what_does_not_start_again(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash"))
+    worker = base.worker("crash")
+    base.write("etc/conf.d/crash.ini", "[limits]\nmemory = 64M\nfiles = 4\n")
+    r = base.ctl("restart", "crash", check=False)
+    expect_equal(r.returncode, 3, f"it cannot start with 4 files: {r.stdout}{r.stderr}")
+    expect_equal(base.worker("crash"), worker, "the old worker serves on")
+    os.unlink(base.path("etc/conf.d/crash.ini"))
+    base.ctl("restart", "crash")
+    wait(lambda: base.worker("crash") not in (None, worker), "a new worker")
+
+
+def test_a_second_operation_on_a_name_is_a_conflict(base):
+    base.start()
+    slow = package(base, "tests/modules/start-hangs", extra="[limits]\nstart-timeout = 4s\n")
+    p = subprocess.Popen([SOCLECTL, "--root", base.root, "deploy", slow], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = lambda: [o for o in json.loads(api(base, "GET", "/v1/operations"))["operations"] if o["state"] == "running"]
+    operation = wait(running, "the operation")[0]
+    for args in (["restart", "start-hangs"], ["undeploy", "start-hangs"], ["deploy", slow]):
+        r = base.ctl(*args, check=False)
+        expect_equal(r.returncode, 5, f"{args}: {r.stderr}")
+        expect(f"operation {operation['id']} (deploy) on start-hangs" in r.stderr, f"{args}: {r.stderr}")
+    expect_equal(p.wait(60), 3, "the first one fails by itself")
