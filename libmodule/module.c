@@ -8,8 +8,18 @@
 #include "libmodule/worker-internal.h"
 
 int socle_http_handle(struct socle_module *self, const char *method, const char *path, socle_handler fn) {
+        const char *prefix = the_worker.start.settings->prefix;
+
         if (!the_worker.starting)
                 return -EPERM;
+        /* The operator may want a module's service alone. */
+        if (!*prefix && !self->routes.n)
+                socle_log(SOCLE_LOG_NOTICE, "socle_http_handle: there is no [http] prefix, so no request comes");
+        if (*prefix && !route_reachable(prefix, path)) {
+                socle_log(SOCLE_LOG_ERROR, "socle_http_handle: no request would come to %s %s: [http] prefix = %s in module.ini", method,
+                          path, prefix);
+                return -EINVAL;
+        }
         return route_add(&self->routes, method, path, fn);
 }
 

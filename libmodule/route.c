@@ -12,6 +12,23 @@ static bool same_path(const struct route *r, size_t size, bool below, const char
         return r->size == size && r->below == below && !memcmp(r->path, path, size);
 }
 
+static bool is_below(const char *path, const char *above) {
+        size_t n = strlen(above);
+
+        while (n && above[n - 1] == '/')
+                n--;
+        return !strncmp(path, above, n) && (!path[n] || path[n] == '/');
+}
+
+bool route_reachable(const char *prefix, const char *path) {
+        size_t size = strlen(path);
+
+        if (!*prefix)
+                return false;
+        /* What takes everything below a place above the prefix takes all of it. */
+        return is_below(path, prefix) || (size >= 2 && !strcmp(path + size - 2, "/*") && !strncmp(prefix, path, size - 1));
+}
+
 int route_add(struct route_table *table, const char *method, const char *path, socle_handler fn) {
         size_t size = strlen(path);
         bool below = size >= 2 && path[size - 1] == '*' && path[size - 2] == '/';

@@ -20,6 +20,8 @@ struct route_table {
         size_t n;
 };
 
+/* Does a request that comes below the prefix ("" = none comes) ever have such a path? */
+bool route_reachable(const char *prefix, const char *path);
 /* 0, -EEXIST, -EINVAL, -ENOMEM. */
 int route_add(struct route_table *table, const char *method, const char *path, socle_handler fn);
 /* The longest path that takes it. 0; SOCLE_E_NOT_FOUND; SOCLE_E_NOT_ALLOWED, and the methods that are ("GET, HEAD, POST"). */

@@ -14,7 +14,7 @@
 
 /* Settings: a sealed memfd that the manager writes (worker_settings_encode) and the worker reads. One msgpack map:
  *   name, version, entry   strings
- *   prefix                 string, "" = no HTTP
+ *   prefix                 string, "" = no HTTP, "/" when it is taken off the paths
  *   config, env            maps of strings
  *   board                  array of segment names
  *   methods                array of "service.method" that the module provides: an id is the place in it, from 1

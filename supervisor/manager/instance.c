@@ -127,7 +127,9 @@ static int settings_for(const struct candidate *c) {
                 .name = man->name,
                 .version = man->version,
                 .entry = man->entry,
-                .prefix = man->prefix ? man->prefix : "",
+                .prefix = !man->prefix        ? ""
+                          : man->strip_prefix ? "/"
+                                              : man->prefix,
                 .config = config,
                 .env = env,
                 .n_config = (uint32_t)(man->config.n / 2),

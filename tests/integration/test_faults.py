@@ -74,6 +74,19 @@ def refused(base, data, name, code, *words):
         expect(word in r["reason"], f"reason for {name}: {r['reason']!r} lacks {word!r}")
 
 
+def test_a_handler_outside_the_prefix(base):
+    base.start()
+    r = base.ctl("deploy", package(base, "examples/hello", changes=(("= /hello", "= /hallo"),)), check=False)
+    expect(r.returncode == 3 and "START_FAILED" in r.stderr, f"{r.returncode} {r.stdout}{r.stderr}")
+    expect("no request would come to GET /hello: [http] prefix = /hallo in module.ini" in base.ctl("logs", "hello").stdout, base.ctl("logs", "hello").stdout)
+    base.ctl("deploy", package(base, "examples/hello", changes=(("= /hello", "= /hallo\nstrip-prefix = yes"),)))
+    expect_equal(base.get("/hallo/hello").status, 200, "with strip-prefix")
+    # an operator may want no HTTP at all
+    base.write("etc/conf.d/hello.ini", "[http]\nprefix =\n")
+    base.ctl("deploy", package(base, "examples/hello"))
+    expect_equal(base.get("/hello").status, 404, "without a prefix")
+
+
 def test_packages_that_are_none(base):
     base.start()
     with open(package(base, "examples/hello"), "rb") as f:

@@ -141,7 +141,7 @@ def test_idle_processes_sleep(base):
     """No context switch in 60 s in workers and roles: also the manager sleeps while nobody logs."""
     base.start()
     for n in range(4):
-        base.drop(package(base, "examples/hello", name=f"hello{n}", changes=(("/hello", f"/hello{n}"),)))
+        base.drop(package(base, "examples/hello", name=f"hello{n}", changes=(("= /hello", f"= /hello{n}\nstrip-prefix = yes"),)))
         wait(lambda n=n: base.state(f"hello{n}") == "ACTIVE", f"hello{n}")
     roles = base.roles()
     pids = {f"hello{n}": base.worker(f"hello{n}") for n in range(4)}

@@ -114,7 +114,9 @@ typedef int (*socle_handler)(struct socle_request *req, struct socle_reply *repl
 
 /* Registers a handler for a method ("GET"; "*" = any) and a path below the module's prefix as clients see it ("/hello").
  * A path that ends in "/" followed by "*" takes everything below it; the longest match wins. GET handlers also answer HEAD.
- * Only in `start`. -EEXIST when it is there twice, -EINVAL for a path that does not begin with '/'. Since 1.0 */
+ * Only in `start`. -EEXIST when it is there twice, -EINVAL for a path that does not begin with '/' or is not below [http] prefix
+ * of module.ini, and then the log says so (with strip-prefix = yes, what is left of the path counts; without a prefix no request
+ * comes, and any path is taken). Since 1.0 */
 SOCLE_PUBLIC int socle_http_handle(struct socle_module *self, const char *method, const char *path, socle_handler fn);
 
 /* Views that live as long as the request; never NULL but for `fallback`. The path is percent-decoded and normalised;

@@ -137,8 +137,38 @@ static void test_add_refuses(void **state) {
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void test_what_no_request_would_reach(void **state) {
+        static const struct {
+                const char *prefix, *path;
+                bool reachable;
+        } cases[] = {
+                { "/hello", "/hello", true },
+                { "/hello", "/hello/", true },
+                { "/hello", "/hello/a/b", true },
+                { "/hello", "/hello/*", true },
+                { "/hello", "/helloes", false },
+                { "/hello", "/other", false },
+                { "/hello", "/", false },
+                { "/hello", "/*", true },
+                { "/a/b", "/a/*", true },
+                { "/a/b", "/b/*", false },
+                { "/a/b", "/a", false },
+                { "/", "/x", true },
+                { "/", "/", true },
+                { "/", "/*", true },
+                { "", "/x", false },
+                { "", "/*", false },
+        };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                if (route_reachable(cases[i].prefix, cases[i].path) != cases[i].reachable)
+                        fail_msg("%s below %s", cases[i].path, cases[i].prefix);
+        }
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_find), TEST(test_small_allow), TEST(test_add_refuses) };
+        const struct CMUnitTest tests[] = { TEST(test_find), TEST(test_small_allow), TEST(test_add_refuses),
+                                            cmocka_unit_test(test_what_no_request_would_reach) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

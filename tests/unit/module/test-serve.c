@@ -130,7 +130,9 @@ static int setup(void **state) {
         int page = page_new_fd();
 
         memset(&w, 0, sizeof(w));
-        w.settings = (struct worker_settings){ .name = "test", .in_flight = 3, .methods = methods, .n_methods = N_ELEMENTS(methods) };
+        w.settings = (struct worker_settings){
+                .name = "test", .prefix = "/", .in_flight = 3, .methods = methods, .n_methods = N_ELEMENTS(methods)
+        };
         assert_int_equal(fd_socketpair(w.link), 0);
         the_worker = (struct worker){ .start = { .link = w.link[0], .settings = &w.settings }, .ring_size = 4096, .max_message = 64 << 10 };
         assert_int_equal(page_open_writer(page, 1, &the_worker.start.page), 0);
