@@ -11,6 +11,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
+#include "ipc/http-status.h"
 #include "libmodule/request.h"
 
 static int reply_take(struct socle_reply *reply, int status, const char *type, void *body, size_t size) {
@@ -77,9 +78,7 @@ int socle_reply_problem(struct socle_reply *reply, int status, const char *code,
 
         if (!f)
                 return -ENOMEM;
-        fprintf(f, "{\"type\":\"about:blank\",\"title\":\"");
-        json_escape(f, code);
-        fprintf(f, "\",\"status\":%d,\"code\":\"", status);
+        fprintf(f, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"", http_status_phrase(status), status);
         json_escape(f, code);
         fprintf(f, "\",\"detail\":\"");
         json_escape(f, detail);

@@ -9,7 +9,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
-#include "supervisor/gateway/response.h"
+#include "ipc/http-status.h"
 
 #define TEXT_MAX 300u /* escaped; three of them and the frame fit in PROBLEM_SIZE_MAX */
 
@@ -49,7 +49,7 @@ size_t problem_format(const struct problem *p, char ret_text[PROBLEM_SIZE_MAX]) 
         escape(p->module ? p->module : "", module);
         n = snprintf(ret_text, PROBLEM_SIZE_MAX,
                      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":\"%s\"%s%s%s}\n",
-                     status_reason(p->status), p->status, p->code, detail, module[0] ? ",\"module\":\"" : "", module,
+                     http_status_phrase(p->status), p->status, p->code, detail, module[0] ? ",\"module\":\"" : "", module,
                      module[0] ? "\"" : "");
         return (size_t)MIN(n, (int)PROBLEM_SIZE_MAX - 1);
 }

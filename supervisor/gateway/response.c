@@ -12,69 +12,7 @@
 #include <time.h>
 
 #include "ipc/cleanup.h"
-
-const char *status_reason(int status) {
-        static const struct {
-                int status;
-                const char *reason;
-        } table[] = {
-                { 200, "OK" },
-                { 201, "Created" },
-                { 202, "Accepted" },
-                { 203, "Non-Authoritative Information" },
-                { 204, "No Content" },
-                { 205, "Reset Content" },
-                { 206, "Partial Content" },
-                { 300, "Multiple Choices" },
-                { 301, "Moved Permanently" },
-                { 302, "Found" },
-                { 303, "See Other" },
-                { 304, "Not Modified" },
-                { 307, "Temporary Redirect" },
-                { 308, "Permanent Redirect" },
-                { 400, "Bad Request" },
-                { 401, "Unauthorized" },
-                { 402, "Payment Required" },
-                { 403, "Forbidden" },
-                { 404, "Not Found" },
-                { 405, "Method Not Allowed" },
-                { 406, "Not Acceptable" },
-                { 408, "Request Timeout" },
-                { 409, "Conflict" },
-                { 410, "Gone" },
-                { 411, "Length Required" },
-                { 412, "Precondition Failed" },
-                { 413, "Content Too Large" },
-                { 414, "URI Too Long" },
-                { 415, "Unsupported Media Type" },
-                { 416, "Range Not Satisfiable" },
-                { 417, "Expectation Failed" },
-                { 421, "Misdirected Request" },
-                { 422, "Unprocessable Content" },
-                { 423, "Locked" },
-                { 424, "Failed Dependency" },
-                { 425, "Too Early" },
-                { 426, "Upgrade Required" },
-                { 428, "Precondition Required" },
-                { 429, "Too Many Requests" },
-                { 431, "Request Header Fields Too Large" },
-                { 451, "Unavailable For Legal Reasons" },
-                { 499, "Client Closed Request" },
-                { 500, "Internal Server Error" },
-                { 501, "Not Implemented" },
-                { 502, "Bad Gateway" },
-                { 503, "Service Unavailable" },
-                { 504, "Gateway Timeout" },
-                { 505, "HTTP Version Not Supported" },
-                { 507, "Insufficient Storage" },
-        };
-
-        for (size_t i = 0; i < N_ELEMENTS(table); i++) {
-                if (table[i].status == status)
-                        return table[i].reason;
-        }
-        return "";
-}
+#include "ipc/http-status.h"
 
 void response_date(uint64_t realtime_s, char ret_date[RESPONSE_DATE_SIZE]) {
         static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -152,7 +90,7 @@ static void put_status(struct writer *w, int status) {
                 PUT(w, "HTTP/1.1 200 OK\r\n");
                 return;
         }
-        reason = status_reason(status);
+        reason = http_status_phrase(status);
         PUT(w, "HTTP/1.1 ");
         put_number(w, (uint64_t)status);
         PUT(w, " ");

@@ -34,5 +34,3 @@ struct response {
 /* `taken` is consumed in every case. 0 or -ENOMEM. */
 int response_write(struct output *out, const struct response *response, const struct response_context *context);
 void response_date(uint64_t realtime_s, char ret_date[RESPONSE_DATE_SIZE]);
-/* "Not Found"; "" when it has none. */
-const char *status_reason(int status);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ipc/errors.h"
+#include "ipc/http-status.h"
 #include "supervisor/gateway/problem.h"
 #include "supervisor/gateway/response.h"
 
@@ -53,14 +54,14 @@ static void test_every_refusal_has_a_status_with_a_reason(void **state) {
                 const struct refusal_info *info = refusal_info((enum refusal)r);
 
                 assert_true(info->status >= 400 && info->status < 600);
-                assert_true(status_reason(info->status)[0]);
+                assert_true(http_status_phrase(info->status)[0]);
                 assert_non_null(strstr(info->section, "RFC "));
         }
 }
 
 static void test_every_error_has_a_status_with_a_reason(void **state) {
         for (int e = 1; error_info(e) != error_info(0) || e == ERROR_INTERNAL; e++)
-                assert_true(status_reason(error_info(e)->http_status)[0]);
+                assert_true(http_status_phrase(error_info(e)->http_status)[0]);
 }
 
 int main(void) {

@@ -206,7 +206,7 @@ static void test_reply_data(void **state) {
 }
 
 static void test_reply_problem(void **state) {
-        static const char expected[] = "{\"type\":\"about:blank\",\"title\":\"MY_CODE\",\"status\":409,\"code\":\"MY_CODE\","
+        static const char expected[] = "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"code\":\"MY_CODE\","
                                        "\"detail\":\"a \\\"b\\\" \\\\ \\u000a\"}\n";
         struct socle_request *req = *state;
         struct seen seen;
