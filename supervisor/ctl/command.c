@@ -31,12 +31,16 @@ static bool option_is_of(size_t option, const struct verb *verb) {
 
 /* Help ---------------------------------------------------------------------------------------------------------------- */
 
+static bool asks_a_base(const struct verb *verb) {
+        return !verb || (verb->run != verb_pack && verb->run != verb_sign && verb->run != verb_keygen && verb->run != verb_version);
+}
+
 static void help_options(const struct verb *verb, FILE *out) {
         char left[64];
 
         fputs("\nOptions:\n", out);
         for (size_t i = 0; i < N_OPTIONS; i++) {
-                if (!option_is_of(i, verb))
+                if (!option_is_of(i, verb) || (i == OPTION_root && !asks_a_base(verb)))
                         continue;
                 snprintf(left, sizeof(left), "%s %s", options[i].spelling, options[i].argument ? options[i].argument : "");
                 fprintf(out, "  %-22s %s\n", left, options[i].help);

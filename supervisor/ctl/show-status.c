@@ -36,14 +36,14 @@ static void show_listen(const json_t *base, FILE *out) {
                 fputc('\n', out);
 }
 
-static void show_base(const json_t *base, uint64_t now, FILE *out) {
+static void show_base(const json_t *base, FILE *out) {
         json_int_t ms = document_number(base, "uptime_ms");
         uint64_t up_ms = ms < 0 ? 0 : (uint64_t)ms;
 
         text_line(out, "socled ", document_text(base, "version"), " \"", document_text(base, "name"), "\": pid ",
                   text_number(document_number(base, "pid")).text, ", ", document_text(base, "mode"), ", generation ",
                   text_number(document_number(base, "generation")).text, document_false(base, "ready") ? ", not yet ready" : "");
-        text_line(out, "up ", text_duration_us(up_ms * 1000).text, " since ", text_time(now - MIN(up_ms / 1000, now)).text);
+        text_line(out, "up ", text_duration_us(up_ms * 1000).text, " since ", document_text(base, "started"));
         show_listen(base, out);
 }
 
@@ -174,6 +174,26 @@ static int show_modules(const json_t *modules, FILE *out) {
         return r;
 }
 
+/* Health --------------------------------------------------------------------------------------------------------------- */
+
+int show_health(const json_t *health, const char *name, FILE *out) {
+        const json_t *list = json_object_get(health, "unhealthy"), *version;
+        size_t i;
+
+        if (document_true(health, "healthy")) {
+                text_line(out, name ? name : "the base", " is healthy");
+                return 0;
+        }
+        text_line(out, name ? name : "the base", " is NOT healthy", document_false(health, "ready") ? ": it is still starting" : "");
+        json_array_foreach(list, i, version) {
+                const char *code = document_text(version, "code"), *reason = document_text(version, "reason");
+
+                text_line(out, document_text(version, "module"), " ", document_text(version, "version"), " is ",
+                          document_text(version, "state"), *code || *reason ? ": " : "", code, *code && *reason ? ": " : "", reason);
+        }
+        return 0;
+}
+
 /* A refused file whose version is listed has told its reason there. */
 static bool is_told(const json_t *modules, const char *file) {
         const json_t *module, *version;
@@ -201,11 +221,11 @@ static void show_rejected(const json_t *status, FILE *out) {
         }
 }
 
-int show_status(const json_t *status, uint64_t now, FILE *out) {
+int show_status(const json_t *status, FILE *out) {
         const json_t *base = json_object_get(status, "base");
         int r;
 
-        show_base(base, now, out);
+        show_base(base, out);
         show_missing(base, out);
         fputc('\n', out);
         r = show_roles(base, out);

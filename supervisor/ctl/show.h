@@ -10,8 +10,10 @@
 
 #include <jansson.h>
 
-/* Status: the base (with `now`, seconds since 1970, for "up since"), what it does not enforce, roles, modules, refused files. */
-int show_status(const json_t *status, uint64_t now, FILE *out);
+/* Status: the base, what it does not enforce, roles, modules, refused files. */
+int show_status(const json_t *status, FILE *out);
+/* Of a module, or of all (NULL). */
+int show_health(const json_t *health, const char *name, FILE *out);
 int show_module(const json_t *module, FILE *out); /* one entry of "modules" */
 
 /* Operations: a deployment's journey, an undeployment's released instances. */

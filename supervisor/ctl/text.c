@@ -144,16 +144,6 @@ struct short_text text_ms(uint64_t ns) {
         return t;
 }
 
-struct short_text text_time(uint64_t unix_time) {
-        time_t seconds = (time_t)unix_time;
-        struct short_text t = { "-" };
-        struct tm tm;
-
-        if (gmtime_r(&seconds, &tm))
-                strftime(t.text, sizeof(t.text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-        return t;
-}
-
 struct short_text text_number(int64_t number) {
         struct short_text t = { "-" };
 

@@ -29,5 +29,4 @@ struct short_text {
 struct short_text text_size(uint64_t bytes);     /* "512B", "1.5K", "128M" */
 struct short_text text_duration_us(uint64_t us); /* "310us", "1.4ms", "12s", "5m12s", "2h13m", "3d4h" */
 struct short_text text_ms(uint64_t ns);          /* "1.400 ms": columns of it line up */
-struct short_text text_time(uint64_t unix_time); /* "2026-01-01T12:00:00Z" */
 struct short_text text_number(int64_t number);   /* "-" for a negative one: not known */

@@ -4,7 +4,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "supervisor/ctl/answer.h"
 #include "supervisor/ctl/document.h"
@@ -29,7 +28,7 @@ static int ask(const struct command *c, const char *prefix, const char *suffix, 
 }
 
 static int on_status(const struct command *c, const json_t *document, FILE *out) {
-        return c->n_args ? show_module(document, out) : show_status(document, (uint64_t)time(NULL), out);
+        return c->n_args ? show_module(document, out) : show_status(document, out);
 }
 
 int verb_status(const struct command *c, FILE *out, FILE *err) {
@@ -45,13 +44,7 @@ int verb_history(const struct command *c, FILE *out, FILE *err) {
 }
 
 static int on_health(const struct command *c, const json_t *document, FILE *out) {
-        const char *name = c->n_args ? c->args[0] : "the base";
-
-        if (document_true(document, "healthy"))
-                text_line(out, name, " is healthy");
-        else
-                text_line(out, name, " is NOT healthy: `soclectl status", c->n_args ? " " : "", c->n_args ? name : "", "` says why");
-        return 0;
+        return show_health(document, c->n_args ? c->args[0] : NULL, out);
 }
 
 int verb_health(const struct command *c, FILE *out, FILE *err) {

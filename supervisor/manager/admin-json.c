@@ -16,6 +16,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "ipc/http-status.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 
@@ -189,6 +190,7 @@ static json_t *json_roles(struct manager *m) {
 static json_t *json_base(struct manager *m) {
         json_t *enforced = json_enforced(m), *missing = json_missing(enforced), *listen = json_array();
         uint64_t now = clock_now_ns(), generation = 1;
+        char started[48];
 
         for (size_t i = 0; i < m->config.listen.n; i++)
                 json_array_append_new(listen, json_text(m->config.listen.items[i]));
@@ -196,10 +198,12 @@ static json_t *json_base(struct manager *m) {
                 if (!strcmp(m->roles[i].name, "template"))
                         generation = m->roles[i].generation;
         }
-        return json_pack("{s:i, s:s, s:o, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version", SOCLE_VERSION,
-                         "name", json_text(m->config.name), "uptime_ms", (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode",
-                         m->hello.root ? "root" : "rootless", "generation", (json_int_t)generation, "ready", m->ready_sent, "enforced",
-                         enforced, "missing", missing, "listen", listen, "roles", json_roles(m));
+        format_time(m->started_ms, started, sizeof(started));
+        return json_pack("{s:i, s:s, s:o, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version", SOCLE_VERSION,
+                         "name", json_text(m->config.name), "started", started, "uptime_ms",
+                         (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode", m->hello.root ? "root" : "rootless", "generation",
+                         (json_int_t)generation, "ready", m->ready_sent, "enforced", enforced, "missing", missing, "listen", listen,
+                         "roles", json_roles(m));
 }
 
 json_t *json_status(struct manager *m) {
@@ -211,6 +215,40 @@ json_t *json_status(struct manager *m) {
                         json_array_append_new(rejected, json_refused(f));
         }
         return json_pack("{s:o, s:o, s:o}", "base", json_base(m), "modules", json_modules(m), "rejected", rejected);
+}
+
+static bool is_healthy(const struct module *mod) {
+        const char *reason;
+
+        return TAILQ_EMPTY(&mod->candidates) || module_state(mod, &reason) == CANDIDATE_ACTIVE;
+}
+
+/* The versions that a module has, but for those that others have superseded. */
+static void add_unhealthy(json_t *list, const struct module *mod) {
+        const struct candidate *c;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (c->state == CANDIDATE_STOPPED || c->state == CANDIDATE_DRAINING)
+                        continue;
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:s, s:s, s:s, s:o}", "module", mod->name, "version", c->manifest.version, "state",
+                                                candidate_state_name(c->state), "code", c->code, "reason", json_text(c->reason)));
+        }
+}
+
+json_t *json_health(struct manager *m, const char *name, bool *ret_healthy) {
+        json_t *list = json_array();
+        const struct module *mod;
+        bool healthy = m->ready_sent;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                if ((name && strcmp(mod->name, name) != 0) || is_healthy(mod))
+                        continue;
+                healthy = false;
+                add_unhealthy(list, mod);
+        }
+        *ret_healthy = healthy;
+        return json_pack("{s:b, s:b, s:o}", "healthy", healthy, "ready", m->ready_sent, "unhealthy", list);
 }
 
 json_t *json_history(struct module *mod) {
@@ -287,6 +325,6 @@ json_t *json_operations(struct manager *m) {
 }
 
 json_t *json_problem(int status, const char *code, const char *detail, const char *hint) {
-        return json_pack("{s:s, s:s, s:i, s:s, s:o, s:s}", "type", "about:blank", "title", code, "status", status, "code", code, "detail",
-                         json_text(detail), "hint", hint ? hint : "");
+        return json_pack("{s:s, s:s, s:i, s:s, s:o, s:o}", "type", "about:blank", "title", http_status_phrase(status), "status", status,
+                         "code", code, "detail", json_text(detail), "hint", json_text(hint ? hint : ""));
 }

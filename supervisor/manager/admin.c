@@ -454,15 +454,20 @@ static void post_module(struct manager *m, struct evhttp_request *req, char *res
 /* Requests ----------------------------------------------------------------------------------------------------------- */
 
 static void get_health(struct manager *m, struct evhttp_request *req, const char *name) {
-        bool healthy = m->ready_sent;
-        const char *reason = "";
-        struct module *mod;
+        bool healthy;
+        json_t *j = json_health(m, name, &healthy);
 
-        TAILQ_FOREACH(mod, &m->modules, entry) {
-                if (!name || !strcmp(mod->name, name))
-                        healthy &= module_state(mod, &reason) == CANDIDATE_ACTIVE || TAILQ_EMPTY(&mod->candidates);
-        }
-        admin_reply_json(req, healthy ? 200 : 503, "application/json", json_pack("{s:b}", "healthy", healthy));
+        admin_reply_json(req, healthy ? 200 : 503, "application/json", j);
+}
+
+/* Whoever looks at the API for the first time begins with a wrong path. */
+static void call_not_found(struct evhttp_request *req, const char *path) {
+        char detail[300];
+
+        snprintf(detail, sizeof(detail), "there is no call GET %.250s", path);
+        admin_problem(req, 404, "NOT_FOUND", detail,
+                      "GET /v1/status, /v1/modules[/NAME[/logs or /history]], /v1/logs, /v1/operations[/ID], /v1/health[/NAME]; "
+                      "all calls are in docs/admin-api.md");
 }
 
 static void get_logs(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
@@ -532,7 +537,7 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
         else if (!strncmp(path, "/v1/health/", 11))
                 module_not_found(req, path + 11);
         else
-                not_found(req, path);
+                call_not_found(req, path);
 }
 
 static void on_request(struct evhttp_request *req, void *userdata) {

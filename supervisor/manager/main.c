@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <sodium.h>
 
+#include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
@@ -100,6 +102,13 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         return r;
 }
 
+static uint64_t realtime_ms(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS;
+}
+
 int manager_run(void) {
         struct role_handover handovers[HANDOVERS_MAX];
         struct manager m = { .base_link = ROLE_LINK_FD, .installer_link = -1 };
@@ -118,6 +127,7 @@ int manager_run(void) {
         TAILQ_INIT(&m.pending_edges);
         TAILQ_INIT(&m.adopted);
         operation_list_init(&m.operations);
+        m.started_ms = realtime_ms() - (clock_now_ns() - m.hello.start_ns) / NS_PER_MS;
         m.next_request = m.hello.epoch << 24 | 1;
         m.next_edge = m.hello.epoch << 24 | 1;
         fd_set_nonblock(m.base_link, true);

@@ -174,6 +174,8 @@ struct manager {
         struct control_hello hello;
         struct base_config config;
 
+        uint64_t started_ms; /* the base, CLOCK_REALTIME: reckoned once, so that it does not jump */
+
         int base_link;
         struct event *base_event;
         int installer_link;

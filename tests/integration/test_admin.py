@@ -61,6 +61,36 @@ def test_a_start_that_fails_is_told_as_such(base):
     expect_equal(j["hint"], "see `soclectl logs start-crashes`", "hint")
 
 
+def test_help_names_the_root_only_where_it_counts(base):
+    expect("--root" in base.ctl("status", "--help").stdout, "status --help")
+    expect("--root" not in base.ctl("pack", "--help").stdout, "pack --help")
+
+
+def test_health_says_why(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/start-fails"), check=False)
+    p = base.ctl("health", check=False)
+    expect_equal(p.returncode, 3, "exit status")
+    expect("start-fails 1.0.0 is BROKEN: START_FAILED" in p.stdout, p.stdout)
+
+
+def test_a_wrong_path_of_the_api_lists_the_right_ones(base):
+    base.start()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(base.path("run/admin.sock"))
+        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = s.makefile("rb").read().decode()
+    j = json.loads(answer.split("\r\n\r\n", 1)[1])
+    expect_equal((j["status"], j["title"], j["code"]), (404, "Not Found", "NOT_FOUND"), "problem")
+    expect("/v1/status" in j["hint"], j["hint"])
+
+
+def test_the_start_of_the_base_does_not_move(base):
+    base.start()
+    since = {next(l for l in base.ctl("status").stdout.splitlines() if l.startswith("up ")).split(" since ")[1] for _ in range(30)}
+    expect_equal(len(since), 1, f"times of the start: {since}")
+
+
 def test_failures_have_their_exit_status(base):
     expect_equal(base.ctl("status", check=False).returncode, 6, "no base")
     base.start()

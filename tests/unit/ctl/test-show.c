@@ -103,7 +103,8 @@ static void test_a_removal_of_what_did_not_run(void **state) {
 /* Status -------------------------------------------------------------------------------------------------------------- */
 
 static const char status_json[] =
-        "{\"base\":{\"pid\":1,\"version\":\"0.1.0\",\"name\":\"default\",\"uptime_ms\":7980000,\"mode\":\"root\",\"generation\":2,"
+        "{\"base\":{\"pid\":1,\"version\":\"0.1.0\",\"name\":\"default\",\"started\":\"2026-01-01T00:00:00.250Z\",\"uptime_ms\":7980000,"
+        "\"mode\":\"root\",\"generation\":2,"
         "\"ready\":true,\"enforced\":[\"uids\"],\"missing\":[{\"layer\":\"cgroup-memory\",\"fallback\":\"data segment limit\"},"
         "{\"layer\":\"seccomp\",\"fallback\":\"none\"}],\"listen\":[\"127.0.0.1:8080\",\"[::1]:80\"],"
         "\"roles\":[{\"name\":\"manager\",\"pid\":2,\"uid\":190,\"restarts\":0,\"uptime_ms\":400},{\"name\":\"gateway\",\"pid\":33,\"uid\":"
@@ -121,14 +122,10 @@ static const char status_json[] =
         "\"rejected\":[{\"file\":\"broken-2.0.0.smod\",\"code\":\"LOAD_FAILED\",\"reason\":\"undefined symbol: foo\",\"time\":\"t\"},"
         "{\"file\":\"bad\\u001b[2J.smod\",\"code\":\"BAD_NAME\",\"reason\":\"expected\\nNAME\",\"time\":\"t\"}]}";
 
-static int show_status_then(const json_t *status, FILE *out) {
-        return show_status(status, 1767225600 + 7980, out);
-}
-
 static void test_status(void **state) {
-        assert_shown(show_status_then, status_json,
+        assert_shown(show_status, status_json,
                      "socled 0.1.0 \"default\": pid 1, root, generation 2\n"
-                     "up 2h13m since 2026-01-01T00:00:00Z\n"
+                     "up 2h13m since 2026-01-01T00:00:00.250Z\n"
                      "listening on 127.0.0.1:8080, [::1]:80\n"
                      "NOT enforced: cgroup-memory; instead: data segment limit\n"
                      "NOT enforced: seccomp\n"
@@ -159,7 +156,7 @@ static void test_an_empty_base_says_what_to_do(void **state) {
         json_t *document = json_loads("{\"base\":{\"ready\":false},\"modules\":[],\"rejected\":[]}", 0, NULL);
         struct capture c;
 
-        assert_int_equal(show_status(document, 0, capture_begin(&c)), 0);
+        assert_int_equal(show_status(document, capture_begin(&c)), 0);
         capture_end(&c);
         assert_contains(c.text, "no modules: `soclectl deploy FILE`");
         assert_contains(c.text, "not yet ready");
@@ -192,6 +189,31 @@ static void test_history(void **state) {
 }
 
 /* A document of another base, or of no base at all, is shown with gaps. */
+/* Health -------------------------------------------------------------------------------------------------------------- */
+
+static int show_health_of_all(const json_t *health, FILE *out) {
+        return show_health(health, NULL, out);
+}
+
+static int show_health_of_one(const json_t *health, FILE *out) {
+        return show_health(health, "a", out);
+}
+
+static void test_health(void **state) {
+        static const char bad[] =
+                "{\"healthy\":false,\"ready\":true,\"unhealthy\":["
+                "{\"module\":\"a\",\"version\":\"1.0.0\",\"state\":\"BROKEN\",\"code\":\"CRASHED\",\"reason\":\"killed\"},"
+                "{\"module\":\"a\",\"version\":\"2.0.0\",\"state\":\"STARTING\",\"code\":\"\",\"reason\":\"\"}]}";
+
+        assert_shown(show_health_of_all, "{\"healthy\":true,\"ready\":true,\"unhealthy\":[]}", "the base is healthy\n");
+        assert_shown(show_health_of_all, bad,
+                     "the base is NOT healthy\n"
+                     "a 1.0.0 is BROKEN: CRASHED: killed\n"
+                     "a 2.0.0 is STARTING\n");
+        assert_shown(show_health_of_one, "{\"healthy\":false,\"ready\":false,\"unhealthy\":[]}",
+                     "a is NOT healthy: it is still starting\n");
+}
+
 static void test_any_document_can_be_shown(void **state) {
         static const char *const documents[] = { "{}",
                                                  "[]",
@@ -199,7 +221,7 @@ static void test_any_document_can_be_shown(void **state) {
                                                  "{\"base\":3,\"modules\":{},\"rejected\":[1],\"journey\":[2]}",
                                                  "{\"modules\":[[]],\"released\":[\"x\"],\"lines\":[null],\"history\":[{}]}",
                                                  "{\"base\":{\"listen\":[1],\"missing\":[1],\"roles\":[1],\"uptime_ms\":-5}}" };
-        static const show all[] = { show_status_then, show_module, show_journey, show_released, show_logs, show_history };
+        static const show all[] = { show_status, show_module, show_journey, show_released, show_logs, show_history, show_health_of_all };
 
         for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
                 json_t *document = json_loads(documents[i], 0, NULL);
@@ -221,6 +243,7 @@ int main(void) {
                 cmocka_unit_test(test_the_journey_tells_when_it_was_given_up),
                 cmocka_unit_test(test_what_served_already),
                 cmocka_unit_test(test_the_journey_of_what_was_never_noticed),
+                cmocka_unit_test(test_health),
                 cmocka_unit_test(test_what_was_released),
                 cmocka_unit_test(test_a_removal_of_what_did_not_run),
                 cmocka_unit_test(test_status),

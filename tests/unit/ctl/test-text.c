@@ -111,7 +111,6 @@ static void test_stamps(void **state) {
         assert_string_equal(text_ms(1400000).text, "1.400 ms");
         assert_string_equal(text_ms(210499).text, "0.210 ms");
         assert_string_equal(text_ms(UINT64_C(12000000500)).text, "12000.001 ms");
-        assert_string_equal(text_time(1767225600).text, "2026-01-01T00:00:00Z");
         assert_string_equal(text_number(-1).text, "-");
         assert_string_equal(text_number(0).text, "0");
 }

@@ -78,6 +78,37 @@ static void test_problems_and_operations(void **state) {
         json_decref(j);
         j = json_problem(404, "NOT_FOUND", "caf\xc3\xa9", NULL);
         assert_string_equal(text_of(j, "detail"), "caf\xc3\xa9");
+        assert_string_equal(text_of(j, "title"), "Not Found");
+        assert_string_equal(text_of(j, "code"), "NOT_FOUND");
+        json_decref(j);
+}
+
+/* Why, in the same document: a probe has no second question. */
+static void test_what_is_not_healthy_says_why(void **state) {
+        struct manifest manifest;
+        struct candidate *c;
+        const json_t *one;
+        bool healthy;
+        json_t *j;
+
+        m.ready_sent = true;
+        j = json_health(&m, "sick", &healthy);
+        assert_true(healthy && json_is_true(json_object_get(j, "healthy")));
+        json_decref(j);
+        manifest_init(&manifest);
+        manifest.version = strdup("1.0.0");
+        c = candidate_new(module_get(&m, "sick"), &manifest, "", -1);
+        candidate_set_state(c, CANDIDATE_BROKEN, "CRASHED", "killed by SIGSEGV");
+        j = json_health(&m, "sick", &healthy);
+        assert_false(healthy || json_is_true(json_object_get(j, "healthy")));
+        one = json_array_get(json_object_get(j, "unhealthy"), 0);
+        assert_string_equal(text_of(one, "module"), "sick");
+        assert_string_equal(text_of(one, "version"), "1.0.0");
+        assert_string_equal(text_of(one, "code"), "CRASHED");
+        assert_string_equal(text_of(one, "reason"), "killed by SIGSEGV");
+        json_decref(j);
+        j = json_health(&m, "another", &healthy);
+        assert_true(healthy);
         json_decref(j);
 }
 
@@ -124,6 +155,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_no_text_takes_a_module_out_of_the_status),
                 cmocka_unit_test(test_problems_and_operations),
+                cmocka_unit_test(test_what_is_not_healthy_says_why),
                 cmocka_unit_test(test_a_journey_that_ends_early),
                 cmocka_unit_test(test_a_line_stays_one_line),
         };
