@@ -143,7 +143,7 @@ static json_t *json_missing(json_t *enforced) {
                 { "network-namespace", "workers see the host's network" },
                 { "landlock", "file permissions only" },
                 { "seccomp", "none" },
-                { "cgroup", "kill by pid; no accounting" },
+                { "cgroup", "kill by pid, which leaves what a module with processes = yes has started; no accounting" },
                 { "cgroup-memory", "data segment limit" },
                 { "cgroup-pids", "none" },
                 { "cgroup-cpu", "none" },
