@@ -603,6 +603,9 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
                 on_start_death(i, &v, e, c);
         else
                 lifecycle_on_crash(c, e->killed ? reason : how);
+        if (!retired)
+                module_log_say(i, 3, "%s: %s%s", c->code, c->reason,
+                               c->state == CANDIDATE_BROKEN && !c->failed ? "; it is started again" : "");
         instance_free(i);
         lifecycle_on_gone(c);
 }
@@ -660,11 +663,13 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
         case INSTANCE_DRAINING:
                 log_warning("%s %s: worker %d still had requests in flight after drain-timeout", i->candidate->module->name,
                             i->candidate->manifest.version, i->pid);
+                module_log_say(i, 4, "requests were still in flight after drain-timeout");
                 instance_stop(i);
                 break;
         case INSTANCE_STOPPING:
                 log_warning("%s %s: `stop` of worker %d took longer than stop-timeout", i->candidate->module->name,
                             i->candidate->manifest.version, i->pid);
+                module_log_say(i, 4, "`stop` took longer than stop-timeout");
                 instance_kill(i, "");
                 break;
         default:

@@ -223,25 +223,32 @@ bool log_hub_take(struct module_log *log, struct log_line *line, const char *tex
         return true;
 }
 
+void log_hub_say(struct module_log *log, const struct log_line *about, uint32_t level, const char *text) {
+        struct log_line line = *about;
+        char clean[LOG_CLEAN_MAX];
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        line.time_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+        line.level = level;
+        line.source = LOG_FROM_base;
+        line.module = log->name;
+        line.text = clean;
+        line.size = log_text_clean(text, MIN(strlen(text), (size_t)LOG_TEXT_MAX), clean);
+        emit(log, &line);
+}
+
 static void tell_loss(struct module_log *log, const struct log_line *about, enum log_loss loss) {
         static const char *const texts[] = {
 #define X(name, text) text,
                 LOG_LOSSES
 #undef X
         };
-        struct log_line line = *about;
-        struct timespec now;
         char text[160];
 
-        clock_gettime(CLOCK_REALTIME, &now);
-        line.time_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-        line.level = 4;
-        line.source = LOG_FROM_base;
-        line.module = log->name;
-        line.text = text;
-        line.size = (size_t)snprintf(text, sizeof(text), "%llu %s", (unsigned long long)log->losses[loss], texts[loss]);
+        snprintf(text, sizeof(text), "%llu %s", (unsigned long long)log->losses[loss], texts[loss]);
         log->losses[loss] = 0;
-        emit(log, &line);
+        log_hub_say(log, about, 4, text);
 }
 
 bool log_hub_tell_losses(struct module_log *log, struct log_line *about, bool at_once) {

@@ -66,6 +66,8 @@ void log_hub_leave(struct module_log *log);
 
 /* A line as it was written: `line` without clean text. Dropped when there are too many: false. */
 bool log_hub_take(struct module_log *log, struct log_line *line, const char *text, size_t size);
+/* The base's own word, which no limit holds back: of `about`, version, instance and pid count. */
+void log_hub_say(struct module_log *log, const struct log_line *about, uint32_t level, const char *text);
 /* Tells what was lost, at most once a second (`now`: at once). True: something is left to tell. */
 bool log_hub_tell_losses(struct module_log *log, struct log_line *line, bool now);
 /* Everything taken is where it goes. */

@@ -19,6 +19,8 @@
 #include "supervisor/manager/module-log.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -328,6 +330,21 @@ void module_log_end(struct instance *i) {
                         stream_end_line(&il->streams[n], &look);
         }
         tell_losses(il, true);
+}
+
+void module_log_say(struct instance *i, uint32_t level, const char *format, ...) {
+        struct log_line about;
+        char text[1024];
+        va_list args;
+
+        if (!i->log)
+                return;
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        about = line_of(i->log);
+        log_hub_say(i->log->log, &about, level, text);
+        log_hub_flush(i->log->log->hub);
 }
 
 void module_log_detach(struct instance *i) {

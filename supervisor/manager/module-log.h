@@ -17,4 +17,6 @@ void module_log_reopen(struct manager *manager);
 int module_log_attach(struct instance *instance, int out, int err);
 /* Everything that is there now: the worker is dead. */
 void module_log_end(struct instance *instance);
+/* What the base has to say about its worker, beside what it says itself; after module_log_end(), it is the last word. */
+_printf_(3, 4) void module_log_say(struct instance *instance, uint32_t level, const char *format, ...);
 void module_log_detach(struct instance *instance);

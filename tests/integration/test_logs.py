@@ -101,6 +101,21 @@ def test_last_words_are_heard(base):
     wait(lambda: {"last words in the log", "last words without an end"} <= set(texts(base)), "the last words")
 
 
+def test_the_base_says_how_a_worker_ended(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash", extra="[restart]\nburst = 1\nbackoff = 10ms\n"))
+    ends = lambda: [l["text"] for l in lines(base, "crash") if l["source"] == "base"]
+    base.get("/crash/abort")
+    wait(lambda: ends() == ["CRASHED: killed by SIGABRT; it is started again"], "the first death")
+    base.serves("/crash/abort", 502)
+    wait(lambda: len(ends()) == 2, "the second death")
+    expect("QUARANTINED: 2 crashes" in ends()[1] and "started again" not in ends()[1], ends()[1])
+    base.ctl("deploy", package(base, "tests/modules/start-crashes"), check=False)
+    last = lines(base, "start-crashes")[-1]
+    expect("START_CRASHED: the worker was killed by SIG" in last["text"], last)
+    expect_equal((last["source"], last["level"]), ("base", "error"), "source and level")
+
+
 def test_follow(base):
     start(base)
     p = subprocess.Popen([SOCLECTL, "--root", base.root, "logs", "-f", "-n0", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
