@@ -125,7 +125,7 @@ struct control_handover {
 
 /* FILE_OPEN opens a regular file read-only (O_NOFOLLOW, O_NONBLOCK); of the drop directory only when nobody
  * has it open for writing (else -EBUSY). FILE_CREATE opens ".NAME.part" of the drop directory for writing,
- * FILE_COMMIT renames it to NAME, FILE_REMOVE removes NAME. Names: no '/', no leading '.', not longer than
+ * FILE_COMMIT renames it to NAME, FILE_REMOVE removes NAME; DATA_REMOVE removes the data folder of a module. Names: no '/', no leading '.', not longer than
  * 255; in the drop directory they end in ".smod". */
 struct control_file {
         uint32_t folder; /* HANDOVER_ETC ... HANDOVER_DROP */

@@ -27,6 +27,7 @@
 #include "supervisor/base/boot.h"
 #include "supervisor/base/listeners.h"
 #include "supervisor/base/lock.h"
+#include "supervisor/base/purge.h"
 #include "supervisor/base/sd-daemon.h"
 #include "supervisor/base/spare.h"
 #include "supervisor/base/teardown.h"
@@ -242,7 +243,8 @@ static int step_groups(struct base *base) {
         if (!r && base->root)
                 r = cgroup_own(&base->cgroup, uids_template(&base->uids));
         base->enforced = base->cgroup.enforced | (base->root ? (uint32_t)ENFORCED_UIDS : 0);
-        work_remove_all(base->folders.fds[FOLDER_WORK], base->root);
+        work_remove_all(base->folders.fds[FOLDER_WORK], "", base->root);
+        work_remove_all(base->folders.fds[FOLDER_DATA], PURGE_PREFIX, base->root);
         return r ? r : groups_suffice(base);
 }
 
@@ -302,6 +304,7 @@ static void loop(struct base *base) {
                 next = earliest(next, roles_tick(base));
                 next = earliest(next, teardown_tick(base));
                 next = earliest(next, spare_tick(base));
+                next = earliest(next, purge_tick(base));
                 if (base->stage < STAGE_KILL)
                         next = earliest(next, watchdog_tick(base));
                 r = base->stage == STAGE_END ? 0 : loop_turn(base, next);
@@ -324,6 +327,7 @@ static void base_init(struct base *base, const struct options *options) {
                                .ids.fd = -1,
                                .spare_due_ns = UINT64_MAX,
                                .signals = WATCH_INIT,
+                               .purge.cleaner = WATCH_INIT,
                                .start_ns = clock_now_ns() };
         TAILQ_INIT(&base->instances);
         folders_init(&base->folders);

@@ -54,6 +54,13 @@ struct base {
         struct instance_list instances;
         uint32_t instances_max;
         struct instance *spare; /* spare.h */
+        struct purge {
+                pid_t pid; /* of who empties the folder; 0: nobody */
+                struct watch cleaner;
+                volatile uint32_t *count;
+                uint64_t request, until_ns;
+                char name[CONTROL_NAME_SIZE], doomed[32]; /* what it was called, what it is called now */
+        } purge;
         uint64_t spare_due_ns;
         bool spare_is_stale;
 

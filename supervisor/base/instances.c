@@ -348,7 +348,7 @@ static bool pid_is_known(const struct base *base, pid_t pid) {
         for (uint32_t n = 0; n < base->n_roles; n++)
                 if (base->roles[n].pid == pid)
                         return true;
-        if (base->spare && base->spare->pid == pid)
+        if ((base->spare && base->spare->pid == pid) || base->purge.pid == pid)
                 return true;
         TAILQ_FOREACH(i, &base->instances, entry)
         if ((i->pid == pid && i->pidfd.fd >= 0) || (i->cleaner_pid == pid && i->cleaner.fd >= 0))

@@ -8,6 +8,7 @@
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/files.h"
+#include "supervisor/base/purge.h"
 #include "supervisor/base/template-link.h"
 
 static void on_file(struct base *base, struct role *role, const struct control_record *record) {
@@ -26,6 +27,9 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
         case CONTROL_KIND_FILE_COMMIT:
         case CONTROL_KIND_FILE_REMOVE:
                 on_file(base, role, record);
+                break;
+        case CONTROL_KIND_DATA_REMOVE:
+                purge_on_request(base, record);
                 break;
         case CONTROL_KIND_FORK:
                 instance_on_fork(base, record);

@@ -203,7 +203,7 @@ static int remove_now(int work_fd, const char *name, uid_t uid) {
         return r > 0 ? -ENOTEMPTY : r;
 }
 
-void work_remove_all(int work_fd, bool root) {
+void work_remove_all(int work_fd, const char *prefix, bool root) {
         _cleanup_(closedirp) DIR *dir = folder_list(work_fd);
         struct dirent *d;
 
@@ -211,10 +211,11 @@ void work_remove_all(int work_fd, bool root) {
                 struct stat st;
                 int r;
 
-                if (is_dots(d->d_name) || fstatat(work_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+                if (is_dots(d->d_name) || strncmp(d->d_name, prefix, strlen(prefix)) != 0 ||
+                    fstatat(work_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
                         continue;
                 r = remove_now(work_fd, d->d_name, root ? st.st_uid : geteuid());
                 if (r)
-                        log_warning("work folder %s of a predecessor stays: %s", d->d_name, strerrordesc_np(-r));
+                        log_warning("folder %s of a predecessor stays: %s", d->d_name, strerrordesc_np(-r));
         }
 }

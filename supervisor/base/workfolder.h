@@ -24,8 +24,8 @@ int work_remove(int work_fd, const char *name);
 pid_t work_clean(int work_fd, const char *name, uid_t uid, volatile uint32_t **ret_count);
 void work_count_free(volatile uint32_t *count);
 
-/* Removes all that a predecessor left; waits for it. */
-void work_remove_all(int work_fd, bool root);
+/* Removes all folders with this prefix that a predecessor left; waits for it. */
+void work_remove_all(int work_fd, const char *prefix, bool root);
 
 /* Empties the open folder as whoever we are; 0 or -errno of the first failure. For the child and the tests. */
 int work_empty(int folder, volatile uint32_t *count);

@@ -12,6 +12,7 @@
 #include "supervisor/ctl/answer.h"
 #include "supervisor/ctl/document.h"
 #include "supervisor/ctl/show.h"
+#include "supervisor/ctl/text.h"
 #include "supervisor/ctl/url.h"
 #include "supervisor/ctl/verbs.h"
 
@@ -119,9 +120,31 @@ static bool all_released(const json_t *operation) {
         return true;
 }
 
-static void undeploy(const struct command *c, const char *name, struct answer *answer) {
-        _cleanup_free_ char *target = url_of("/v1/modules/", name, "");
+static void delete_at(const struct command *c, const char *path, const char *name, struct answer *answer) {
+        _cleanup_free_ char *target = url_of(path, name, "");
         const struct request request = { .method = "DELETE", .target = target, .body_fd = -1, .wait_ms = -1 };
+
+        answer_fetch(answer, c->options[OPTION_root], &request);
+}
+
+/* After the undeployment, whose document says so then. A module that was not there may have left data all the same. */
+static void purge(const struct command *c, const char *name, struct answer *answer) {
+        _cleanup_(answer_deinit) struct answer purged;
+
+        answer_init(&purged);
+        delete_at(c, "/v1/data/", name, &purged);
+        if (purged.verdict == VERDICT_NOT_FOUND) /* then it is about the module, whichever way that went */
+                return;
+        if (purged.verdict == VERDICT_SUCCESS && answer->verdict == VERDICT_SUCCESS) {
+                json_object_update(answer->document, purged.document);
+                return;
+        }
+        answer_deinit(answer);
+        *answer = purged;
+        answer_init(&purged);
+}
+
+static void undeploy(const struct command *c, const char *name, struct answer *answer) {
         const char *at = strchr(name, '@');
 
         if (!*name || strchr(name, '/') || at == name || (at && !at[1])) {
@@ -129,13 +152,24 @@ static void undeploy(const struct command *c, const char *name, struct answer *a
                                "there is no \"%s\": expected NAME or NAME@VERSION", name);
                 return;
         }
-        answer_fetch(answer, c->options[OPTION_root], &request);
+        if (at && c->options[OPTION_purge]) {
+                answer_problem(answer, VERDICT_USAGE, "BAD_REQUEST", "give the name alone",
+                               "--purge: the data is that of all versions of %.*s", (int)(at - name), name);
+                return;
+        }
+        delete_at(c, "/v1/modules/", name, answer);
         if (answer->verdict == VERDICT_SUCCESS && !all_released(answer->document))
                 answer->verdict = VERDICT_FAILED;
+        else if (c->options[OPTION_purge] && (answer->verdict == VERDICT_SUCCESS || answer->verdict == VERDICT_NOT_FOUND))
+                purge(c, name, answer);
 }
 
 static int on_undeployed(const struct command *c, const json_t *document, FILE *out) {
-        return show_released(document, out);
+        int r = json_object_get(document, "released") ? show_released(document, out) : 0;
+
+        if (!strcmp(document_text(document, "data"), "removed"))
+                text_line(out, "the data of ", document_text(document, "module"), " is removed");
+        return r;
 }
 
 int verb_undeploy(const struct command *c, FILE *out, FILE *err) {

@@ -25,6 +25,7 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/call.h"
 #include "supervisor/manager/choices.h"
+#include "supervisor/manager/data.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/log-follow.h"
@@ -565,6 +566,8 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 put_package(m, req, path + 13);
         else if (method == EVHTTP_REQ_DELETE && !strncmp(path, "/v1/modules/", 12))
                 delete_module(m, req, path + 12);
+        else if (method == EVHTTP_REQ_DELETE && !strncmp(path, "/v1/data/", 9))
+                data_remove(m, req, path + 9);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/modules/", 12))
                 post_module(m, req, path + 12);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))

@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import stat
 import threading
 import urllib.parse
@@ -164,6 +165,54 @@ def test_kv_needs_its_folder(base):
     base.drop(package(base, "examples/kv", version="1.1.0"))
     wait(lambda: "data folder" in str(base.module("kv")), f"a folder of somebody else's: {base.module('kv')}")
     expect_equal(os.stat(base.path("state/data/kv")).st_uid, 4711, "its owner")
+
+
+def test_purge(base):
+    base.start()
+    base.drop(package(base, "examples/kv"))
+    base.serves("/kv/")
+    base.request("PUT", "/kv/a", b"kept")
+    # what a module may leave behind for whoever removes it
+    folder = base.path("state/data/kv")
+    st = os.stat(folder)
+    os.makedirs(os.path.join(folder, "deep/" * 50))
+    os.symlink(base.path("etc"), os.path.join(folder, "link"))
+    for path in [folder + "/link", *(root for root, _, _ in os.walk(folder))]:
+        os.lchown(path, st.st_uid, st.st_gid)
+    os.chmod(os.path.join(folder, "deep"), 0)
+    r = base.ctl("undeploy", "--purge", "kv@1.0.0", check=False)
+    expect_equal(r.returncode, 2, "a version has no data of its own")
+    base.ctl("undeploy", "kv")
+    expect(os.path.exists(folder + "/data.mdb"), "kept without --purge")
+    r = base.ctl("undeploy", "--purge", "kv")
+    expect("the data of kv is removed" in r.stdout, r.stdout)
+    expect_equal(os.listdir(base.path("state/data")), [], "data folders")
+    expect(os.path.exists(base.path("etc/socled.conf")), "what a link pointed to")
+    expect_equal(base.ctl("undeploy", "--purge", "kv", check=False).returncode, 4, "nothing left to purge")
+    base.drop(package(base, "examples/kv"))
+    base.serves("/kv/")
+    expect_equal(base.get("/kv/a").status, 404, "a store of its own again")
+    expect("the data of kv is removed" in base.ctl("undeploy", "--purge", "kv").stdout, "in one step")
+    expect_equal(os.listdir(base.path("state/data")), [], "data folders")
+
+
+def test_purge_after_a_death(base):
+    """What the base was removing when it died goes when it starts; a folder in use goes not."""
+    base.start()
+    base.drop(package(base, "examples/kv"))
+    base.serves("/kv/")
+    base.request("PUT", "/kv/a", b"kept")
+    base.kill()
+    os.makedirs(base.path("state/data/.77/below"))
+    base.start()
+    expect_equal(os.listdir(base.path("state/data")), ["kv"], "data folders")
+    expect_equal(base.serves("/kv/a").text, "kept", "of the module that is there")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(base.path("run/admin.sock"))
+        s.sendall(b"DELETE /v1/data/kv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        reply = b"".join(iter(lambda: s.recv(4096), b""))
+    expect(reply.startswith(b"HTTP/1.1 409"), reply)
+    expect_equal(base.get("/kv/a").text, "kept", "still")
 
 
 class Load:

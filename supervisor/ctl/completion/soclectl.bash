@@ -33,6 +33,7 @@ _soclectl() {
                 call) options+=' --timeout' ;;
                 logs) options+=' -f -n --level' ;;
                 pack) options+=' -o' ;;
+                undeploy) options+=' --purge' ;;
                 sign) options+=' --key' ;;
                 esac
                 mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

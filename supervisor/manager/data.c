@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The folder is the base's to remove: it answers when the folder is gone. The
+ * client may be gone by then; what was begun is ended all the same.
+ */
+#include "supervisor/manager/data.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/manifest.h"
+#include "ipc/cleanup.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/admin-reply.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/lifecycle.h"
+
+struct removal {
+        struct evhttp_request *req; /* NULL: the client went away */
+        char name[CONTROL_NAME_SIZE];
+};
+
+static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
+        struct removal *removal = userdata;
+
+        removal->req = NULL;
+}
+
+static void reply(struct evhttp_request *req, const char *name, int result) {
+        static const struct {
+                int error, status;
+                const char *code, *detail, *hint;
+        } problems[] = {
+                { -ENOENT, 404, "NOT_FOUND", "there is no such folder", NULL },
+                { -EBUSY, 409, "CONFLICT", "the module is deployed", "`soclectl undeploy` it first" },
+                { -EAGAIN, 409, "CONFLICT", "that of another module is being removed", "try again" },
+        };
+        char detail[256];
+
+        if (!result) {
+                admin_reply(req, json_pack("{s:s, s:s}", "module", name, "data", "removed"));
+                return;
+        }
+        for (size_t i = 0; i < N_ELEMENTS(problems); i++) {
+                if (problems[i].error != result)
+                        continue;
+                snprintf(detail, sizeof(detail), "the data folder of %s: %s", name, problems[i].detail);
+                admin_problem(req, problems[i].status, problems[i].code, detail, problems[i].hint);
+                return;
+        }
+        snprintf(detail, sizeof(detail), "the data folder of %s: %s", name, strerror(-result));
+        admin_problem(req, 500, "INTERNAL", detail, "see the base's log");
+}
+
+static void on_removed(struct manager *m, int result, void *userdata) {
+        struct removal *removal = userdata;
+
+        if (!result)
+                log_info("%s: its data folder is removed", removal->name);
+        if (removal->req) {
+                evhttp_connection_set_closecb(evhttp_request_get_connection(removal->req), NULL, NULL);
+                reply(removal->req, removal->name, result);
+        }
+        free(removal);
+}
+
+static int ask(struct manager *m, struct evhttp_request *req, const char *name) {
+        struct removal *removal = calloc(1, sizeof(*removal));
+        int r;
+
+        if (!removal)
+                return -ENOMEM;
+        removal->req = req;
+        snprintf(removal->name, sizeof(removal->name), "%s", name);
+        r = base_link_file(m, CONTROL_KIND_DATA_REMOVE, 0, name, on_removed, removal);
+        if (r < 0)
+                free(removal);
+        else
+                evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, removal);
+        return r;
+}
+
+void data_remove(struct manager *m, struct evhttp_request *req, const char *name) {
+        int r;
+
+        if (!module_name_ok(name))
+                r = -ENOENT;
+        else if (module_find(m, name)) /* also one that cannot run now: its data waits for it */
+                r = -EBUSY;
+        else
+                r = ask(m, req, name);
+        if (r)
+                reply(req, name, r);
+}
