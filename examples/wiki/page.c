@@ -124,9 +124,11 @@ static size_t decode(const char *in, size_t size, char *out) {
 
         for (size_t i = 0; i < size; i++) {
                 char c = in[i] == '+' ? ' ' : in[i];
+                int high = c == '%' && i + 2 < size ? hex(in[i + 1]) : -1;
+                int low = high >= 0 ? hex(in[i + 2]) : -1;
 
-                if (c == '%' && i + 2 < size && hex(in[i + 1]) >= 0 && hex(in[i + 2]) >= 0) {
-                        c = (char)(hex(in[i + 1]) << 4 | hex(in[i + 2]));
+                if (low >= 0) {
+                        c = (char)(high * 16 + low);
                         i += 2;
                 }
                 /* Browsers end lines with CR LF. */
