@@ -167,6 +167,17 @@ def test_kv_needs_its_folder(base):
     expect_equal(os.stat(base.path("state/data/kv")).st_uid, 4711, "its owner")
 
 
+def test_data_below_a_closed_folder(base):
+    """A root that no module's uid can walk to: SOCLE_DATA is a way in all the same."""
+    os.chmod(base.root, 0o700)
+    base.start()
+    base.drop(package(base, "examples/kv"))
+    base.serves("/kv/")
+    expect_equal(base.request("PUT", "/kv/a", b"kept").status, 201, "PUT")
+    base.ctl("deploy", package(base, "examples/kv", version="1.1.0"))
+    expect_equal(base.get("/kv/a").text, "kept", "GET")
+
+
 def test_purge(base):
     base.start()
     base.drop(package(base, "examples/kv"))

@@ -242,7 +242,11 @@ SOCLE_PUBLIC int socle_pack(struct socle_buffer *b, const char *format, ...);
  * Since 1.0 */
 SOCLE_PUBLIC int socle_unpack(const struct socle_value *v, const char *format, ...);
 
-/* Surroundings ----------------------------------------------------------------------------------------------------- */
+/* Surroundings -----------------------------------------------------------------------------------------------------
+ *
+ * The current directory, HOME and TMPDIR are a work folder that goes with this worker. With `[data] dir = yes` in module.ini,
+ * getenv("SOCLE_DATA") names a folder that stays: all versions and instances of the module have the same one, also at the
+ * same time while one version replaces another (docs/module.ini.md). */
 
 /* A key of the manifest's [config] as the operator overrides it; valid as long as the worker. Since 1.0 */
 SOCLE_PUBLIC const char *socle_config(const char *name, const char *fallback);

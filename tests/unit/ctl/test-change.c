@@ -176,6 +176,16 @@ static void test_an_answer_that_comes_before_all_was_sent(void **state) {
         run_free(&run);
 }
 
+static void test_purge_is_of_all_versions(void **state) {
+        const char *words[] = { "undeploy", "--purge", "kv@1.0.0", NULL };
+        struct run run;
+
+        run_command(&run, words);
+        assert_int_equal(run.status, VERDICT_USAGE);
+        assert_contains(run.err.text, "all versions of kv");
+        run_free(&run);
+}
+
 static void test_a_base_that_hangs_up(void **state) {
         static const struct {
                 const char *answer, *message;
@@ -346,6 +356,7 @@ int main(void) {
                 TEST(test_an_answer_that_comes_before_all_was_sent),
                 TEST(test_a_base_that_hangs_up),
                 TEST(test_undeploy_succeeds_only_if_nothing_is_left),
+                TEST(test_purge_is_of_all_versions),
                 TEST(test_what_is_asked_for),
                 TEST(test_not_healthy_is_a_failure),
                 TEST(test_a_name_cannot_be_another_call),
