@@ -20,6 +20,7 @@ struct base_config {
         char *name;
         bool ready_base; /* ready = base; else modules */
         uint64_t uid_base;
+        char *admin_group, *view_group; /* a name or a number */
         /* [gateway] */
         struct text_list listen;
         uint64_t processes; /* 0 = auto */

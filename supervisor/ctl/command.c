@@ -26,7 +26,13 @@ static const struct {
 };
 
 static bool option_is_of(size_t option, const struct verb *verb) {
-        return !options[option].verb || (verb && !strcmp(options[option].verb, verb->name));
+        const char *verbs_of = options[option].verb, *at;
+        size_t n = verb ? strlen(verb->name) : 0;
+
+        if (!verbs_of || !verb)
+                return !verbs_of;
+        at = strstr(verbs_of, verb->name);
+        return at && (at == verbs_of || at[-1] == ' ') && (!at[n] || at[n] == ' ');
 }
 
 /* Help ---------------------------------------------------------------------------------------------------------------- */

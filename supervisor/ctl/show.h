@@ -21,5 +21,8 @@ int show_journey(const json_t *operation, FILE *out);
 int show_released(const json_t *operation, FILE *out);
 
 int show_log_line(const json_t *line, FILE *out); /* also {"lost": N} */
+int show_reload(const json_t *reload, FILE *out);
+int show_event(const json_t *event, FILE *out); /* also {"lost": N} */
+int show_events(const json_t *events, FILE *out);
 int show_logs(const json_t *logs, FILE *out);
 int show_history(const json_t *history, FILE *out);

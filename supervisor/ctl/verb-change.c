@@ -191,3 +191,18 @@ static void restart(const struct command *c, const char *name, struct answer *an
 int verb_restart(const struct command *c, FILE *out, FILE *err) {
         return change_each(c, restart, on_deployed, out, err);
 }
+
+/* Reload ---------------------------------------------------------------------------------------------------------------- */
+
+static int on_reloaded(const struct command *c, const json_t *document, FILE *out) {
+        return show_reload(document, out);
+}
+
+int verb_reload(const struct command *c, FILE *out, FILE *err) {
+        const struct request request = { .method = "POST", .target = "/v1/reload", .body_fd = -1, .wait_ms = -1 };
+        _cleanup_(answer_deinit) struct answer answer;
+
+        answer_init(&answer);
+        answer_fetch(&answer, c->options[OPTION_root], &request);
+        return answer_finish(&answer, c, on_reloaded, out, err);
+}

@@ -21,7 +21,7 @@
 #include "supervisor/manager/lifecycle.h"
 
 /* Texts of strangers (what a worker says, what a file is called) may be no UTF-8, and then there would be no document at all. */
-static json_t *json_text(const char *text) {
+json_t *json_text(const char *text) {
         _cleanup_free_ char *clean = NULL;
         json_t *j = text ? json_string(text) : json_null();
 
@@ -97,6 +97,13 @@ static void format_time(uint64_t ms, char *text, size_t size) {
         gmtime_r(&seconds, &tm);
         strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
         snprintf(text, size, "%s.%03uZ", stamp, (unsigned)(ms % 1000));
+}
+
+json_t *json_time(uint64_t ms) {
+        char stamp[48];
+
+        format_time(ms, stamp, sizeof(stamp));
+        return json_string(stamp);
 }
 
 /* A file whose name says which module it is stands under that module, too. */
@@ -206,7 +213,7 @@ static json_t *json_base(struct manager *m) {
                          "roles", json_roles(m));
 }
 
-json_t *json_status(struct manager *m) {
+json_t *json_rejected(struct manager *m) {
         json_t *rejected = json_array();
         struct drop_file *f;
 
@@ -214,7 +221,7 @@ json_t *json_status(struct manager *m) {
                 if (f->code[0])
                         json_array_append_new(rejected, json_refused(f));
         }
-        return json_pack("{s:o, s:o, s:o}", "base", json_base(m), "modules", json_modules(m), "rejected", rejected);
+        return rejected;
 }
 
 static bool is_healthy(const struct module *mod) {
@@ -251,19 +258,8 @@ json_t *json_health(struct manager *m, const char *name, bool *ret_healthy) {
         return json_pack("{s:b, s:b, s:o}", "healthy", healthy, "ready", m->ready_sent, "unhealthy", list);
 }
 
-json_t *json_history(struct module *mod) {
-        json_t *list = json_array();
-
-        for (uint32_t i = 0; i < mod->n_history; i++) {
-                const struct history_entry *h = &mod->history[i];
-                char stamp[48];
-
-                format_time(h->time_ms, stamp, sizeof(stamp));
-                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "time", stamp, "version", h->version, "from",
-                                                      candidate_state_name(h->from), "to", candidate_state_name(h->to), "reason",
-                                                      json_text(h->reason)));
-        }
-        return json_pack("{s:o}", "history", list);
+json_t *json_status(struct manager *m) {
+        return json_pack("{s:o, s:o, s:o}", "base", json_base(m), "modules", json_modules(m), "rejected", json_rejected(m));
 }
 
 static json_t *json_released(const struct released *r) {
@@ -309,10 +305,11 @@ json_t *json_operation(const struct operation *op) {
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
-                         operation_kind_names[op->kind], "module", op->module, "version", op->version, "file", json_text(op->file), "state",
-                         states[op->state], "code", op->code, "detail", json_text(op->detail), "hint", json_text(op->hint), "unchanged",
-                         op->unchanged, "journey", op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "released", released);
+        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
+                         operation_kind_names[op->kind], "actor", op->actor, "module", op->module, "version", op->version, "file",
+                         json_text(op->file), "state", states[op->state], "code", op->code, "detail", json_text(op->detail), "hint",
+                         json_text(op->hint), "unchanged", op->unchanged, "journey",
+                         op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "released", released);
 }
 
 json_t *json_operations(struct manager *m) {

@@ -13,8 +13,11 @@ json_t *json_modules(struct manager *manager);
 json_t *json_module(struct module *module);
 /* One module, or all (NULL). */
 json_t *json_health(struct manager *manager, const char *name, bool *ret_healthy);
-json_t *json_history(struct module *module);
 json_t *json_operation(const struct operation *op);
 json_t *json_operations(struct manager *manager);
+json_t *json_rejected(struct manager *manager);
+/* Texts of strangers may be no UTF-8, and then there would be no document at all: what is not becomes '?'. NULL becomes null. */
+json_t *json_text(const char *text);
+json_t *json_time(uint64_t ms); /* since 1970 */
 /* An RFC 9457 problem document. */
 json_t *json_problem(int status, const char *code, const char *detail, const char *hint);

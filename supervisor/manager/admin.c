@@ -6,11 +6,9 @@
 #include "supervisor/manager/admin.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -20,6 +18,7 @@
 
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
@@ -27,13 +26,15 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/data.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/events.h"
+#include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/log-follow.h"
+#include "supervisor/manager/reload.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
 
 #define UPLOAD_MAX (1u << 30)
-#define GROUPS_MAX 256
 
 /* A client that waits for an operation. What he is told about is on the disk by then. */
 struct waiter {
@@ -51,31 +52,25 @@ struct waiter {
 
 /* Who asks ----------------------------------------------------------------------------------------------------------- */
 
-static bool in_group(const gid_t *gids, size_t n, const char *name) {
-        const struct group *g = getgrnam(name);
+static enum admin_access access_of(const struct manager *m, struct evhttp_request *req, char ret_actor[ADMIN_ACTOR_SIZE]) {
+        struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
 
-        for (size_t i = 0; g && i < n; i++) {
-                if (gids[i] == g->gr_gid)
-                        return true;
-        }
-        return false;
+        return admin_access(m, bufferevent_getfd(bev), ret_actor);
 }
 
+/* What the one who asks may not, he is told, with the group that may. */
 static bool may(struct manager *m, struct evhttp_request *req, bool change) {
-        int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
-        gid_t gids[GROUPS_MAX];
-        struct ucred who;
-        socklen_t size = sizeof(who), gids_size = sizeof(gids) - sizeof(gids[0]);
-        size_t n = 0;
+        char actor[ADMIN_ACTOR_SIZE], detail[700], hint[600];
+        const char *group = change ? m->config.admin_group : m->config.view_group;
 
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
-                return false;
-        if (who.uid == 0 || (!m->hello.root && who.uid == getuid()))
+        if (access_of(m, req, actor) >= (change ? ADMIN_CHANGE : ADMIN_VIEW))
                 return true;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &gids_size) == 0)
-                n = gids_size / sizeof(gids[0]);
-        gids[n++] = who.gid;
-        return in_group(gids, n, "socle-admin") || (!change && in_group(gids, n, "socle-view"));
+        snprintf(detail, sizeof(detail), "%s may not %s: expected root%s, or a member of the group %s%s%s", actor,
+                 change ? "change anything" : "look", m->hello.root ? "" : ", the base's own user", m->config.admin_group,
+                 change ? "" : " or ", change ? "" : m->config.view_group);
+        snprintf(hint, sizeof(hint), "use sudo, or join the group: `usermod -aG %s USER`, then log in anew", group);
+        admin_problem(req, 403, "DENIED", detail, hint);
+        return false;
 }
 
 /* What is not there ------------------------------------------------------------------------------------------------- */
@@ -120,6 +115,7 @@ static struct waiter *waiter_new(struct manager *m, struct evhttp_request *req, 
         w->manager = m;
         w->req = req;
         w->operation = op;
+        access_of(m, req, op->actor);
         w->upload = -1;
         evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, w);
         return w;
@@ -397,6 +393,7 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
         snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
         op->on_end = on_operation_end;
         op->userdata = w;
+        events_note_operation(op);
         undeploy(m, mod, op, version);
 }
 
@@ -491,6 +488,31 @@ static void get_logs(struct manager *m, struct evhttp_request *req, const char *
                 admin_problem(req, 503, "BUSY", strerror(-r), "too many follow the logs already");
 }
 
+static void get_events(struct evhttp_request *req, const char *query) {
+        const char *expected = NULL;
+        struct log_query q;
+        int r = 0;
+
+        if (log_query_parse(query, &q, &expected) < 0)
+                admin_problem(req, 400, "BAD_REQUEST", expected, NULL);
+        else if (!q.follow)
+                admin_reply(req, events_json(q.lines));
+        else
+                r = events_follow(req, q.lines);
+        if (r < 0)
+                admin_problem(req, 503, "BUSY", strerror(-r), "too many follow the events already");
+}
+
+/* Also of one that is gone. */
+static void get_history(struct evhttp_request *req, const struct module *mod, const char *name) {
+        const struct history *h = mod ? mod->history : history_find_past(name);
+
+        if (mod || h)
+                admin_reply(req, history_json(h));
+        else
+                module_not_found(req, name);
+}
+
 static void get_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
         char *name = strsep(&rest, "/");
         struct module *mod = module_find(m, name);
@@ -499,12 +521,12 @@ static void get_module(struct manager *m, struct evhttp_request *req, char *rest
                 module_not_found(req, name);
         else if (rest && !strcmp(rest, "logs"))
                 get_logs(m, req, name, query);
+        else if (rest && !strcmp(rest, "history"))
+                get_history(req, mod, name);
         else if (!mod || TAILQ_EMPTY(&mod->candidates))
                 module_not_found(req, name);
         else if (!rest)
                 admin_reply(req, json_module(mod));
-        else if (!strcmp(rest, "history"))
-                admin_reply(req, json_history(mod));
         else
                 not_found(req, rest);
 }
@@ -527,6 +549,8 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
                 get_module(m, req, path + 12, query);
         else if (!strcmp(path, "/v1/logs"))
                 get_logs(m, req, NULL, query);
+        else if (!strcmp(path, "/v1/events"))
+                get_events(req, query);
         else if (!strcmp(path, "/v1/operations"))
                 admin_reply(req, json_operations(m));
         else if (!strncmp(path, "/v1/operations/", 15))
@@ -551,11 +575,8 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 admin_problem(req, 400, "BAD_REQUEST", "the path cannot be decoded", NULL);
                 return;
         }
-        if (!may(m, req, method != EVHTTP_REQ_GET)) {
-                admin_problem(req, 403, "DENIED",
-                              "expected root, the base's own user, or a member of the group socle-admin (socle-view may read)", NULL);
+        if (!may(m, req, method != EVHTTP_REQ_GET))
                 return;
-        }
         if (m->stopping && method != EVHTTP_REQ_GET) {
                 admin_problem(req, 503, "STOPPING", "the base is stopping", NULL);
                 return;
@@ -570,6 +591,8 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 data_remove(m, req, path + 9);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/modules/", 12))
                 post_module(m, req, path + 12);
+        else if (method == EVHTTP_REQ_POST && !strcmp(path, "/v1/reload"))
+                config_reload_ask(m, req);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))
                 call_begin(m, req, path + 9, evhttp_uri_get_query(uri));
         else

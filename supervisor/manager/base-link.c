@@ -7,6 +7,7 @@
 #include "supervisor/manager/base-link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
@@ -203,6 +205,13 @@ static void on_file_result(struct manager *m, struct control_record *record) {
         }
 }
 
+static void tell_role(const struct control_role *role) {
+        char text[96];
+
+        snprintf(text, sizeof(text), "ended and was started again: pid %d, restart %u", role->pid, role->n_restarts);
+        events_note(&(struct event_note){ .kind = EVENT_role, .role = role->name, .reason = text });
+}
+
 static void on_role(struct manager *m, const struct control_role *role) {
         uint32_t i;
 
@@ -212,6 +221,8 @@ static void on_role(struct manager *m, const struct control_role *role) {
                 ;
         if (i == N_ELEMENTS(m->roles))
                 return;
+        if (i < m->n_roles && (m->roles[i].pid != role->pid || m->roles[i].n_restarts != role->n_restarts))
+                tell_role(role);
         m->roles[i] = *role;
         if (i == m->n_roles)
                 m->n_roles++;

@@ -18,6 +18,7 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/reload.h"
 
 #define ENDING ".smod"
 
@@ -135,6 +136,7 @@ void drop_on_settled(struct drop_file *f) {
         look_again(f);
         settle_module(m, f->name);
         lifecycle_check_restored(m);
+        config_reload_check(m);
 }
 
 void drop_on_refused(struct drop_file *f, const char *code, const char *reason) {
@@ -179,6 +181,7 @@ void drop_on_gone(struct drop_file *f) {
                         drop_look(f, false);
         }
         lifecycle_check_restored(m);
+        config_reload_check(m);
 }
 
 static bool name_counts(const char *name) {

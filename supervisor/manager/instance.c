@@ -20,11 +20,14 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/edges.h"
+#include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/log-hub.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/outbox.h"
 
 #define RECORDS_PER_TURN 16
+#define OUTPUT_LINES_LOOKED_AT 64
 
 static_assert(sizeof(struct instance_tag) <= CONTROL_TAG_SIZE, "the tag is opaque to the base and of fixed size");
 
@@ -573,6 +576,33 @@ static void on_start_death(struct instance *i, const struct page_vitals *v, cons
         lifecycle_on_start_failed(c, "START_CRASHED", reason);
 }
 
+struct output {
+        uint64_t instance;
+        json_t *lines;
+};
+
+static void add_output(const struct log_line *line, void *userdata) {
+        struct output *o = userdata;
+
+        if (line->instance != o->instance || line->source != LOG_FROM_stderr)
+                return;
+        json_array_append_new(o->lines, json_stringn(line->text, line->size));
+        if (json_array_size(o->lines) > HISTORY_OUTPUT_LINES)
+                json_array_remove(o->lines, 0);
+}
+
+/* What it last wrote to standard error, which often says why it ended. NULL: nothing. */
+static json_t *last_output(const struct instance *i) {
+        struct output o = { .instance = i->id, .lines = json_array() };
+
+        if (o.lines && instance_manager(i)->logs)
+                log_hub_last(instance_manager(i)->logs, i->candidate->module->name, OUTPUT_LINES_LOOKED_AT, 7, add_output, &o);
+        if (json_array_size(o.lines))
+                return o.lines;
+        json_decref(o.lines);
+        return NULL;
+}
+
 void instance_on_exited(struct manager *m, const struct control_exited *e) {
         struct instance *i = instance_find(m, e->instance);
         struct page_vitals v;
@@ -597,12 +627,14 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         TAILQ_REMOVE(&c->instances, i, entry); /* what follows must not find it any more */
         exit_text(e, how, sizeof(how));
         snprintf(reason, sizeof(reason), "%s", i->reason[0] ? i->reason : how);
+        if (!retired)
+                history_note_exit(c->module->history, e, last_output(i));
         if (retired)
                 lifecycle_on_progress(c->module);
         else if (v.level < PAGE_READY || v.level == PAGE_FAILED)
                 on_start_death(i, &v, e, c);
         else
-                lifecycle_on_crash(c, e->killed ? reason : how);
+                lifecycle_on_crash(c, e->instance, e->killed ? reason : how);
         if (!retired)
                 module_log_say(i, 3, "%s: %s%s", c->code, c->reason,
                                c->state == CANDIDATE_BROKEN && !c->failed ? "; it is started again" : "");

@@ -29,6 +29,8 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/events.h"
+#include "supervisor/manager/history.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/needs.h"
 #include "supervisor/manager/packages.h"
@@ -67,6 +69,7 @@ struct module *module_get(struct manager *m, const char *name) {
         if (!mod)
                 return NULL;
         mod->manager = m;
+        mod->history = history_get(name);
         snprintf(mod->name, sizeof(mod->name), "%s", name);
         TAILQ_INIT(&mod->candidates);
         TAILQ_FOREACH(before, &m->modules, entry) {
@@ -83,7 +86,7 @@ static void module_free_if_empty(struct module *mod) {
         if (!TAILQ_EMPTY(&mod->candidates) || mod->undeploy)
                 return;
         TAILQ_REMOVE(&mod->manager->modules, mod, entry);
-        free(mod->history);
+        history_leave(mod->history);
         free(mod);
 }
 
@@ -123,29 +126,21 @@ static bool is_replaced(const struct candidate *c) {
         return c && c->replaced_in && !c->failed;
 }
 
-static void history_add(struct candidate *c, enum candidate_state to, const char *reason) {
-        struct module *mod = c->module;
-        struct history_entry *h;
-        struct timespec now;
-
-        if (!mod->history)
-                mod->history = calloc(HISTORY_MAX, sizeof(*h));
-        if (!mod->history)
-                return;
-        if (mod->n_history == HISTORY_MAX)
-                memmove(mod->history, mod->history + 1, --mod->n_history * sizeof(*h));
-        h = &mod->history[mod->n_history++];
-        clock_gettime(CLOCK_REALTIME, &now);
-        h->time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-        h->from = c->state;
-        h->to = to;
-        snprintf(h->version, sizeof(h->version), "%s", c->manifest.version);
-        snprintf(h->reason, sizeof(h->reason), "%s", reason);
+static void tell_state(const struct candidate *c, enum candidate_state to, const char *code, const char *reason) {
+        history_add(c->module->history, c, to, code, reason);
+        events_note(&(struct event_note){ .kind = EVENT_state,
+                                          .module = c->module->name,
+                                          .version = c->manifest.version,
+                                          .operation = c->operation ? c->operation->id : 0,
+                                          .from = candidate_state_name(c->state),
+                                          .to = candidate_state_name(to),
+                                          .code = code,
+                                          .reason = reason });
 }
 
 void candidate_set_state(struct candidate *c, enum candidate_state state, const char *code, const char *reason) {
         if (c->state != state)
-                history_add(c, state, reason);
+                tell_state(c, state, code, reason);
         c->state = state;
         snprintf(c->code, sizeof(c->code), "%s", code);
         snprintf(c->reason, sizeof(c->reason), "%s", reason);
@@ -290,6 +285,8 @@ void lifecycle_reconcile(struct module *mod) {
 
                 mod->active = want;
                 want->served = true;
+                if (before && want->operation)
+                        snprintf(want->operation->replaces, sizeof(want->operation->replaces), "%s", before->manifest.version);
                 candidate_set_state(want, CANDIDATE_ACTIVE, "", "");
                 publish(mod->manager);
                 operation_stamp(want->operation, STEP_routed, clock_now_ns());
@@ -431,6 +428,7 @@ static void restart_later(struct candidate *c) {
         struct restart_policy policy = { man->burst, man->period_ms, man->backoff_ms, man->backoff_max_ms };
         uint64_t now = clock_now_ns(), delay;
         struct timeval tv;
+        char text[64];
         uint32_t random = 0;
 
         if (!c->n_crashes || now - c->first_crash_ns > man->period_ms * NS_PER_MS) {
@@ -459,9 +457,13 @@ static void restart_later(struct candidate *c) {
         /* Also at once by the timer: who could not even ask for a worker is not called by anybody else. */
         tv = (struct timeval){ .tv_sec = (time_t)(delay / 1000), .tv_usec = (suseconds_t)(delay % 1000 * 1000) };
         evtimer_add(c->restart_timer, &tv);
+        snprintf(text, sizeof(text), "restart %u within its period, in %llu ms", c->n_crashes, (unsigned long long)delay);
+        events_note(&(struct event_note){ .kind = EVENT_respawn, .module = c->module->name, .version = man->version, .reason = text });
 }
 
-void lifecycle_on_crash(struct candidate *c, const char *how) {
+void lifecycle_on_crash(struct candidate *c, uint64_t instance, const char *how) {
+        events_note(&(struct event_note){
+                .kind = EVENT_crash, .module = c->module->name, .version = c->manifest.version, .instance = instance, .reason = how });
         log_error("%s %s: worker %s", c->module->name, c->manifest.version, how);
         candidate_set_state(c, CANDIDATE_BROKEN, "CRASHED", how);
         publish(c->module->manager);

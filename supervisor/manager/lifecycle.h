@@ -7,14 +7,6 @@
 
 #include "supervisor/manager/manager.h"
 
-struct history_entry {
-        uint64_t time_ms; /* CLOCK_REALTIME */
-        char version[64];
-        enum candidate_state from, to;
-        char reason[256];
-};
-#define HISTORY_MAX 100
-
 struct module *module_find(struct manager *manager, const char *name);
 struct module *module_get(struct manager *manager, const char *name); /* made when missing; NULL: out of memory */
 struct candidate *module_wanted(const struct module *module);
@@ -37,7 +29,7 @@ void lifecycle_reconcile(struct module *module);
 
 void lifecycle_on_ready(struct instance *instance);
 void lifecycle_on_start_failed(struct candidate *candidate, const char *code, const char *reason);
-void lifecycle_on_crash(struct candidate *candidate, const char *how);
+void lifecycle_on_crash(struct candidate *candidate, uint64_t instance, const char *how);
 void lifecycle_on_released(struct instance *instance, const struct control_exited *exited);
 void lifecycle_on_progress(struct module *module);   /* something drains or is gone: are operations done? */
 void lifecycle_settle(struct module *module);        /* likewise; a module of which nothing is left is freed */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Followers. What a client has not taken yet lies in its connection's buffer; when
- * that is full, lines are counted instead, and the count is told as {"lost": N} in
- * their place, as soon as the client has read what there was. So a client that
- * does not read costs FOLLOWER_MAX bytes and nobody any time.
+ * Queries and followers of logs. How a slow follower is dealt with stands in
+ * admin-stream.h.
  */
 #include "supervisor/manager/log-follow.h"
 
@@ -11,24 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-
 #include "conf/key.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admin-stream.h"
 
 #define FOLLOWERS_MAX 64
-#define FOLLOWER_MAX (256u << 10) /* bytes that wait for one */
-#define NEVER_S (10 * 365 * 86400)
 #define LINES_DEFAULT 100
 
 struct log_follower {
+        struct admin_stream stream; /* first */
         TAILQ_ENTRY(log_follower) entry;
         struct log_hub *hub;
-        struct evhttp_request *req;
         char name[CONTROL_NAME_SIZE]; /* "": all modules */
         uint32_t level;
-        uint64_t lost;
 };
 
 /* Queries ------------------------------------------------------------------------------------------------------------ */
@@ -93,105 +86,39 @@ json_t *log_query_json(struct log_hub *hub, const struct log_query *q) {
 
 /* Followers ---------------------------------------------------------------------------------------------------------- */
 
-static struct evhttp_connection *connection_of(const struct log_follower *f) {
-        return evhttp_request_get_connection(f->req);
-}
+static void follower_end(struct admin_stream *stream) {
+        struct log_follower *f = (struct log_follower *)stream;
 
-static void follower_free(struct log_follower *f) {
         TAILQ_REMOVE(&f->hub->followers, f, entry);
         f->hub->n_followers--;
         free(f);
-}
-
-static void on_gone(struct evhttp_connection *connection, void *userdata) {
-        follower_free(userdata);
-}
-
-static bool follower_is_full(const struct log_follower *f, size_t size) {
-        struct bufferevent *bev = evhttp_connection_get_bufferevent(connection_of(f));
-
-        return evbuffer_get_length(bufferevent_get_output(bev)) + size > FOLLOWER_MAX;
-}
-
-static void on_drained(struct evhttp_connection *connection, void *userdata);
-
-static void follower_send(struct log_follower *f, const char *text, size_t size) {
-        struct evbuffer *chunk = evbuffer_new();
-
-        if (chunk && evbuffer_add(chunk, text, size) == 0)
-                evhttp_send_reply_chunk_with_cb(f->req, chunk, on_drained, f);
-        else
-                f->lost++;
-        if (chunk)
-                evbuffer_free(chunk);
-}
-
-static void follower_tell_lost(struct log_follower *f) {
-        char text[48];
-        int n;
-
-        if (!f->lost)
-                return;
-        n = snprintf(text, sizeof(text), "{\"lost\":%llu}\n", (unsigned long long)f->lost);
-        f->lost = 0;
-        follower_send(f, text, (size_t)n);
-}
-
-static void on_drained(struct evhttp_connection *connection, void *userdata) {
-        follower_tell_lost(userdata);
-}
-
-static void follower_put(struct log_follower *f, const char *text, size_t size) {
-        if (follower_is_full(f, size + 64)) {
-                f->lost++;
-                return;
-        }
-        follower_tell_lost(f);
-        follower_send(f, text, size);
 }
 
 static bool follower_wants(const struct log_follower *f, const struct log_line *line) {
         return line->level <= f->level && (!f->name[0] || !strcmp(f->name, line->module));
 }
 
-/* One line of NDJSON; malloc'ed, NULL: out of memory. */
-static char *line_text(const struct log_line *line, size_t *ret_size) {
-        json_t *j = log_line_json(line);
-        char *text = j ? json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-
-        json_decref(j);
-        if (text) {
-                *ret_size = strlen(text) + 1;
-                text[*ret_size - 1] = '\n'; /* the size is told: no end is needed */
-        }
-        return text;
-}
-
 void log_follow_tell(struct log_hub *hub, const struct log_line *line) {
         _cleanup_free_ char *text = NULL;
         struct log_follower *f, *next;
-        size_t size;
+        size_t size = 0;
 
         for (f = TAILQ_FIRST(&hub->followers); f; f = next) {
                 next = TAILQ_NEXT(f, entry);
                 if (!follower_wants(f, line))
                         continue;
                 if (!text)
-                        text = line_text(line, &size);
-                if (text)
-                        follower_put(f, text, size);
-                else
-                        f->lost++;
+                        text = admin_stream_line(log_line_json(line), &size);
+                admin_stream_put(&f->stream, text, size);
         }
 }
 
 static void put_line(const struct log_line *line, void *userdata) {
-        _cleanup_free_ char *text = NULL;
-        size_t size;
+        size_t size = 0;
+        _cleanup_free_ char *text = admin_stream_line(log_line_json(line), &size);
+        struct log_follower *f = userdata;
 
-        text = line_text(line, &size);
-        if (text)
-                follower_put(userdata, text, size);
+        admin_stream_put(&f->stream, text, size);
 }
 
 int log_follow_start(struct log_hub *hub, struct evhttp_request *req, const struct log_query *q) {
@@ -203,15 +130,12 @@ int log_follow_start(struct log_hub *hub, struct evhttp_request *req, const stru
         if (!f)
                 return -ENOMEM;
         f->hub = hub;
-        f->req = req;
+        f->stream = (struct admin_stream){ .req = req, .on_end = follower_end };
         f->level = q->level;
         snprintf(f->name, sizeof(f->name), "%s", q->name ? q->name : "");
         TAILQ_INSERT_TAIL(&hub->followers, f, entry);
         hub->n_followers++;
-        evhttp_connection_set_closecb(connection_of(f), on_gone, f);
-        evhttp_connection_set_timeout(connection_of(f), NEVER_S);
-        evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", "application/x-ndjson");
-        evhttp_send_reply_start(req, 200, NULL);
+        admin_stream_start(&f->stream);
         log_hub_last(hub, q->name, q->lines, q->level, put_line, f);
         return 0;
 }

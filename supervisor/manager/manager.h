@@ -32,6 +32,7 @@ struct candidate;
 struct instance;
 struct admission;
 struct instance_log;
+struct history;
 struct log_hub;
 struct admin;
 
@@ -120,8 +121,7 @@ struct module {
         TAILQ_HEAD(candidate_head, candidate) candidates;
         struct candidate *active;
         struct operation *undeploy; /* not owned */
-        struct history_entry *history;
-        uint32_t n_history;
+        struct history *history;    /* NULL: there was no memory for it */
 };
 
 /* A name in the drop directory. */

@@ -10,6 +10,7 @@
 
 #include "ipc/clock.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/events.h"
 
 const char *const operation_kind_names[] = {
 #define X(name, text) text,
@@ -128,6 +129,7 @@ void operation_released(struct operation *op, const struct control_exited *exite
 
 static void operation_end(struct operation *op, enum operation_state state) {
         op->state = state;
+        events_note_operation(op);
         if (op->on_end)
                 op->on_end(op, op->userdata);
         op->on_end = NULL;

@@ -61,6 +61,8 @@ struct operation {
         uint64_t failed_ns;
         char code[32], detail[640];
         char hint[512];
+        char actor[32];    /* who wants it: "uid 1000", "drop directory" */
+        char replaces[64]; /* deploy: the version that served before */
         struct released *released;
         uint32_t n_released;
         uint32_t n_waiting; /* undeploy: file removals that the base has not answered */

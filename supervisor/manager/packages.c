@@ -33,6 +33,7 @@
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/store.h"
@@ -594,6 +595,14 @@ static void admission_refuse_open(struct admission *a, int error) {
         }
 }
 
+static struct operation *operation_of_file(struct admission *a, const char *name) {
+        struct operation *op = operation_new(&a->manager->operations, OPERATION_DEPLOY, name, a->file->name);
+
+        if (op)
+                snprintf(op->actor, sizeof(op->actor), a->manager->restoring ? "start" : "drop directory");
+        return op;
+}
+
 /* An arrival is an operation of its own, unless `soclectl deploy` has made one. */
 static void admission_operation(struct admission *a) {
         struct drop_file *f = a->file;
@@ -604,10 +613,12 @@ static void admission_operation(struct admission *a) {
         if (!a->operation && f->candidate && !f->arrived)
                 return; /* looked at again without news */
         if (!a->operation)
-                a->operation = operation_new(&a->manager->operations, OPERATION_DEPLOY, name, f->name);
+                a->operation = operation_of_file(a, name);
         if (a->operation)
                 snprintf(a->operation->version, sizeof(a->operation->version), "%s", version);
         operation_stamp(a->operation, STEP_noticed, f->noticed_ns);
+        if (a->operation)
+                events_note_operation(a->operation);
 }
 
 static void on_opened(struct manager *m, int result, void *userdata) {

@@ -6,14 +6,20 @@
 #include "supervisor/manager/reload.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/http.h>
+
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/trust.h"
 
 struct config_reload {
@@ -23,6 +29,21 @@ struct config_reload {
         size_t at; /* 0: socled.conf, then the drop-ins */
         bool again;
 };
+
+/* Admins who wait. */
+struct reload_waiter {
+        TAILQ_ENTRY(reload_waiter) entry;
+        struct evhttp_request *req;
+};
+static TAILQ_HEAD(, reload_waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
+static bool looking;      /* not all looks have begun yet */
+static char problem[600]; /* of the last reload: why socled.conf stays as it was */
+
+/* What is wrong is said to the log and to who waits. */
+static void reload_refuse(const char *text) {
+        snprintf(problem, sizeof(problem), "%s", text);
+        log_error("reload: %s; the configuration stays as it was", text);
+}
 
 static void reload_free(struct config_reload *r) {
         base_config_deinit(&r->config);
@@ -54,8 +75,12 @@ static void reload_end(struct config_reload *r) {
         }
         TAILQ_FOREACH(f, &m->files, entry)
         f->told = false;
+        events_note(&(struct event_note){ .kind = EVENT_reload, .state = problem[0] ? "failed" : "done", .reason = problem });
+        looking = true;
         trust_reload(m);
         drop_scan(m);
+        looking = false;
+        config_reload_check(m);
 }
 
 static void on_file(struct manager *m, int result, void *userdata);
@@ -72,7 +97,7 @@ static const char *file_of(const struct config_reload *r, char ret_shown[SHOWN_M
 }
 
 static void reload_next(struct config_reload *r) {
-        char shown[SHOWN_MAX];
+        char shown[SHOWN_MAX], text[SHOWN_MAX + 64];
 
         if (r->at > r->drop_ins.n) {
                 take_packages(&r->manager->config, &r->config);
@@ -81,7 +106,8 @@ static void reload_next(struct config_reload *r) {
                 return;
         }
         if (base_link_file(r->manager, CONTROL_KIND_FILE_OPEN, r->at ? HANDOVER_CONF_D : HANDOVER_ETC, file_of(r, shown), on_file, r) < 0) {
-                log_error("reload: %s: the base could not be asked for it; the configuration stays as it was", shown);
+                snprintf(text, sizeof(text), "%s: the base could not be asked for it", shown);
+                reload_refuse(text);
                 reload_end(r);
         }
 }
@@ -94,7 +120,7 @@ static void on_file(struct manager *m, int result, void *userdata) {
         file_of(r, shown);
         e = boot_config_take(&r->config, shown, result, error, sizeof(error));
         if (e < 0) {
-                log_error("reload: %s; the configuration stays as it was", error[0] ? error : strerror(-e));
+                reload_refuse(error[0] ? error : strerror(-e));
                 reload_end(r);
                 return;
         }
@@ -104,6 +130,7 @@ static void on_file(struct manager *m, int result, void *userdata) {
 
 void config_reload(struct manager *m) {
         struct config_reload *r = m->config_reload;
+        char text[128];
         int e = 0;
 
         if (m->stopping)
@@ -114,18 +141,74 @@ void config_reload(struct manager *m) {
         }
         r = calloc(1, sizeof(*r));
         if (!r) {
-                log_error("reload: %s", strerror(ENOMEM));
+                reload_refuse(strerror(ENOMEM));
                 return;
         }
+        problem[0] = '\0';
         r->manager = m;
         m->config_reload = r;
         base_config_init(&r->config);
         if (m->conf_d >= 0)
                 e = folder_list(m->conf_d, ".conf", &r->drop_ins);
         if (e < 0) {
-                log_error("reload: socled.conf.d: %s; the configuration stays as it was", strerror(-e));
+                snprintf(text, sizeof(text), "socled.conf.d: %s", strerror(-e));
+                reload_refuse(text);
                 reload_end(r);
                 return;
         }
         reload_next(r);
+}
+
+/* Admins ------------------------------------------------------------------------------------------------------------- */
+
+static void waiter_free(struct reload_waiter *w) {
+        TAILQ_REMOVE(&waiters, w, entry);
+        free(w);
+}
+
+static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
+        waiter_free(userdata);
+}
+
+/* A problem document as well, when socled.conf is not as it must be: packages and keys were looked at all the same. */
+static void waiter_reply(struct manager *m, struct reload_waiter *w) {
+        struct evhttp_request *req = w->req;
+        bool ok = !problem[0];
+        json_t *j;
+
+        evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+        waiter_free(w);
+        j = json_pack("{s:b, s:I, s:o}", "config", ok, "keys", (json_int_t)m->n_keys, "rejected", json_rejected(m));
+        if (j && !ok) {
+                json_t *p = json_problem(422, "BAD_CONFIG", problem, "correct it and reload again; what was in force stays until then");
+
+                json_object_update_missing(j, p);
+                json_decref(p);
+        }
+        admin_reply_json(req, ok ? 200 : 422, ok ? "application/json" : "application/problem+json", j);
+}
+
+void config_reload_check(struct manager *m) {
+        struct reload_waiter *w, *next;
+
+        if (TAILQ_EMPTY(&waiters) || looking || m->config_reload || m->trust_reload || drop_busy(m))
+                return;
+        for (w = TAILQ_FIRST(&waiters); w; w = next) {
+                next = TAILQ_NEXT(w, entry);
+                waiter_reply(m, w);
+        }
+}
+
+void config_reload_ask(struct manager *m, struct evhttp_request *req) {
+        struct reload_waiter *w = calloc(1, sizeof(*w));
+
+        if (!w) {
+                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                return;
+        }
+        w->req = req;
+        TAILQ_INSERT_TAIL(&waiters, w, entry);
+        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, w);
+        config_reload(m);
+        config_reload_check(m);
 }

@@ -9,3 +9,9 @@ struct manager;
 /* Reads socled.conf again ([packages] counts at once, the rest from the next start on), trusted.d, and every package with its
  * conf.d/NAME.ini. What cannot be read is said, and what was in force stays. */
 void config_reload(struct manager *manager);
+
+struct evhttp_request;
+/* The same for an admin, who is answered with what came of it when everything was looked at. */
+void config_reload_ask(struct manager *manager, struct evhttp_request *req);
+/* Something that a reload waits for may have ended. */
+void config_reload_check(struct manager *manager);

@@ -20,6 +20,7 @@
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/reload.h"
 
 #define KEY_ENDING ".pub"
 #define KEY_SIZE_MAX 4096
@@ -129,6 +130,7 @@ static void reload_end(struct trust_reload *t) {
                 if (is_matter_of_trust(f))
                         drop_look(f, false);
         }
+        config_reload_check(m);
 }
 
 static void on_key(struct manager *m, int result, void *userdata);

@@ -31,6 +31,7 @@ _soclectl() {
                 local options='--root --json --help'
                 case $command in
                 call) options+=' --timeout' ;;
+                events) options+=' -f -n' ;;
                 logs) options+=' -f -n --level' ;;
                 pack) options+=' -o' ;;
                 undeploy) options+=' --purge' ;;
@@ -40,7 +41,7 @@ _soclectl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart call logs history health pack sign keygen version' -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart call logs events history health reload pack sign keygen version' -- "$word") ;;
         deploy | sign) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
         pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         keygen) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;

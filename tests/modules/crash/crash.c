@@ -75,6 +75,11 @@ static int on_print(struct socle_request *req, struct socle_reply *reply) {
         return socle_reply_text(reply, 200, "printed\n");
 }
 
+static int on_complain(struct socle_request *req, struct socle_reply *reply) {
+        fprintf(stderr, "%s\n", socle_request_query(req, "text", ""));
+        return socle_reply_text(reply, 200, "complained\n");
+}
+
 static int on_board(struct socle_request *req, struct socle_reply *reply) {
         const char *key = socle_request_query(req, "key", ""), *text;
         struct socle_value value;
@@ -100,9 +105,10 @@ static int start(struct socle_module *self) {
                 const char *path;
                 socle_handler fn;
         } routes[] = {
-                { "/crash/ok", on_ok },       { "/crash/abort", on_abort }, { "/crash/exit", on_exit_3 },   { "/crash/null", on_null },
-                { "/crash/stack", on_stack }, { "/crash/loop", on_loop },   { "/crash/alloc", on_alloc },   { "/crash/log", on_log },
-                { "/crash/print", on_print }, { "/crash/board", on_board }, { "/crash/config", on_config },
+                { "/crash/ok", on_ok },       { "/crash/abort", on_abort },   { "/crash/exit", on_exit_3 },
+                { "/crash/null", on_null },   { "/crash/stack", on_stack },   { "/crash/loop", on_loop },
+                { "/crash/alloc", on_alloc }, { "/crash/log", on_log },       { "/crash/print", on_print },
+                { "/crash/board", on_board }, { "/crash/config", on_config }, { "/crash/stderr", on_complain },
         };
         int r = strcmp(socle_config("start", ""), "fails") ? 0 : -EINVAL;
 

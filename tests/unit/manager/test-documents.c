@@ -16,6 +16,7 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
 
 #define BAD "caf\xe9 \xff"
@@ -58,7 +59,7 @@ static void test_no_text_takes_a_module_out_of_the_status(void **state) {
         refused = json_array_get(json_object_get(status, "rejected"), 0);
         assert_string_equal(text_of(refused, "file"), "caf? ?.smod");
         json_decref(status);
-        status = json_history(c->module);
+        status = history_json(c->module->history);
         assert_int_equal(json_array_size(json_object_get(status, "history")), 1);
         json_decref(status);
         TAILQ_REMOVE(&m.files, &file, entry);

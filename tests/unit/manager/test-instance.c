@@ -173,7 +173,7 @@ static void test_who_chooses_again_does_not_wait(void **state) {
         c->served = true;
         c->manifest.backoff_ms = c->manifest.backoff_max_ms = 600000;
         for (int i = 0; i < 2; i++)
-                lifecycle_on_crash(c, "killed by SIGSEGV"); /* the first restart is at once */
+                lifecycle_on_crash(c, 1, "killed by SIGSEGV"); /* the first restart is at once */
         assert_true(evtimer_pending(c->restart_timer, NULL));
         lifecycle_reconcile(c->module);
         assert_true(asked_for_no_worker());
