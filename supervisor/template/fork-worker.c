@@ -47,7 +47,7 @@ int fork_worker(struct template *template, struct control_record *record, struct
 }
 
 int fork_spare(struct template *template, struct control_record *record, struct control_forked *ret_forked, int *ret_pidfd, int *ret_page) {
-        struct child_order order = { .instance = record->FORK_SPARE.instance, .link = record->fds[0] };
+        struct child_order order = { .instance = record->FORK_SPARE.instance, .record = record, .link = record->fds[0] };
 
         if (record->n_fds != (record->FORK_SPARE.has_cgroup ? 2 : 1))
                 return -EPROTO;

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Settings, environment and the loader's notes on a module come to about this. */
-#define HEAP_SIZE 16384
-#define STACK_SIZE 12288
+/* No more than any worker touches: what is touched is copied, and counts as the worker's own memory. */
+#define HEAP_SIZE 4096
+#define STACK_SIZE 8192
 
 static void warm_heap(void) {
         char *p = malloc(HEAP_SIZE);

@@ -41,7 +41,6 @@
 
 struct birth {
         const struct child_order *order;
-        struct control_record record; /* of a spare: the order that came */
         const struct control_fork_worker *asked;
         struct sandbox *sandbox;
         const struct libc_thread *thread;
@@ -113,6 +112,7 @@ bool worker_order_ok(const struct control_record *record) {
 /* Ends quietly when there will be no order: the base has gone, or wants another spare. */
 static int step_order(struct birth *b) {
         struct pollfd p = { .fd = b->order->link, .events = POLLIN };
+        struct control_record *record = b->order->record;
         int r;
 
         if (b->asked)
@@ -124,13 +124,13 @@ static int step_order(struct birth *b) {
         while (poll(&p, 1, -1) < 0)
                 if (errno != EINTR)
                         return -errno;
-        r = control_receive(p.fd, CONTROL_BASE, CONTROL_TEMPLATE, &b->record);
+        r = control_receive(p.fd, CONTROL_BASE, CONTROL_TEMPLATE, record);
         if (r == CONTROL_E_CLOSED)
                 _exit(EXIT_SUCCESS);
-        if (r || b->record.header.kind != CONTROL_KIND_FORK_WORKER || !worker_order_ok(&b->record) ||
-            b->record.FORK_WORKER.instance != b->order->instance)
+        if (r || record->header.kind != CONTROL_KIND_FORK_WORKER || !worker_order_ok(record) ||
+            record->FORK_WORKER.instance != b->order->instance)
                 return r < 0 ? r : -EPROTO;
-        take_order(b, &b->record);
+        take_order(b, record);
         return 0;
 }
 
@@ -334,7 +334,7 @@ _Noreturn void worker_child_main(struct template *template, const struct child_o
                 .page_fd = page_fd,
         };
 
-        if (order->record)
+        if (order->link < 0)
                 take_order(&b, order->record);
         for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
                 int r;

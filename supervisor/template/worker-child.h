@@ -14,8 +14,8 @@ struct template;
 /* What the child is to become: told at once, or on a link later. */
 struct child_order {
         uint64_t instance;
-        const struct control_record *record; /* FORK_WORKER; NULL: it comes */
-        int link;                            /* there; -1: `record` is set */
+        struct control_record *record; /* FORK_WORKER; of a spare, where it is put when it comes */
+        int link;                      /* it comes here; -1: it has come */
 };
 
 /* Is it in order: its text, the number of its descriptors? */
