@@ -9,6 +9,10 @@
 
 struct key_table;
 
+/* Long texts. */
+#define C60 "012345678901234567890123456789012345678901234567890123456789"
+#define C64 C60 "abcd"
+
 struct key_case {
         const char *section, *name;
         const char *fallback;         /* as key_format() shows it */

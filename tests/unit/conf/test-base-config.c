@@ -29,6 +29,8 @@ static const struct key_case cases[] = {
         { "base", "name", "default", "shop-1", NULL, "", "a name of a-z, 0-9 and -, beginning with a letter, at most 63 characters" },
         { "base", "ready", "modules", "base", NULL, "yes", "modules or base" },
         { "base", "uid-base", "1900000000", "4294901758", NULL, "4294901759", "1000 to 4294901758" },
+        { "base", "admin-group", "socle-admin", "4711", NULL, C64 C64 C64 C64, "text of at most 255 bytes", C60 "..." },
+        { "base", "view-group", "socle-view", "staff", NULL, C64 C64 C64 C64, "text of at most 255 bytes", C60 "..." },
         { "gateway", "listen", "127.0.0.1:8080", "1.2.3.4:80, [::]:8080, *:8081, unix:/run/web.sock, fd:web", NULL, "localhost:80",
           "addresses such as 127.0.0.1:8080, [::1]:8080, *:8080, unix:/run/web.sock or fd:web, separated by commas" },
         { "gateway", "processes", "auto", "4", NULL, "0", "1 to 64" },

@@ -25,8 +25,6 @@
 #define TIME_OR_0 "0, or a time such as 250ms, 2s, 5m or 1h"
 #define PATHS "absolute paths without . and .., separated by commas"
 #define BOOL "yes or no"
-#define C60 "012345678901234567890123456789012345678901234567890123456789"
-#define C64 C60 "abcd"
 
 static const struct key_case cases[] = {
         { "module", "name", "", "hello-2", NULL, "Hello", NAME },
