@@ -319,6 +319,16 @@ struct control_level {
 struct control_stop {
         uint64_t timeout_ms;
 };
+/* One answer to the newest HEALTH: of a hook that is asked again while it runs, to the later one. */
+struct control_health {
+        uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+};
+struct control_health_result {
+        int32_t result;   /* of the hook; 0: healthy */
+        uint32_t hook;    /* 1: there is one; 0: it is well because it answers */
+        uint64_t took_ns; /* the hook, by the worker's own account */
+        char text[256];   /* why it is not, when the module says so */
+};
 
 /* Arguments and result are one msgpack value each, of at most CONTROL_CALL_SIZE bytes. */
 #define CONTROL_CALL_SIZE (4u << 20)

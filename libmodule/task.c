@@ -21,6 +21,8 @@ void task_cancel(struct task *task) {
         task->cancelled = true;
         if (task->call)
                 call_abandon(task->call, ERROR_CANCELLED, "the request that calls was cancelled");
+        if (task->sleep)
+                deadline_set(wait_deadlines(), task->sleep, 0); /* the loop resumes it, not whoever reads an edge */
 }
 
 struct error_detail *task_detail(void) {

@@ -14,6 +14,7 @@
 
 struct call;
 struct connection;
+struct deadline;
 
 #define ERROR_DETAIL_SIZE 256
 
@@ -29,7 +30,8 @@ struct task {
         struct task *next, **link; /* of the connection */
         struct arena arena;
         uint8_t *payload;
-        struct call *call; /* that it waits for */
+        struct call *call;      /* that it waits for */
+        struct deadline *sleep; /* likewise */
         bool cancelled;
         struct error_detail detail;
 };

@@ -15,10 +15,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "libmodule/worker-internal.h"
 
 #define THREADS_MAX 4
+#define CANCELLED_SLEEP_MS 1u
 
 /* Sleeping ----------------------------------------------------------------------------------------------------------- */
 
@@ -40,8 +42,14 @@ static void on_due(struct deadline *deadline) {
         worker_resume(s->co);
 }
 
+/* A loop that looks for something and sleeps would never let the others run again if a cancelled request did not sleep at all. */
+static uint64_t sleep_ms(const struct task *task, uint32_t ms) {
+        return task && task->cancelled ? MIN(ms, CANCELLED_SLEEP_MS) : ms;
+}
+
 int socle_sleep(uint32_t ms) {
         struct sleeper me = { .co = worker_is_this_thread() ? coroutine_self() : NULL };
+        struct task *task;
         int r;
 
         if (!me.co)
@@ -49,9 +57,14 @@ int socle_sleep(uint32_t ms) {
         r = deadline_init(&times, &me.deadline, on_due);
         if (r < 0)
                 return r;
-        deadline_set(&times, &me.deadline, clock_now_ns() + ms * NS_PER_MS);
+        task = task_self();
+        deadline_set(&times, &me.deadline, clock_now_ns() + sleep_ms(task, ms) * NS_PER_MS);
+        if (task)
+                task->sleep = &me.deadline;
         coroutine_suspend();
-        return 0;
+        if (task)
+                task->sleep = NULL;
+        return task && task->cancelled ? task_fail(SOCLE_E_CANCELLED, "the request that sleeps was cancelled") : 0;
 }
 
 int wait_timeout_ms(void) {

@@ -93,6 +93,9 @@ bool method_is_there(uint16_t id);
 /* Says which methods of the manifest were not registered. */
 void methods_check(void);
 
+/* health.c */
+void health_on_ask(uint64_t request, uint64_t deadline_ns);
+
 /* log.c */
 int log_start(void);
 void log_turn(void); /* counts what could not be printed */

@@ -196,6 +196,9 @@ static void on_record(struct control_record *record) {
                 connection_release(record->EDGE_RELEASE.edge);
                 providers_on_release(record->EDGE_RELEASE.edge);
                 break;
+        case CONTROL_KIND_HEALTH:
+                health_on_ask(record->header.request, record->HEALTH.deadline_ns);
+                break;
         case CONTROL_KIND_DRAIN:
                 on_drain();
                 break;

@@ -72,19 +72,27 @@ enum socle_error {
 
 enum socle_log_level { SOCLE_LOG_ERROR = 3, SOCLE_LOG_WARNING = 4, SOCLE_LOG_NOTICE = 5, SOCLE_LOG_INFO = 6, SOCLE_LOG_DEBUG = 7 };
 
-enum socle_event_kind { SOCLE_EVENT_CONFIG = 1, SOCLE_EVENT_BOARD = 2, SOCLE_EVENT_DRAIN = 3 };
+/* Later versions may add kinds (1 and 2 are kept for them): ignore those that you do not know. */
+enum socle_event_kind {
+        SOCLE_EVENT_DRAIN = 3, /* no new request comes, those that run are waited for; told once */
+};
 struct socle_event {
         enum socle_event_kind kind;
 };
 
-/* The hooks of a module. Only `start` is required. Each runs in the worker's main thread; all but `health` may call
- * other modules, sleep and offload.
+/* The hooks of a module. Only `start` is required. Each runs in the worker's main thread on a coroutine of its own, and may
+ * call other modules, sleep and offload.
  *   start   registers handlers and opens resources. 0: ready. SOCLE_STARTING: ready when socle_ready() is called, within
  *           the manifest's start-timeout. Anything else: the version is BROKEN, with the number as its reason.
  *   stop    clean-up; runs once, when the last request has ended, with the manifest's stop-timeout, before the process is
  *           killed. Its crash or hang delays nobody.
- *   health  0 = healthy. Must not wait.
- *   event   lifecycle events; SOCLE_EVENT_DRAIN: no new request comes, those that run are waited for. */
+ *   health  0 = healthy, anything else = not, and socle_fail() says why. Called when somebody asks (`soclectl health`), and
+ *           every [health] interval of module.ini; while the worker is ready or drains, and never twice at once. Not to have
+ *           returned within [health] timeout counts as a failure, which is also what socle_deadline_left_ms() tells. After
+ *           [health] threshold failures in a row of those at the interval, another worker takes this one's place. Without
+ *           the hook, a worker is healthy as long as it comes back from its handlers.
+ *   event   lifecycle events. There is one, SOCLE_EVENT_DRAIN: a change of conf.d/NAME.ini does not reach a running worker,
+ *           for another one takes its place, and the board is read when the base starts. */
 struct socle_hooks {
         uint32_t abi; /* filled in by SOCLE_MODULE: SDK major << 16 | minor */
         uint32_t size;
@@ -191,7 +199,7 @@ struct socle_call_options {
  *   SOCLE_E_CANCELLED              whoever waits for the request that calls has gone away; the callee is told
  *   SOCLE_E_NO_MEMORY
  *   any other SOCLE_E_*            what the method returned
- *   -EDEADLK                       not in a handler, `start`, `stop` or `event`: in a thread of socle_offload(), say
+ *   -EDEADLK                       not in a handler or a hook: in a thread of socle_offload(), say
  *   -EINVAL                        method is not of the form "service.method", or ret is NULL
  * socle_error_detail() says more. Since 1.0 */
 SOCLE_PUBLIC int socle_call(const char *method, const struct socle_buffer *args, const struct socle_call_options *options,
@@ -261,8 +269,8 @@ SOCLE_PUBLIC const char *socle_value_text(const struct socle_value *v);
 /* Milliseconds until the current request's deadline, 0 when it has passed; INT64_MAX without one (in `start`, say). A
  * deadline that passes does not end the handler. Since 1.0 */
 SOCLE_PUBLIC int64_t socle_deadline_left_ms(void);
-/* Suspends this coroutine, not the worker, for at least so long. 0; -EDEADLK where there is no coroutine (in a thread of
- * socle_offload()); -ENOMEM. Since 1.0 */
+/* Suspends this coroutine, not the worker, for at least so long. 0; SOCLE_E_CANCELLED, earlier, when whoever waits for the
+ * request has gone away; -EDEADLK where there is no coroutine (in a thread of socle_offload()); -ENOMEM. Since 1.0 */
 SOCLE_PUBLIC int socle_sleep(uint32_t ms);
 /* Runs fn(arg) in another thread and suspends this coroutine until it has returned: for library calls that block. At most
  * four run at once, others wait their turn; an idle worker has no such thread. fn must not call functions of this header

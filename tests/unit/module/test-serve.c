@@ -66,7 +66,17 @@ static int large(struct socle_request *req, struct socle_reply *reply) {
 }
 
 static int sleeps(struct socle_request *req, struct socle_reply *reply) {
-        assert_int_equal(socle_sleep(1), 0);
+        int r = socle_sleep(1);
+
+        return r ? r : socle_reply_text(reply, 200, "slept");
+}
+
+static int long_sleep, next_sleep;
+
+/* A day, unless nobody waits for it any more; then every further sleep is a short one. */
+static int sleeps_long(struct socle_request *req, struct socle_reply *reply) {
+        long_sleep = socle_sleep(86400000);
+        next_sleep = socle_sleep(86400000);
         return socle_reply_text(reply, 200, "slept");
 }
 
@@ -125,7 +135,7 @@ static int setup(void **state) {
                 const char *path;
                 socle_handler fn;
         } routes[] = { { "/hello", hello }, { "/fails", fails },   { "/nothing", says_nothing }, { "/huge", huge },
-                       { "/large", large }, { "/sleeps", sleeps }, { "/offloads", offloads } };
+                       { "/large", large }, { "/sleeps", sleeps }, { "/long", sleeps_long },     { "/offloads", offloads } };
         static const char *const methods[] = { "kv.echo", "kv.code", "kv.long", "kv.secret", "kv.nothing" };
         int page = page_new_fd();
 
@@ -385,6 +395,54 @@ static void test_cancelled_gets_no_reply(void **state) {
         while (in_flight())
                 turn(wait_timeout_ms());
         assert_int_equal(edge_receive(w->caller, &m), EDGE_E_EMPTY);
+}
+
+static void test_cancelled_sleeps_no_longer(void **state) {
+        struct world *w = *state;
+        struct frame cancel = { .kind = FRAME_CANCEL, .correlation = 1 };
+        uint64_t end = clock_now_ns() + 10 * NS_PER_S;
+
+        long_sleep = next_sleep = 0;
+        send_request(w, 1, "/long", "");
+        turn(0);
+        assert_int_equal(in_flight(), 1);
+        edge_send(w->caller, &cancel, NULL, 0, NULL);
+        edge_flush(w->caller);
+        while (in_flight() && clock_now_ns() < end)
+                turn(1);
+        assert_int_equal(in_flight(), 0);
+        assert_int_equal(long_sleep, SOCLE_E_CANCELLED);
+        assert_int_equal(next_sleep, SOCLE_E_CANCELLED);
+        assert_int_equal(wait_timeout_ms(), -1);
+}
+
+/* A loop around socle_sleep() that forgets to look at what it returns must not keep others from running. */
+static void test_cancelled_yields(void **state) {
+        struct world *w = *state;
+        struct frame cancel = { .kind = FRAME_CANCEL, .correlation = 1 };
+
+        send_request(w, 1, "/long", "");
+        turn(0);
+        edge_send(w->caller, &cancel, NULL, 0, NULL);
+        edge_flush(w->caller);
+        turn(0); /* is told */
+        wait_turn();
+        assert_int_equal(in_flight(), 1); /* in its second sleep */
+        while (in_flight())
+                turn(wait_timeout_ms());
+}
+
+static void test_death_of_the_caller_ends_its_sleep(void **state) {
+        struct world *w = *state;
+        uint64_t end = clock_now_ns() + 10 * NS_PER_S;
+
+        long_sleep = 0;
+        send_request(w, 1, "/long", "");
+        turn(0);
+        w->caller = edge_free(w->caller);
+        while (in_flight() && clock_now_ns() < end)
+                turn(1);
+        assert_int_equal(long_sleep, SOCLE_E_CANCELLED);
 }
 
 /* Methods ------------------------------------------------------------------------------------------------------------- */
@@ -695,6 +753,9 @@ int main(void) {
                 TEST(test_large_reply),
                 TEST(test_reply_that_is_too_large),
                 TEST(test_cancelled_gets_no_reply),
+                TEST(test_cancelled_sleeps_no_longer),
+                TEST(test_cancelled_yields),
+                TEST(test_death_of_the_caller_ends_its_sleep),
                 TEST(test_methods),
                 TEST(test_errors_of_methods),
                 TEST(test_cast_is_not_answered),
