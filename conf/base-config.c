@@ -25,7 +25,9 @@ static const struct key base_config_keys[] = {
 #include "conf/base-config.def"
 };
 
-const struct key_table base_config_table = { .keys = base_config_keys, .n_keys = N_ELEMENTS(base_config_keys) };
+const struct key_table base_config_table = { .keys = base_config_keys,
+                                             .n_keys = N_ELEMENTS(base_config_keys),
+                                             .origins = offsetof(struct base_config, origins) };
 
 void base_config_init(struct base_config *config) {
         *config = (struct base_config){ 0 };
@@ -34,6 +36,7 @@ void base_config_init(struct base_config *config) {
 
 void base_config_deinit(struct base_config *config) {
         key_table_deinit(&base_config_table, config);
+        text_list_deinit(&config->origins);
         *config = (struct base_config){ 0 };
 }
 

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/key-origins.h"
 #include "conf/key.h"
 #include "ipc/cleanup.h"
 
@@ -162,6 +163,8 @@ static int key_read(struct key_file *f, const char *section, const char *name, c
                 return r;
         r = key ? key_set(key, f->object, value, expected, sizeof(expected))
                 : free_keys->set(f->object, name, value, expected, sizeof(expected));
+        if (r >= 0 && f->table->origins)
+                r = key_origin_note((struct text_list *)((char *)f->object + f->table->origins), section, name, f->name, f->line);
         return r == -EINVAL ? fail_key(f, section, name, value, expected) : r;
 }
 

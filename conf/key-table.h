@@ -76,6 +76,8 @@ struct key_table {
         size_t n_keys;
         const struct key_section *sections;
         size_t n_sections;
+        /* A list in the object that is told where each value was read (key-origins.h); 0: there is none. */
+        size_t origins;
         /* Takes every section and key, also those before the first section (then ""): the other fields count for nothing.
          * 0, -ENOMEM, -EINVAL and what was expected. */
         int (*any)(void *object, const char *section, const char *name, const char *value, char *expected, size_t expected_size);

@@ -201,6 +201,7 @@ const struct key_table manifest_table = {
         .n_keys = N_ELEMENTS(manifest_keys),
         .sections = manifest_sections,
         .n_sections = N_ELEMENTS(manifest_sections),
+        .origins = offsetof(struct manifest, origins),
 };
 
 void manifest_init(struct manifest *manifest) {
@@ -214,6 +215,7 @@ void manifest_deinit(struct manifest *manifest) {
         free(manifest->services);
         text_list_deinit(&manifest->env);
         text_list_deinit(&manifest->config);
+        text_list_deinit(&manifest->origins);
         key_table_deinit(&manifest_table, manifest);
         *manifest = (struct manifest){ 0 };
 }

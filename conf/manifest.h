@@ -56,6 +56,8 @@ struct manifest {
         uint64_t health_interval_ms, health_timeout_ms, health_threshold;
         /* [env], [config]: name, value, name, value, ... */
         struct text_list env, config;
+
+        struct text_list origins; /* key-origins.h */
 };
 
 void manifest_init(struct manifest *manifest); /* defaults */

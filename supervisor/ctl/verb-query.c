@@ -12,19 +12,25 @@
 #include "supervisor/ctl/url.h"
 #include "supervisor/ctl/verbs.h"
 
-static int ask(const struct command *c, const char *prefix, const char *suffix, answer_show show, FILE *out, FILE *err) {
-        const char *name = c->n_args ? c->args[0] : "";
+/* About the name, when there is one. */
+static int ask_about(const struct command *c, const char *name_or_null, const char *prefix, const char *suffix, answer_show show, FILE *out,
+                     FILE *err) {
+        const char *name = name_or_null ? name_or_null : "";
         _cleanup_free_ char *target = url_of(prefix, name, suffix);
         const struct request request = { .method = "GET", .target = target, .body_fd = -1, .wait_ms = CLIENT_WAIT_MS };
         _cleanup_(answer_deinit) struct answer answer;
 
         answer_init(&answer);
-        if (c->n_args && (!*name || strchr(name, '/'))) /* would be another call */
+        if (name_or_null && (!*name || strchr(name, '/'))) /* would be another call */
                 answer_problem(&answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"",
                                name);
         else
                 answer_fetch(&answer, c->options[OPTION_root], &request);
         return answer_finish(&answer, c, show, out, err);
+}
+
+static int ask(const struct command *c, const char *prefix, const char *suffix, answer_show show, FILE *out, FILE *err) {
+        return ask_about(c, c->n_args ? c->args[0] : NULL, prefix, suffix, show, out, err);
 }
 
 static int on_status(const struct command *c, const json_t *document, FILE *out) {
@@ -49,6 +55,19 @@ static int on_health(const struct command *c, const json_t *document, FILE *out)
 
 int verb_health(const struct command *c, FILE *out, FILE *err) {
         return ask(c, c->n_args ? "/v1/health/" : "/v1/health", "", on_health, out, err);
+}
+
+static int on_config(const struct command *c, const json_t *document, FILE *out) {
+        return show_config(document, out);
+}
+
+int verb_config(const struct command *c, FILE *out, FILE *err) {
+        const char *name = c->n_args > 1 ? c->args[1] : NULL;
+
+        if (strcmp(c->args[0], "show") != 0)
+                return command_usage(c->verb, err, "expected show", c->args[0]);
+        return name ? ask_about(c, name, "/v1/modules/", "/config", on_config, out, err)
+                    : ask_about(c, NULL, "/v1/config", "", on_config, out, err);
 }
 
 int verb_version(const struct command *c, FILE *out, FILE *err) {

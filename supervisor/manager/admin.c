@@ -24,6 +24,7 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/call.h"
 #include "supervisor/manager/choices.h"
+#include "supervisor/manager/config-json.h"
 #include "supervisor/manager/data.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
@@ -513,6 +514,13 @@ static void get_history(struct evhttp_request *req, const struct module *mod, co
                 module_not_found(req, name);
 }
 
+/* The version that serves, or else the newest. */
+static const struct candidate *module_shown(const struct module *mod) {
+        const struct candidate *c = mod->active ? mod->active : module_wanted(mod);
+
+        return c ? c : TAILQ_LAST(&mod->candidates, candidate_head);
+}
+
 static void get_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
         char *name = strsep(&rest, "/");
         struct module *mod = module_find(m, name);
@@ -527,6 +535,8 @@ static void get_module(struct manager *m, struct evhttp_request *req, char *rest
                 module_not_found(req, name);
         else if (!rest)
                 admin_reply(req, json_module(mod));
+        else if (!strcmp(rest, "config"))
+                admin_reply(req, config_json_manifest(&module_shown(mod)->manifest));
         else
                 not_found(req, rest);
 }
@@ -549,6 +559,8 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
                 get_module(m, req, path + 12, query);
         else if (!strcmp(path, "/v1/logs"))
                 get_logs(m, req, NULL, query);
+        else if (!strcmp(path, "/v1/config"))
+                admin_reply(req, config_json_base(&m->config));
         else if (!strcmp(path, "/v1/events"))
                 get_events(req, query);
         else if (!strcmp(path, "/v1/operations"))

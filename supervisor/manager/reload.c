@@ -12,6 +12,7 @@
 
 #include <event2/http.h>
 
+#include "conf/key-origins.h"
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-json.h"
@@ -60,6 +61,7 @@ static void take_packages(struct base_config *to, struct base_config *from) {
         to->exclude = from->exclude;
         from->include = include;
         from->exclude = exclude;
+        key_origins_move(&to->origins, &from->origins, "packages"); /* out of memory: they are told as defaults */
 }
 
 /* All packages are looked at, whatever came of socled.conf; what is wrong with one is said again, even if it was before. */

@@ -137,3 +137,31 @@ def test_groups_decide_who_may_do_what(base):
     r = as_member(4700, "4711", "deploy", public)
     expect_equal(r.returncode, 0, f"an admin deploys: {r.stderr}")
     expect_equal(events(base, event="deploy", state="done")[0]["actor"], "uid 4700", "who it was")
+
+
+def test_config_show_names_the_source_of_each_value(base):
+    base.write("etc/socled.conf.d/10-bus.conf", "[bus]\n; of a drop-in\nring = 32K\n")
+    base.start()
+    base.write("etc/conf.d/hello.ini", "[limits]\nmemory = 64M\n")
+    base.ctl("deploy", package(base, "examples/hello"))
+
+    def keys(*args):
+        found = json.loads(base.ctl("config", "show", *args, "--json").stdout)["keys"]
+        return {(k["section"], k["name"]): (k["value"], k["source"]) for k in found}
+
+    k = keys()
+    expect_equal(k["gateway", "listen"], (f"127.0.0.1:{base.port}", base.path("etc/socled.conf") + ":2"), "of socled.conf")
+    expect_equal(k["bus", "ring"], ("32K", base.path("etc/socled.conf.d/10-bus.conf") + ":3"), "of a drop-in")
+    expect_equal(k["bus", "max-message"], ("16M", "default"), "a default")
+    k = keys("hello")
+    expect_equal(k["limits", "memory"], ("64M", base.path("etc/conf.d/hello.ini") + ":2"), "of the operator")
+    expect_equal(k["http", "prefix"][0], "/hello", "of the manifest")
+    expect(k["http", "prefix"][1].startswith("module.ini:"), k["http", "prefix"])
+    base.config("[packages]\nexclude = nobody\n")
+    base.ctl("reload")
+    k = keys()
+    expect_equal(k["packages", "exclude"], ("nobody", base.path("etc/socled.conf") + ":4"), "after a reload")
+    table = base.ctl("config", "show").stdout
+    expect("[bus] ring" in table and "32K" in table and "10-bus.conf:3" in table, table)
+    expect_equal(base.ctl("config", "show", "nobody", check=False).returncode, 4, "an unknown module")
+    expect_equal(base.ctl("config", "set", check=False).returncode, 2, "an unknown command")

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the values of keys were read: a list of texts beside the struct that
+ * they are in. What is not in it has its default.
+ */
+#pragma once
+
+#include "conf/text-list.h"
+
+/* A later one takes the place of an earlier one. 0 or -ENOMEM. */
+int key_origin_note(struct text_list *origins, const char *section, const char *name, const char *file, unsigned line);
+/* "FILE:LINE", or NULL. */
+const char *key_origin(const struct text_list *origins, const char *section, const char *name);
+/* Takes those of one section out of the one list and puts them in the other's place. 0 or -ENOMEM. */
+int key_origins_move(struct text_list *to, struct text_list *from, const char *section);
