@@ -157,7 +157,7 @@ SOCLE_PUBLIC int socle_reply_header(struct socle_reply *reply, const char *name,
  *
  *         [calls]
  *         allow = kv              ; the whole service; or kv.get
- *         needs = kv              ; `start` waits until it is up
+ *         needs = kv              ; whole services: it is started when they are up. Beside allow, not instead of it
  *
  * and calls "kv.get". Arguments and result are one value each (socle_pack); none at all is nil. The callee runs in
  * another process: it sees a copy, and can crash or hang without harm to the caller but the error. Calls may be nested and
@@ -211,6 +211,7 @@ SOCLE_PUBLIC struct socle_result *socle_result_free(struct socle_result *r); /* 
  * without anybody being told. Waits for an instance and for room as socle_call() does; the same errors, but those of the
  * callee. Since 1.0 */
 SOCLE_PUBLIC int socle_cast(const char *method, const struct socle_buffer *args, const struct socle_call_options *options);
+/* Topics: not in this version, both return -ENOSYS. */
 SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
 SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
                                  void *userdata);
