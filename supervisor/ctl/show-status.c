@@ -176,13 +176,35 @@ static int show_modules(const json_t *modules, FILE *out) {
 
 /* Health --------------------------------------------------------------------------------------------------------------- */
 
+static int show_answers(const json_t *health, FILE *out) {
+        const json_t *list = json_object_get(health, "instances"), *one;
+        _cleanup_(table_deinit) struct table t;
+        size_t i;
+
+        table_init(&t, "MODULE VERSION >INSTANCE >PID RESULT >TOOK");
+        json_array_foreach(list, i, one) {
+                json_int_t us = document_number(one, "took_us");
+                bool well = document_true(one, "healthy");
+
+                table_add(&t, document_text(one, "module"));
+                table_add(&t, document_text(one, "version"));
+                add_number(&t, one, "instance");
+                add_number(&t, one, "pid");
+                table_add(&t, !well                         ? document_false(one, "healthy") ? "NOT healthy" : "no answer yet"
+                              : document_false(one, "hook") ? "answers"
+                                                            : "healthy");
+                table_add(&t, us < 0 ? "-" : text_duration_us((uint64_t)us).text);
+        }
+        return table_rows(&t) ? table_print(&t, out) : 0;
+}
+
 int show_health(const json_t *health, const char *name, FILE *out) {
         const json_t *list = json_object_get(health, "unhealthy"), *version;
         size_t i;
 
         if (document_true(health, "healthy")) {
                 text_line(out, name ? name : "the base", " is healthy");
-                return 0;
+                return show_answers(health, out);
         }
         text_line(out, name ? name : "the base", " is NOT healthy", document_false(health, "ready") ? ": it is still starting" : "");
         json_array_foreach(list, i, version) {
@@ -191,7 +213,7 @@ int show_health(const json_t *health, const char *name, FILE *out) {
                 text_line(out, document_text(version, "module"), " ", document_text(version, "version"), " is ",
                           document_text(version, "state"), *code || *reason ? ": " : "", code, *code && *reason ? ": " : "", reason);
         }
-        return 0;
+        return show_answers(health, out);
 }
 
 /* A refused file whose version is listed has told its reason there. */

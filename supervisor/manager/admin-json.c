@@ -59,7 +59,8 @@ static json_t *json_instance(const struct instance *i) {
 
         instance_vitals(i, &v);
         return json_pack("{s:I, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)i->id, "pid", i->pid, "uid",
-                         (json_int_t)i->uid, "state", instance_state_name(i->state), "uptime_ms",
+                         (json_int_t)i->uid, "state",
+                         i->unhealthy && i->state == INSTANCE_READY ? "unhealthy" : instance_state_name(i->state), "uptime_ms",
                          (json_int_t)(i->forked_ns && now > i->forked_ns ? (now - i->forked_ns) / NS_PER_MS : 0), "private_bytes",
                          (json_int_t)private_bytes(i), "requests", (json_int_t)v.requests, "errors", (json_int_t)v.errors, "in_flight",
                          (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts);
@@ -222,40 +223,6 @@ json_t *json_rejected(struct manager *m) {
                         json_array_append_new(rejected, json_refused(f));
         }
         return rejected;
-}
-
-static bool is_healthy(const struct module *mod) {
-        const char *reason;
-
-        return TAILQ_EMPTY(&mod->candidates) || module_state(mod, &reason) == CANDIDATE_ACTIVE;
-}
-
-/* The versions that a module has, but for those that others have superseded. */
-static void add_unhealthy(json_t *list, const struct module *mod) {
-        const struct candidate *c;
-
-        TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (c->state == CANDIDATE_STOPPED || c->state == CANDIDATE_DRAINING)
-                        continue;
-                json_array_append_new(list,
-                                      json_pack("{s:s, s:s, s:s, s:s, s:o}", "module", mod->name, "version", c->manifest.version, "state",
-                                                candidate_state_name(c->state), "code", c->code, "reason", json_text(c->reason)));
-        }
-}
-
-json_t *json_health(struct manager *m, const char *name, bool *ret_healthy) {
-        json_t *list = json_array();
-        const struct module *mod;
-        bool healthy = m->ready_sent;
-
-        TAILQ_FOREACH(mod, &m->modules, entry) {
-                if ((name && strcmp(mod->name, name) != 0) || is_healthy(mod))
-                        continue;
-                healthy = false;
-                add_unhealthy(list, mod);
-        }
-        *ret_healthy = healthy;
-        return json_pack("{s:b, s:b, s:o}", "healthy", healthy, "ready", m->ready_sent, "unhealthy", list);
 }
 
 json_t *json_status(struct manager *m) {

@@ -11,8 +11,6 @@
 json_t *json_status(struct manager *manager);
 json_t *json_modules(struct manager *manager);
 json_t *json_module(struct module *module);
-/* One module, or all (NULL). */
-json_t *json_health(struct manager *manager, const char *name, bool *ret_healthy);
 json_t *json_operation(const struct operation *op);
 json_t *json_operations(struct manager *manager);
 json_t *json_rejected(struct manager *manager);

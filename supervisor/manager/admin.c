@@ -19,6 +19,7 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-access.h"
+#include "supervisor/manager/admin-health.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
@@ -452,13 +453,6 @@ static void post_module(struct manager *m, struct evhttp_request *req, char *res
 
 /* Requests ----------------------------------------------------------------------------------------------------------- */
 
-static void get_health(struct manager *m, struct evhttp_request *req, const char *name) {
-        bool healthy;
-        json_t *j = json_health(m, name, &healthy);
-
-        admin_reply_json(req, healthy ? 200 : 503, "application/json", j);
-}
-
 /* Whoever looks at the API for the first time begins with a wrong path. */
 static void call_not_found(struct evhttp_request *req, const char *path) {
         char detail[300];
@@ -568,9 +562,9 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
         else if (!strncmp(path, "/v1/operations/", 15))
                 get_operation(m, req, path + 15);
         else if (!strcmp(path, "/v1/health"))
-                get_health(m, req, NULL);
+                admin_health(m, req, "");
         else if (!strncmp(path, "/v1/health/", 11) && module_find(m, path + 11))
-                get_health(m, req, path + 11);
+                admin_health(m, req, path + 11);
         else if (!strncmp(path, "/v1/health/", 11))
                 module_not_found(req, path + 11);
         else

@@ -20,6 +20,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/edges.h"
+#include "supervisor/manager/health.h"
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/log-hub.h"
@@ -44,6 +45,7 @@ static struct manager *instance_manager(const struct instance *i) {
 /* The instance must have been taken out of its candidate's list. */
 static void instance_free(struct instance *i) {
         edges_forget(instance_manager(i), i, ERROR_PEER_DIED);
+        health_free(i);
         if (i->link_event)
                 event_free(i->link_event);
         module_log_detach(i);
@@ -270,6 +272,7 @@ static void on_level(struct instance *i, uint32_t level) {
                         break;
                 i->state = INSTANCE_READY;
                 instance_disarm(i);
+                health_start(i);
                 lifecycle_on_ready(i);
                 break;
         case PAGE_DRAINING:
@@ -318,6 +321,9 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
                 break;
         case CONTROL_KIND_WATCH:
                 edges_on_watch(m, i, record->WATCH.generation);
+                break;
+        case CONTROL_KIND_HEALTH_RESULT:
+                health_on_result(i, record->header.request, &record->HEALTH_RESULT);
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 on_complaint(i, record->TIMED_OUT.instance);
@@ -429,6 +435,7 @@ static void adopt_level(struct instance *i) {
         if (vitals.level == PAGE_READY) {
                 i->state = INSTANCE_READY;
                 c->served = true;
+                health_start(i);
         } else if (vitals.level > PAGE_READY) {
                 i->state = INSTANCE_RETIRING;
                 i->retire = true;
@@ -651,6 +658,7 @@ void instance_kill(struct instance *i, const char *reason) {
                 snprintf(i->reason, sizeof(i->reason), "%s", reason);
                 log_warning("%s %s: worker %d is killed: %s", i->candidate->module->name, i->candidate->manifest.version, i->pid, reason);
         }
+        health_stop(i);
         instance_disarm(i);
         if (!i->id) {
                 i->retire = true; /* killed when the base has answered */
@@ -666,6 +674,7 @@ void instance_retire(struct instance *i) {
         if (i->retire)
                 return;
         i->retire = true;
+        health_stop(i);
         if (i->state == INSTANCE_FORKING)
                 return;
         if (i->state == INSTANCE_STARTING) {

@@ -220,11 +220,12 @@ enum candidate_state module_state(const struct module *mod, const char **ret_rea
 
 /* Reconciliation ----------------------------------------------------------------------------------------------------- */
 
+/* The one that is to stay. */
 static struct instance *candidate_instance(const struct candidate *c) {
         struct instance *i;
 
         TAILQ_FOREACH(i, &c->instances, entry) {
-                if (!i->retire && i->state != INSTANCE_KILLED)
+                if (!i->retire && i->state != INSTANCE_KILLED && !i->unhealthy)
                         return i;
         }
         return NULL;
@@ -378,6 +379,28 @@ void lifecycle_on_gone(struct candidate *c) {
 
 /* Events of instances ------------------------------------------------------------------------------------------------ */
 
+static struct instance *candidate_unhealthy(const struct candidate *c) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->unhealthy && !i->retire && i->state == INSTANCE_READY)
+                        return i;
+        }
+        return NULL;
+}
+
+static void retire_unhealthy(struct candidate *c) {
+        struct instance *i;
+        bool any = false;
+
+        while ((i = candidate_unhealthy(c))) {
+                instance_retire(i);
+                any = true;
+        }
+        if (any)
+                publish(c->module->manager);
+}
+
 void lifecycle_on_ready(struct instance *i) {
         struct candidate *c = i->candidate;
         struct page_vitals v;
@@ -386,10 +409,11 @@ void lifecycle_on_ready(struct instance *i) {
         operation_stamp(c->operation, STEP_loaded, v.level_ns[PAGE_LOADED]);
         operation_stamp(c->operation, STEP_started, v.level_ns[PAGE_READY]);
         if (c->module->active == c) {
-                /* back after a crash */
+                /* back after a crash, or in the place of an unhealthy one */
                 candidate_set_state(c, CANDIDATE_ACTIVE, "", "");
                 publish(c->module->manager);
                 operation_stamp(c->operation, STEP_routed, clock_now_ns());
+                retire_unhealthy(c);
         }
         lifecycle_reconcile(c->module);
         module_sweep(c->module);
@@ -405,7 +429,7 @@ void lifecycle_on_start_failed(struct candidate *c, const char *code, const char
         log_error("%s %s: %s: %s", c->module->name, c->manifest.version, code, reason);
         if (c->served && !op) {
                 /* It has worked before: the crash policy decides. */
-                candidate_set_state(c, CANDIDATE_BROKEN, code, reason);
+                candidate_set_state(c, candidate_unhealthy(c) ? c->state : CANDIDATE_BROKEN, code, reason);
                 restart_later(c);
                 return;
         }
@@ -470,6 +494,19 @@ void lifecycle_on_crash(struct candidate *c, uint64_t instance, const char *how)
         restart_later(c);
 }
 
+void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
+        struct candidate *c = i->candidate;
+
+        i->unhealthy = true;
+        log_error("%s %s: worker %d: %s; another one is to take its place", c->module->name, c->manifest.version, i->pid, reason);
+        tell_state(c, c->state, "UNHEALTHY", reason);
+        candidate_set_state(c, c->state, "UNHEALTHY", reason);
+        restart_later(c);
+        /* The policy has given up: then it does not go on serving as it is, either. */
+        if (c->state == CANDIDATE_QUARANTINED)
+                retire_unhealthy(c);
+}
+
 void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
         struct module *mod = i->candidate->module;
 
@@ -507,14 +544,32 @@ static void look_at_stale(struct manager *m) {
         }
 }
 
+/* The former manager was about to put one into the place of another: the newest that serves stays. */
+static void retire_surplus(struct candidate *c) {
+        struct instance *i, *newest = NULL;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->state == INSTANCE_READY && !i->retire && (!newest || i->id > newest->id))
+                        newest = i;
+        }
+        if (!newest)
+                return;
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i != newest)
+                        instance_retire(i);
+        }
+}
+
 static void restore_all(struct manager *m) {
         struct module *mod, **sorted;
         struct candidate *c;
         size_t n = 0, i;
 
         TAILQ_FOREACH(mod, &m->modules, entry) {
-                TAILQ_FOREACH(c, &mod->candidates, entry)
-                instance_adopt(m, c);
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        instance_adopt(m, c);
+                        retire_surplus(c);
+                }
                 n++;
         }
         instance_adopt_end(m);

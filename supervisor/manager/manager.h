@@ -32,6 +32,7 @@ struct candidate;
 struct instance;
 struct admission;
 struct instance_log;
+struct health;
 struct history;
 struct log_hub;
 struct admin;
@@ -74,6 +75,7 @@ struct instance {
         int link, memory; /* memory: its smaps_rollup, -1 when the base could not open it */
         struct event *link_event, *timer;
         struct instance_log *log;
+        struct health *health; /* NULL: it was never asked */
         struct page_reader *page;
         int page_fd; /* until it is sealed by its owner */
         uint32_t n_edges;
@@ -82,6 +84,7 @@ struct instance {
         bool watches; /* tell it once when the directory changes */
         bool has_cgroup;
         bool retire;      /* to be retired as soon as it exists */
+        bool unhealthy;   /* serves until another one is ready to take its place */
         char reason[256]; /* why it is being killed */
 };
 

@@ -15,6 +15,7 @@
 
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admin-health.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
@@ -93,14 +94,14 @@ static void test_what_is_not_healthy_says_why(void **state) {
         json_t *j;
 
         m.ready_sent = true;
-        j = json_health(&m, "sick", &healthy);
+        j = json_health(&m, "sick", 0, &healthy);
         assert_true(healthy && json_is_true(json_object_get(j, "healthy")));
         json_decref(j);
         manifest_init(&manifest);
         manifest.version = strdup("1.0.0");
         c = candidate_new(module_get(&m, "sick"), &manifest, "", -1);
         candidate_set_state(c, CANDIDATE_BROKEN, "CRASHED", "killed by SIGSEGV");
-        j = json_health(&m, "sick", &healthy);
+        j = json_health(&m, "sick", 0, &healthy);
         assert_false(healthy || json_is_true(json_object_get(j, "healthy")));
         one = json_array_get(json_object_get(j, "unhealthy"), 0);
         assert_string_equal(text_of(one, "module"), "sick");
@@ -108,7 +109,7 @@ static void test_what_is_not_healthy_says_why(void **state) {
         assert_string_equal(text_of(one, "code"), "CRASHED");
         assert_string_equal(text_of(one, "reason"), "killed by SIGSEGV");
         json_decref(j);
-        j = json_health(&m, "another", &healthy);
+        j = json_health(&m, "another", 0, &healthy);
         assert_true(healthy);
         json_decref(j);
 }
