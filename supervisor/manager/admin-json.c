@@ -25,7 +25,7 @@ json_t *json_text(const char *text) {
         _cleanup_free_ char *clean = NULL;
         json_t *j = text ? json_string(text) : json_null();
 
-        if (j)
+        if (j || !text)
                 return j;
         clean = strdup(text);
         for (char *c = clean; c && *c; c++) {
