@@ -12,6 +12,8 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
+#include "supervisor/manager/admin-peer.h"
+
 #define NEVER_S (10 * 365 * 86400)
 
 static struct evhttp_connection *connection_of(const struct admin_stream *s) {
@@ -59,7 +61,7 @@ static void on_drained(struct evhttp_connection *connection, void *userdata) {
 }
 
 void admin_stream_start(struct admin_stream *s) {
-        evhttp_connection_set_closecb(connection_of(s), on_gone, s);
+        admin_on_gone(s->req, on_gone, s);
         evhttp_connection_set_timeout(connection_of(s), NEVER_S);
         evhttp_add_header(evhttp_request_get_output_headers(s->req), "Content-Type", "application/x-ndjson");
         evhttp_send_reply_start(s->req, 200, NULL);

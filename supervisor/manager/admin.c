@@ -21,6 +21,7 @@
 #include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-health.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/call.h"
@@ -35,8 +36,6 @@
 #include "supervisor/manager/reload.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
-
-#define UPLOAD_MAX (1u << 30)
 
 /* A client that waits for an operation. What he is told about is on the disk by then. */
 struct waiter {
@@ -101,7 +100,7 @@ static void on_client_gone(struct evhttp_connection *connection, void *userdata)
 
 static void waiter_free(struct waiter *w) {
         if (w->req)
-                evhttp_connection_set_closecb(evhttp_request_get_connection(w->req), NULL, NULL);
+                admin_on_gone(w->req, NULL, NULL);
         if (w->body)
                 evbuffer_free(w->body);
         json_decref(w->answer);
@@ -119,7 +118,7 @@ static struct waiter *waiter_new(struct manager *m, struct evhttp_request *req, 
         w->operation = op;
         access_of(m, req, op->actor);
         w->upload = -1;
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, w);
+        admin_on_gone(req, on_client_gone, w);
         return w;
 }
 
@@ -611,10 +610,9 @@ int admin_start(struct manager *m, int listen_fd) {
         if (!http)
                 return -ENOMEM;
         evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_POST);
-        evhttp_set_max_body_size(http, UPLOAD_MAX);
-        evhttp_set_max_headers_size(http, 16384);
         evhttp_set_timeout(http, 600);
         evhttp_set_gencb(http, on_request, m);
+        admin_peers_watch(m, http);
         fd_set_nonblock(listen_fd, true);
         if (evhttp_accept_socket(http, listen_fd) < 0) {
                 evhttp_free(http);

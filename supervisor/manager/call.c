@@ -24,6 +24,7 @@
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
@@ -66,7 +67,7 @@ static const struct {
 
 static void call_free(struct call *c) {
         if (c->req)
-                evhttp_connection_set_closecb(evhttp_request_get_connection(c->req), NULL, NULL);
+                admin_on_gone(c->req, NULL, NULL);
         if (c->timer)
                 event_free(c->timer);
         TAILQ_REMOVE(&calls, c, entry);
@@ -95,7 +96,7 @@ static void call_fail(struct call *c, int error, const char *text) {
         struct evhttp_request *req = TAKE_PTR(c->req);
         char method[sizeof(c->method)];
 
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+        admin_on_gone(req, NULL, NULL);
         snprintf(method, sizeof(method), "%s", c->method);
         call_free(c);
         reply_error(req, method, error, text);
@@ -169,7 +170,7 @@ static int call_succeed(struct call *c, uint64_t instance, const char *result) {
                 return ERROR_NO_MEMORY;
         }
         req = TAKE_PTR(c->req);
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+        admin_on_gone(req, NULL, NULL);
         call_free(c);
         evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", "application/json");
         evhttp_send_reply(req, 200, NULL, out);
@@ -299,7 +300,7 @@ static struct call *call_new(struct gateway *g, struct evhttp_request *req, cons
         c->timer = evtimer_new(g->manager->loop, on_patience, c);
         TAILQ_INSERT_TAIL(&calls, c, entry);
         n_calls++;
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, c);
+        admin_on_gone(req, on_client_gone, c);
         return c;
 }
 

@@ -13,6 +13,7 @@
 #include "conf/manifest.h"
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/lifecycle.h"
@@ -60,7 +61,7 @@ static void on_removed(struct manager *m, int result, void *userdata) {
         if (!result)
                 log_info("%s: its data folder is removed", removal->name);
         if (removal->req) {
-                evhttp_connection_set_closecb(evhttp_request_get_connection(removal->req), NULL, NULL);
+                admin_on_gone(removal->req, NULL, NULL);
                 reply(removal->req, removal->name, result);
         }
         free(removal);
@@ -78,7 +79,7 @@ static int ask(struct manager *m, struct evhttp_request *req, const char *name) 
         if (r < 0)
                 free(removal);
         else
-                evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, removal);
+                admin_on_gone(req, on_client_gone, removal);
         return r;
 }
 

@@ -16,6 +16,7 @@
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
@@ -178,7 +179,7 @@ static void waiter_reply(struct manager *m, struct reload_waiter *w) {
         bool ok = !problem[0];
         json_t *j;
 
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+        admin_on_gone(req, NULL, NULL);
         waiter_free(w);
         j = json_pack("{s:b, s:I, s:o}", "config", ok, "keys", (json_int_t)m->n_keys, "rejected", json_rejected(m));
         if (j && !ok) {
@@ -210,7 +211,7 @@ void config_reload_ask(struct manager *m, struct evhttp_request *req) {
         }
         w->req = req;
         TAILQ_INSERT_TAIL(&waiters, w, entry);
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, w);
+        admin_on_gone(req, on_client_gone, w);
         config_reload(m);
         config_reload_check(m);
 }

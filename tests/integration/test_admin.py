@@ -230,3 +230,72 @@ def test_a_second_operation_on_a_name_is_a_conflict(base):
         expect_equal(r.returncode, 5, f"{args}: {r.stderr}")
         expect(f"operation {operation['id']} (deploy) on start-hangs" in r.stderr, f"{args}: {r.stderr}")
     expect_equal(p.wait(60), 3, "the first one fails by itself")
+
+
+def manager_memory(base):
+    pid = next(r["pid"] for r in base.status()["base"]["roles"] if r["name"] == "manager")
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Private_Dirty:"))
+
+
+def test_who_may_nothing_costs_next_to_nothing(base):
+    """Sent by another user: a body without end, and connections without number."""
+    if os.geteuid() != 0:
+        return
+    base.start()
+    before = manager_memory(base)
+    script = """
+import os, socket, sys
+os.setgroups([]), os.setgid(4700), os.setuid(4700)
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(30)
+    s.connect(sys.argv[1])
+    return s
+s = connect()
+s.sendall(b"PUT /v1/packages/a-1.0.0.smod HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 1000000000\\r\\n\\r\\n")
+try:
+    for i in range(300):
+        s.sendall(bytes(65536))
+    print("took it all")
+except OSError as e:
+    print("cut")
+all = [connect() for i in range(100)]
+print("refused" if all[-1].recv(1) == b"" else "kept")
+sys.stdout.flush()
+sys.stdin.read()
+"""
+    with subprocess.Popen(["python3", "-c", script, base.path("run/admin.sock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        expect_equal([p.stdout.readline().strip() for _ in range(2)], ["cut", "refused"], "what became of it")
+        expect(manager_memory(base) < before + 4096, "memory of the manager")
+        p.stdin.close()
+
+
+def test_what_comes_behind_a_request_is_not_kept(base):
+    """A follower that sends is read no further than its request could have reached; who may change has the room of a package."""
+    if os.geteuid() != 0:
+        return
+    base.config("[base]\nview-group = 4712\n")
+    base.start()
+    before = manager_memory(base)
+    script = """
+import os, socket, sys
+os.setgroups([]), os.setgid(4712), os.setuid(4700)
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"GET /v1/events?follow=1 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+s.recv(1)
+s.settimeout(1)
+n = 0
+try:
+    while n < 32 << 20:
+        n += s.send(bytes(65536))
+except OSError:
+    pass
+print("took it all" if n >= 32 << 20 else "waits", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(["python3", "-c", script, base.path("run/admin.sock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        expect_equal(p.stdout.readline().strip(), "waits", "a follower that sends")
+        expect(manager_memory(base) < before + 4096, "memory of the manager")
+        p.stdin.close()
