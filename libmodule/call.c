@@ -125,6 +125,8 @@ static void call_leave(struct call *call) {
 void call_abandon(struct call *call, int error, const char *format, ...) {
         va_list args;
 
+        if (call->state == CALL_DONE)
+                return; /* it has its result and waits for the loop */
         call_leave(call);
         va_start(args, format);
         call_end_error(call, error, format, args);

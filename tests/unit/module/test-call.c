@@ -22,7 +22,9 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/frame.h"
+#include "libmodule/call.h"
 #include "libmodule/provider.h"
+#include "libmodule/target.h"
 #include "libmodule/worker-internal.h"
 
 #define LIMITS ((struct edge_limits){ .ring_size = 4096, .max_message = 64 << 10, .max_partial = 256 << 10 })
@@ -497,6 +499,24 @@ static void test_cancelled(void **state) {
         edge_free(c.edge);
 }
 
+/* The request may be cancelled in the same turn, before the loop has resumed it. */
+static void test_cancelled_when_it_has_ended(void **state) {
+        struct task task = { 0 };
+        struct ask a = { .method = "kv.put", .task = &task };
+        struct callee c;
+        struct edge_message m;
+
+        open_edge(&c);
+        ask(&a);
+        receive(&c, FRAME_REQUEST, &m);
+        target_cancel(task.call->target, task.call);
+        call_fail(task.call, SOCLE_E_PEER_DIED, "it died");
+        task_cancel(&task);
+        turns();
+        expect(&a, SOCLE_E_PEER_DIED, "it died");
+        edge_free(c.edge);
+}
+
 /* Death --------------------------------------------------------------------------------------------------------------- */
 
 static void test_death_of_what_had_begun(void **state) {
@@ -824,6 +844,7 @@ int main(void) {
                 TEST(test_timeout),
                 TEST(test_what_is_inherited),
                 TEST(test_cancelled),
+                TEST(test_cancelled_when_it_has_ended),
                 TEST(test_death_of_what_had_begun),
                 TEST(test_death_of_what_had_not_begun),
                 TEST(test_idempotent_is_repeated_once),
