@@ -39,6 +39,8 @@ static const struct {
         { "UNSIGNED", "sign it, or set [packages] require-signature = no" },
         { "EXCLUDED", "see [packages] include and exclude in socled.conf" },
         { "ROUTE_CONFLICT", "give it another [http] prefix or undeploy the other module" },
+        { "SERVICE_CONFLICT", "give the service another name in [services] or undeploy the other module" },
+        { "NEEDS_SERVICE", "deploy the module that provides it: @ is started by itself then" },
         { "NEEDS_BASE", "pack it for this version of Socle, or upgrade the base" },
         { "LOAD_FAILED", "link the module against what it needs; `ldd -r` shows missing symbols" },
         { "START_FAILED", "see `soclectl logs @`" },
