@@ -220,7 +220,7 @@ static int step_uids(struct base *base) {
         uid_t first = (uid_t)base->config.uid_base;
         int r;
 
-        r = uids_init(&base->uids, base->root, first, base->folders.fds[FOLDER_UIDS]);
+        r = uids_init(&base->uids, base->root, first, base->folders.fds[FOLDER_UIDS], base->folders.fds[FOLDER_DATA]);
         if (!r && base->root)
                 r = folders_own(&base->folders, uids_role(true, first, UIDS_MANAGER), uids_role(true, first, UIDS_INSTALLER));
         return r;

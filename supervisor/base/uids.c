@@ -3,6 +3,11 @@
  * The table of uids is in the owners of empty files: nothing to parse, nothing
  * to be half written. A file that is still root's was being made when the base
  * died; it gets an id like a new one.
+ *
+ * Nothing of it is written to the disk at once, so a loss of power may take the
+ * file of a module whose data folder is on the disk already. The folder's owner
+ * says the same: it is taken, so that no other module is given what lies there,
+ * and the module of that name gets it back.
  */
 #include "supervisor/base/uids.h"
 
@@ -39,33 +44,86 @@ static void take(struct uids *uids, int slot) {
         uids->taken[slot / 8] |= (uint8_t)(1 << slot % 8);
 }
 
-int uids_init(struct uids *uids, bool root, uid_t base, int folder) {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        struct dirent *d;
-        int fd;
+static DIR *folder_list(int folder) {
+        int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-        *uids = (struct uids){ .root = root, .base = base, .folder = folder };
-        if (!root)
-                return 0;
-        fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir) {
+        if (!dir && fd >= 0)
                 fd_close(fd);
-                return -ENOMEM;
-        }
+        return dir;
+}
+
+static int take_files(struct uids *uids) {
+        _cleanup_(closedirp) DIR *dir = folder_list(uids->folder);
+        struct dirent *d;
+
+        if (!dir)
+                return -errno;
         while ((d = readdir(dir))) {
                 struct stat st;
                 int slot;
 
-                if (fstatat(folder, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+                if (fstatat(uids->folder, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
                         continue;
-                slot = uids_slot(base, st.st_uid);
+                slot = uids_slot(uids->base, st.st_uid);
                 if (slot >= 0)
                         take(uids, slot);
         }
         return 0;
+}
+
+static int file_open(const struct uids *uids, const char *name, int *ret_slot) {
+        _cleanup_close_ int fd = openat(uids->folder, name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        *ret_slot = uids_slot(uids->base, st.st_uid);
+        return TAKE_FD(fd);
+}
+
+/* Gives the module of that name the uid that its data has, when its file is lost. */
+static int restore(struct uids *uids, const char *name, uid_t owner) {
+        _cleanup_close_ int fd = -1;
+        int slot;
+
+        fd = file_open(uids, name, &slot);
+        if (fd < 0)
+                return fd;
+        return slot < 0 && fchown(fd, owner, owner) < 0 ? -errno : 0;
+}
+
+static int take_folders(struct uids *uids, int data) {
+        _cleanup_(closedirp) DIR *dir = folder_list(data);
+        struct dirent *d;
+
+        if (!dir)
+                return -errno;
+        while ((d = readdir(dir))) {
+                struct stat st;
+                int slot, r;
+
+                if (fstatat(data, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                slot = uids_slot(uids->base, st.st_uid);
+                if (slot < 0 || uids->taken[slot / 8] & 1 << slot % 8)
+                        continue;
+                take(uids, slot);
+                r = uids_name_ok(d->d_name) ? restore(uids, d->d_name, st.st_uid) : 0;
+                if (r)
+                        return r;
+        }
+        return 0;
+}
+
+int uids_init(struct uids *uids, bool root, uid_t base, int folder, int data) {
+        int r;
+
+        *uids = (struct uids){ .root = root, .base = base, .folder = folder };
+        if (!root)
+                return 0;
+        r = take_files(uids);
+        return r ? r : take_folders(uids, data);
 }
 
 uid_t uids_role(bool root, uid_t base, enum uids_role role) {
@@ -102,17 +160,15 @@ static int slot_new(struct uids *uids, int fd) {
 
 int uids_of_module(struct uids *uids, const char *name, uint32_t *ret_ns_uid) {
         _cleanup_close_ int fd = -1;
-        struct stat st;
         int slot;
 
         if (!uids->root) {
                 *ret_ns_uid = geteuid();
                 return 0;
         }
-        fd = openat(uids->folder, name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
-        slot = uids_slot(uids->base, st.st_uid);
+        fd = file_open(uids, name, &slot);
+        if (fd < 0)
+                return fd;
         if (slot < 0)
                 slot = slot_new(uids, fd);
         if (slot < 0)

@@ -24,8 +24,8 @@ struct uids {
         uint8_t taken[UIDS_SLOTS / 8];
 };
 
-/* Reads which are taken. 0 or -errno. */
-int uids_init(struct uids *uids, bool root, uid_t base, int folder);
+/* Reads which are taken, by files in the folder or by data folders. 0 or -errno. */
+int uids_init(struct uids *uids, bool root, uid_t base, int folder, int data);
 
 /* Of a role: the named user when there is one, else a number of the range. Rootless: ours. */
 uid_t uids_role(bool root, uid_t base, enum uids_role role);

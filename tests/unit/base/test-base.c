@@ -20,9 +20,11 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/fd.h"
 #include "supervisor/base/backoff.h"
 #include "supervisor/base/boot.h"
 #include "supervisor/base/cgroup.h"
+#include "supervisor/base/datafolder.h"
 #include "supervisor/base/files.h"
 #include "supervisor/base/ids.h"
 #include "supervisor/base/options.h"
@@ -156,12 +158,12 @@ static void test_uids_are_stable(void **state) {
 
         if (geteuid() != 0)
                 skip();
-        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd), 0);
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd, fd), 0);
         assert_int_equal(uids_of_module(&uids, "a", &a), 0);
         assert_int_equal(uids_of_module(&uids, "b", &b), 0);
         assert_int_not_equal(a, b);
         /* A new base reads them back from the owners. */
-        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd), 0);
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd, fd), 0);
         assert_int_equal(uids_of_module(&uids, "b", &again), 0);
         assert_int_equal(again, b);
         assert_int_equal(uids_of_module(&uids, "c", &again), 0);
@@ -171,6 +173,33 @@ static void test_uids_are_stable(void **state) {
         unlinkat(fd, "c", 0);
         rmdir(dir);
         close(fd);
+}
+
+static void test_uids_of_data_whose_file_is_lost(void **state) {
+        char dir[32], data[32];
+        int fd = temporary(dir), data_fd = temporary(data);
+        static struct uids uids;
+        uint32_t a, b, again;
+
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd, data_fd), 0);
+        assert_int_equal(uids_of_module(&uids, "a", &a), 0);
+        fd_close(data_open(data_fd, "a", uids_host(&uids, a)));
+        assert_int_equal(unlinkat(fd, "a", 0), 0);
+        /* Another module is not given what "a" left, whoever is first. */
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd, data_fd), 0);
+        assert_int_equal(uids_of_module(&uids, "b", &b), 0);
+        assert_int_not_equal(b, a);
+        assert_int_equal(uids_of_module(&uids, "a", &again), 0);
+        assert_int_equal(again, a);
+        unlinkat(fd, "a", 0);
+        unlinkat(fd, "b", 0);
+        unlinkat(data_fd, "a", AT_REMOVEDIR);
+        rmdir(dir);
+        rmdir(data);
+        close(fd);
+        close(data_fd);
 }
 
 static void test_cgroup_text(void **state) {
@@ -364,6 +393,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_uid_slots),
                 cmocka_unit_test(test_uids_are_stable),
+                cmocka_unit_test(test_uids_of_data_whose_file_is_lost),
                 cmocka_unit_test(test_cgroup_text),
                 cmocka_unit_test(test_boot_check),
                 cmocka_unit_test(test_files),
