@@ -320,12 +320,12 @@ int log_hub_last(struct log_hub *hub, const char *name, size_t n, uint32_t level
         size_t n_lines;
 
         n_lines = gather(hub, name, level, NULL);
-        lines = calloc(n_lines + 1, sizeof(*lines));
+        lines = calloc(n_lines + 1, sizeof(const struct log_line *));
         if (!lines)
                 return -ENOMEM;
         gather(hub, name, level, lines);
         if (!name)
-                qsort(lines, n_lines, sizeof(*lines), compare_times);
+                qsort(lines, n_lines, sizeof(const struct log_line *), compare_times);
         for (size_t i = n_lines > n ? n_lines - n : 0; i < n_lines; i++)
                 fn(lines[i], userdata);
         return 0;
