@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
@@ -49,9 +51,23 @@ static const struct {
 #undef WORKER
 #undef BOOT
 
+static bool is_socket(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* The last to close a TCP socket waits as long as its SO_LINGER says until the peer has taken all: whoever sends us one could
+ * have us wait. */
+static int drop(int fd) {
+        if (is_socket(fd))
+                setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+        return fd_close(fd);
+}
+
 void control_record_deinit(struct control_record *record) {
         for (uint32_t i = 0; i < record->n_fds; i++)
-                record->fds[i] = fd_close(record->fds[i]);
+                record->fds[i] = drop(record->fds[i]);
         record->n_fds = 0;
 }
 
@@ -147,7 +163,7 @@ static int take_fds(struct msghdr *message, size_t room, struct control_record *
                         if (n < CONTROL_FDS_MAX) {
                                 fds[n++] = fd;
                         } else {
-                                fd_close(fd);
+                                drop(fd);
                                 result = FDS_TOO_MANY;
                         }
                 }
@@ -158,6 +174,14 @@ static int take_fds(struct msghdr *message, size_t room, struct control_record *
         return result;
 }
 
+/* Nothing that these send is a socket, and what they send goes to others, who would close it. */
+static bool sends_socket(const struct control_record *record, enum control_party from) {
+        for (uint32_t i = 0; i < record->n_fds; i++)
+                if (from & (CONTROL_WORKER | CONTROL_GATEWAY) && is_socket(record->fds[i]))
+                        return true;
+        return false;
+}
+
 /* What the record is worth, and its descriptors. */
 static int check_received(const struct control_record *record, size_t size, int fds, enum control_party from, enum control_party to) {
         int r = check_header(&record->header, size, from, to);
@@ -166,7 +190,9 @@ static int check_received(const struct control_record *record, size_t size, int 
                 return r;
         if (fds == FDS_STARVED)
                 return table[record->header.kind].max_fds ? -EMFILE : CONTROL_E_BAD;
-        return fds == FDS_TOO_MANY ? CONTROL_E_BAD : check_fds(&record->header, record->n_fds);
+        if (fds == FDS_TOO_MANY || sends_socket(record, from))
+                return CONTROL_E_BAD;
+        return check_fds(&record->header, record->n_fds);
 }
 
 int control_receive(int link, enum control_party from, enum control_party to, struct control_record *ret_record) {

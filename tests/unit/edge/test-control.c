@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -193,6 +194,43 @@ static void test_receiver_without_descriptors(void **state) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &l->files), 0);
 }
 
+/* A connected TCP socket with data that nobody takes, whose last closer waits for a minute. */
+static int lingering_socket(int *ret_peer) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const struct linger minute = { .l_onoff = 1, .l_linger = 60 };
+        socklen_t size = sizeof(address);
+        char bytes[65536] = "";
+
+        assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &minute, sizeof(minute)), 0);
+        fd_set_nonblock(fd, true);
+        while (write(fd, bytes, sizeof(bytes)) > 0)
+                ;
+        fd_set_nonblock(fd, false);
+        *ret_peer = listener;
+        return fd;
+}
+
+static void test_nobody_waits_for_a_socket(void **state) {
+        struct links *l = *state;
+        struct datagram d = { .header = { .kind = CONTROL_KIND_EDGE_REQUEST, .size = sizeof(struct control_edge_request) } };
+        struct control_record record;
+        int peer, fds[2];
+
+        fds[0] = lingering_socket(&peer);
+        fds[1] = l->fds[0];
+        send_raw(l->pair[0], &d, sizeof(d.header) + d.header.size, fds, 2);
+        close(fds[0]); /* the last one is on its way */
+        alarm(30);
+        assert_int_equal(control_receive(l->pair[1], WORKER, MANAGER, &record), CONTROL_E_BAD);
+        alarm(0);
+        close(peer);
+}
+
 static void test_unknown_kinds(void **state) {
         static const uint32_t unknown[] = { 0, CONTROL_N_KINDS, CONTROL_N_KINDS + 1, INT32_MAX, UINT32_MAX };
 
@@ -269,6 +307,7 @@ int main(void) {
                 TEST(test_sizes),
                 TEST(test_descriptors),
                 TEST(test_receiver_without_descriptors),
+                TEST(test_nobody_waits_for_a_socket),
                 TEST(test_unknown_kinds),
                 TEST(test_empty_datagram_leaks_no_descriptors),
                 TEST(test_round_trip),
