@@ -137,6 +137,7 @@ static bool table_begin(struct directory_table *t) {
 void publish(struct manager *m) {
         struct directory_table *t = &m->table;
         bool first = !m->generation;
+        uint64_t generation;
         struct module *mod;
 
         if (m->restoring || !table_begin(t))
@@ -144,9 +145,13 @@ void publish(struct manager *m) {
         TAILQ_FOREACH(mod, &m->modules, entry)
         add_module(t, mod);
         qsort(t->routes, t->n_routes, sizeof(*t->routes), compare_routes);
-        m->generation = directory_publish(m->directory, t);
-        if (!m->generation)
+        generation = directory_publish(m->directory, t);
+        if (!generation) {
+                /* The last one stays. */
                 log_error("the directory is full: %u modules, %u routes, %u instances", t->n_modules, t->n_routes, t->n_instances);
+                return;
+        }
+        m->generation = generation;
         if (first)
                 directory_offer_all(m);
         peers_changed(m);
