@@ -304,10 +304,12 @@ struct control_edge_ready {
         uint64_t edge;
         uint64_t target;
 };
+/* Whose [limits] edges does not allow one more. */
+enum edge_limit { EDGE_LIMIT_NONE, EDGE_LIMIT_CALLER, EDGE_LIMIT_TARGET };
 struct control_edge_refused {
         uint64_t target;
         int32_t error;
-        uint32_t reserved;
+        uint32_t limit; /* enum edge_limit; with ERROR_UNAVAILABLE */
 };
 struct control_edge_release {
         uint64_t edge;

@@ -217,8 +217,25 @@ static bool denied(const struct provider *p) {
         return false;
 }
 
+/* [limits] edges keeps all from being reached: an enum edge_limit. Else somebody can be, or may be when he is asked. */
+static uint32_t limited(const struct provider *p) {
+        uint32_t limit = EDGE_LIMIT_NONE;
+        uint64_t now = clock_now_ns();
+        struct target *t;
+
+        TAILQ_FOREACH(t, &p->targets, entry) {
+                if (!t->active)
+                        continue;
+                if (t->state != TARGET_COLD || !t->limit || t->retry_ns <= now)
+                        return EDGE_LIMIT_NONE;
+                limit = t->limit;
+        }
+        return limit;
+}
+
 static bool give_up(struct call *call) {
         struct provider *p = call->provider;
+        uint32_t limit = limited(p);
 
         if (denied(p))
                 call_abandon(call, ERROR_DENIED, "the manager gives no edge to %s: [calls] allow does not list it", p->module.name);
@@ -228,6 +245,9 @@ static bool give_up(struct call *call) {
                 call_abandon(call, ERROR_UNAVAILABLE, "no instance of %s is ready and none is expected", p->module.name);
         else if (call->version && !has_version(p, call->version) && p->n_active)
                 call_abandon(call, ERROR_UNAVAILABLE, "no instance of %s has version %s", p->module.name, call->version);
+        else if (limit)
+                call_abandon(call, ERROR_UNAVAILABLE, "module.ini [limits] edges of %s does not allow one more connection",
+                             limit == EDGE_LIMIT_CALLER ? the_worker.start.settings->name : p->module.name);
         else
                 return false;
         return true;
@@ -456,6 +476,15 @@ void providers_on_refused(uint64_t request, int error) {
         if (!t)
                 return;
         target_refused(t, error);
+        provider_pump(t->provider);
+}
+
+void providers_on_limit(uint64_t request, uint32_t limit) {
+        struct target *t = find_asked(request);
+
+        if (!t)
+                return;
+        target_limited(t, limit);
         provider_pump(t->provider);
 }
 

@@ -65,6 +65,7 @@ void providers_on_manager(void);
 /* The manager's answers to edge requests. Takes the fds. */
 void providers_on_edge(uint64_t request, uint64_t edge, int memory_fd, int bell_fd);
 void providers_on_refused(uint64_t request, int error);
+void providers_on_limit(uint64_t request, uint32_t limit); /* enum edge_limit */
 void providers_on_release(uint64_t edge);
 void providers_pump(void);
 void providers_deinit(void);

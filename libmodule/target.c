@@ -20,6 +20,7 @@
 
 #define MESSAGES_PER_TURN 64
 #define RETRY_NS (10 * NS_PER_MS)
+#define LIMITED_NS (100 * NS_PER_MS)
 #define TELL_NS NS_PER_S
 #define REFUSED_MAX 3 /* other instances that are tried when one is overloaded */
 
@@ -128,11 +129,19 @@ void target_forget_ask(struct target *t) {
 
 void target_refused(struct target *t, int error) {
         target_forget_ask(t);
+        t->limit = EDGE_LIMIT_NONE;
         t->refused = error;
         if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
                 t->retry_ns = clock_now_ns() + RETRY_NS;
         else
                 t->refused_version = the_worker.bus.version;
+}
+
+/* There may be room again without anything that the directory would tell. */
+void target_limited(struct target *t, uint32_t limit) {
+        target_refused(t, ERROR_BUSY);
+        t->limit = limit;
+        t->retry_ns = clock_now_ns() + LIMITED_NS;
 }
 
 void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd) {

@@ -37,6 +37,7 @@ struct target {
         uint64_t asked_ns;        /* when */
         uint64_t refused_version; /* of the directory in which it refused: not asked again before there is a newer one */
         int refused;              /* with what */
+        uint32_t limit;           /* enum edge_limit: why it could not be had, until retry_ns */
         uint64_t retry_ns;        /* not asked again before */
         uint64_t told_ns;         /* when the manager was told that it let a deadline pass */
         uint64_t edge_id;
@@ -57,6 +58,7 @@ void target_ask(struct target *t, uint64_t now_ns);
 /* The manager's answer. Takes the fds. */
 void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd);
 void target_refused(struct target *t, int error);
+void target_limited(struct target *t, uint32_t limit);
 void target_forget_ask(struct target *t);
 /* Closes the edge; must have nothing in flight. */
 void target_close(struct target *t);

@@ -190,7 +190,10 @@ static void on_record(struct control_record *record) {
                 providers_on_edge(record->header.request, record->EDGE_READY.edge, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
                 break;
         case CONTROL_KIND_EDGE_REFUSED:
-                providers_on_refused(record->header.request, record->EDGE_REFUSED.error);
+                if (record->EDGE_REFUSED.limit)
+                        providers_on_limit(record->header.request, record->EDGE_REFUSED.limit);
+                else
+                        providers_on_refused(record->header.request, record->EDGE_REFUSED.error);
                 break;
         case CONTROL_KIND_EDGE_RELEASE:
                 connection_release(record->EDGE_RELEASE.edge);

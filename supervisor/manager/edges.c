@@ -62,8 +62,8 @@ static int pending_link(const struct pending_edge *p) {
         return p->from ? p->from->link : p->caller->link;
 }
 
-static void edge_refuse(int link, uint64_t request, uint64_t target, int error) {
-        struct control_edge_refused body = { .target = target, .error = error };
+static void edge_refuse(int link, uint64_t request, uint64_t target, int error, enum edge_limit limit) {
+        struct control_edge_refused body = { .target = target, .error = error, .limit = limit };
 
         outbox_send(link, CONTROL_KIND_EDGE_REFUSED, request, &body, sizeof(body), NULL, 0);
 }
@@ -104,7 +104,7 @@ static void on_gateway_request(struct gateway *g, struct control_record *record)
         error = g->n_pending < GATEWAY_PENDING_MAX ? edge_offer(g->manager, &(struct pending_edge){ .from = g }, &offer, record)
                                                    : ERROR_BUSY;
         if (error)
-                edge_refuse(g->link, record->header.request, record->EDGE_REQUEST.target, error);
+                edge_refuse(g->link, record->header.request, record->EDGE_REQUEST.target, error, EDGE_LIMIT_NONE);
 }
 
 static struct made_edge *made_find(const struct instance *caller, const struct instance *target) {
@@ -117,8 +117,17 @@ static struct made_edge *made_find(const struct instance *caller, const struct i
         return NULL;
 }
 
+static bool is_full(const struct instance *i) {
+        return i->n_out + i->n_in >= i->candidate->manifest.edges;
+}
+
+static enum edge_limit edges_limit(const struct instance *caller, const struct instance *target) {
+        return is_full(caller) ? EDGE_LIMIT_CALLER : is_full(target) ? EDGE_LIMIT_TARGET : EDGE_LIMIT_NONE;
+}
+
 /* What speaks against an edge between the two; 0: nothing. */
-static int edge_check(const struct instance *caller, const struct instance *target, struct control_edge_offer *offer) {
+static int edge_check(const struct instance *caller, const struct instance *target, struct control_edge_offer *offer,
+                      enum edge_limit *ret_limit) {
         if (!manifest_grant(&caller->candidate->manifest, &target->candidate->manifest, offer->methods))
                 return ERROR_DENIED;
         if (caller->n_pending >= PENDING_MAX)
@@ -126,10 +135,8 @@ static int edge_check(const struct instance *caller, const struct instance *targ
         /* Who asks again has lost the one that he had. */
         if (made_find(caller, target))
                 return 0;
-        if (caller->n_out + caller->n_in >= caller->candidate->manifest.edges ||
-            target->n_out + target->n_in >= target->candidate->manifest.edges)
-                return ERROR_BUSY;
-        return 0;
+        *ret_limit = edges_limit(caller, target);
+        return *ret_limit ? ERROR_UNAVAILABLE : 0;
 }
 
 bool edges_may_call(const struct instance *caller, const struct instance *target) {
@@ -141,15 +148,16 @@ bool edges_may_call(const struct instance *caller, const struct instance *target
 void edges_on_request(struct manager *m, struct instance *caller, struct control_record *record) {
         struct instance *target = instance_find(m, record->EDGE_REQUEST.target);
         struct control_edge_offer offer = { .peer = caller->id };
+        enum edge_limit limit = EDGE_LIMIT_NONE;
         int error;
 
         if (caller->state == INSTANCE_KILLED)
                 return;
-        error = target ? edge_check(caller, target, &offer) : ERROR_UNAVAILABLE;
+        error = target ? edge_check(caller, target, &offer, &limit) : ERROR_UNAVAILABLE;
         if (!error)
                 error = edge_offer(m, &(struct pending_edge){ .caller = caller }, &offer, record);
         if (error)
-                edge_refuse(caller->link, record->header.request, record->EDGE_REQUEST.target, error);
+                edge_refuse(caller->link, record->header.request, record->EDGE_REQUEST.target, error, limit);
 }
 
 static void made_add(struct instance *caller, struct instance *target) {
@@ -224,7 +232,7 @@ void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge
 
         if (!p)
                 return;
-        edge_refuse(pending_link(p), p->request, instance->id, error);
+        edge_refuse(pending_link(p), p->request, instance->id, error, EDGE_LIMIT_NONE);
         pending_free(m, p);
 }
 

@@ -59,6 +59,22 @@ def test_what_fails_says_why(base):
     expect_equal(call(base, "echo.say", text="pinned", version="1.0.0").status, 200, "pinned version")
 
 
+def test_a_limit_of_edges_is_named_at_once(base):
+    base.start()
+    base.ctl("deploy", package(base, "examples/kv"))
+    base.ctl("deploy", package(base, "tests/modules/echo"))
+    base.ctl("deploy", package(base, "tests/modules/caller", changes=(("allow = echo", "allow = kv, echo"),), extra="[limits]\nedges = 1\n"))
+    expect_equal(call(base, "echo.say", text="one").status, 200, "the first edge")
+    begin = time.monotonic()
+    fails(base, 503, "UNAVAILABLE", "kv.get", "module.ini [limits] edges of caller", timeout=30000)
+    fails(base, 503, "UNAVAILABLE", "kv.get", "module.ini [limits] edges of caller", timeout=30000)
+    expect(time.monotonic() - begin < 10 * SLOW, "it waited for the deadline")
+    expect_equal(call(base, "echo.say", text="two").status, 200, "the first edge, still")
+    base.ctl("undeploy", "echo")
+    # kv does not understand it, but is asked
+    wait(lambda: call(base, "kv.get").status == 400, "room for another edge")
+
+
 def test_large_arguments_and_results(base):
     base.config("[bus]\nmax-message = 1M\n")
     two(base)

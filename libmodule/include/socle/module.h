@@ -191,7 +191,8 @@ struct socle_call_options {
  *   SOCLE_E_NO_SERVICE, NO_METHOD  nobody provides it: at once
  *   SOCLE_E_DENIED                 [calls] allow does not list it: at once
  *   SOCLE_E_TIMEOUT                sent, and no answer before the deadline: whether it ran is not known. The callee is told
- *   SOCLE_E_UNAVAILABLE            no instance was ready before the deadline, or none is to be expected: it did not run
+ *   SOCLE_E_UNAVAILABLE            no instance was ready before the deadline, or none is to be expected, or [limits] edges of
+ *                                  either module does not allow the connection (both at once): it did not run
  *   SOCLE_E_OVERLOADED             all instances had too many requests: it did not run
  *   SOCLE_E_PEER_DIED              the worker died while it ran: within milliseconds of its death
  *   SOCLE_E_BAD_REPLY              the result was not one well-formed value, or the callee broke the bus's protocol

@@ -156,6 +156,16 @@ static void take_request(struct callee *c) {
                 assert_int_equal(record.header.kind, CONTROL_KIND_WATCH);
 }
 
+static void take_two_requests(struct callee c[2]) {
+        for (int i = 0; i < 2; i++) {
+                struct control_record record = told(CONTROL_KIND_EDGE_REQUEST);
+
+                c[i] = (struct callee){ .instance = record.EDGE_REQUEST.target, .request = record.header.request };
+                memcpy(c[i].fds, record.fds, sizeof(c[i].fds));
+        }
+        told(CONTROL_KIND_WATCH);
+}
+
 static void accept_request(struct callee *c) {
         int fds[2];
 
@@ -176,6 +186,13 @@ static void refuse_request(struct callee *c, int error) {
         fd_close(c->fds[0]);
         fd_close(c->fds[1]);
         providers_on_refused(c->request, error);
+        turns();
+}
+
+static void limit_request(struct callee *c, enum edge_limit limit) {
+        fd_close(c->fds[0]);
+        fd_close(c->fds[1]);
+        providers_on_limit(c->request, limit);
         turns();
 }
 
@@ -683,13 +700,7 @@ static void test_least_in_flight(void **state) {
         for (int i = 0; i < 5; i++)
                 asks[i].method = "kv.put";
         ask(&asks[0]);
-        for (int i = 0; i < 2; i++) {
-                struct control_record record = told(CONTROL_KIND_EDGE_REQUEST);
-
-                c[i] = (struct callee){ .instance = record.EDGE_REQUEST.target, .request = record.header.request };
-                memcpy(c[i].fds, record.fds, sizeof(c[i].fds));
-        }
-        told(CONTROL_KIND_WATCH);
+        take_two_requests(c);
         accept_request(&c[0]);
         accept_request(&c[1]);
         for (int i = 1; i < 4; i++)
@@ -726,6 +737,47 @@ static void test_refused_edges(void **state) {
         expect(&a, SOCLE_E_DENIED, "store");
         ask(&b);
         expect(&b, SOCLE_E_DENIED, "store");
+}
+
+/* Nobody waits for a deadline to be told; and whoever calls later finds the room that there is then. */
+static void test_limit_of_edges(void **state) {
+        struct ask a = { .method = "kv.put" }, b = { .method = "kv.put" }, later;
+        struct callee c;
+
+        ask(&a);
+        take_request(&c);
+        limit_request(&c, EDGE_LIMIT_CALLER);
+        expect(&a, SOCLE_E_UNAVAILABLE, "module.ini [limits] edges of test ");
+        ask(&b);
+        expect(&b, SOCLE_E_UNAVAILABLE, "module.ini [limits] edges of test ");
+        told_nothing();
+        assert_int_equal(wait_timeout_ms(), -1);
+        do {
+                later = (struct ask){ .method = "kv.put" };
+                ask(&later);
+        } while (later.done);
+        take_request(&c);
+        limit_request(&c, EDGE_LIMIT_TARGET);
+        expect(&later, SOCLE_E_UNAVAILABLE, "module.ini [limits] edges of store ");
+}
+
+/* One instance that cannot be reached is no reason while another can. */
+static void test_limit_of_one_of_two(void **state) {
+        struct ask a = { .method = "kv.put" };
+        struct callee c[2];
+        struct edge_message m;
+
+        publish(2);
+        turns();
+        ask(&a);
+        take_two_requests(c);
+        limit_request(&c[0], EDGE_LIMIT_TARGET);
+        assert_int_equal(a.done, 0);
+        accept_request(&c[1]);
+        receive(&c[1], FRAME_REQUEST, &m);
+        reply(&c[1], m.frame.correlation, "x");
+        expect(&a, 0, "x");
+        edge_free(c[1].edge);
 }
 
 /* A restarted manager knows nothing of what was asked of the former. */
@@ -854,6 +906,8 @@ int main(void) {
                 TEST(test_full_ends_with_the_last_call),
                 TEST(test_least_in_flight),
                 TEST(test_refused_edges),
+                TEST(test_limit_of_edges),
+                TEST(test_limit_of_one_of_two),
                 TEST(test_another_manager),
                 TEST(test_changed_that_tells_nothing_new),
                 TEST(test_cast),
