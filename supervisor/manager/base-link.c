@@ -221,7 +221,8 @@ static void on_role(struct manager *m, const struct control_role *role) {
                 ;
         if (i == N_ELEMENTS(m->roles))
                 return;
-        if (i < m->n_roles && (m->roles[i].pid != role->pid || m->roles[i].n_restarts != role->n_restarts))
+        /* Its first birth is told here, too. */
+        if (i < m->n_roles && m->roles[i].n_restarts != role->n_restarts && role->pid)
                 tell_role(role);
         m->roles[i] = *role;
         if (i == m->n_roles)

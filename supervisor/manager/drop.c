@@ -175,9 +175,9 @@ void drop_on_gone(struct drop_file *f) {
         if (c)
                 lifecycle_on_gone(c);
         settle_module(m, name);
-        /* A prefix may be free now. */
+        /* A prefix or a service may be free now. */
         TAILQ_FOREACH(f, &m->files, entry) {
-                if (!strcmp(f->code, "ROUTE_CONFLICT") && !f->admission)
+                if ((!strcmp(f->code, "ROUTE_CONFLICT") || !strcmp(f->code, "SERVICE_CONFLICT")) && !f->admission)
                         drop_look(f, false);
         }
         lifecycle_check_restored(m);

@@ -181,6 +181,9 @@ def test_one_service_has_one_provider(base):
     r = wait(lambda: base.refused(name), "the second provider to be refused")
     expect_equal(r["code"], "SERVICE_CONFLICT", r["reason"])
     expect("echo" in r["reason"], r["reason"])
+    # what is free is taken
+    base.ctl("undeploy", "echo")
+    wait(lambda: base.state("other") == "ACTIVE", "the second provider to be let in")
 
 
 def test_casts(base):
