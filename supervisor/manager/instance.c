@@ -187,8 +187,7 @@ static void fork_fill(const struct candidate *c, struct control_fork *body) {
                 .pids = (uint32_t)c->manifest.pids,
                 .files = (uint32_t)c->manifest.files,
                 .flags = (c->manifest.network == MANIFEST_NETWORK_HOST ? FORK_NETWORK_HOST : 0u) |
-                         (c->manifest.io_uring ? FORK_IO_URING : 0u) | (c->manifest.processes ? FORK_PROCESSES : 0u) |
-                         (c->manifest.data_dir ? FORK_DATA : 0u),
+                         (c->manifest.processes ? FORK_PROCESSES : 0u) | (c->manifest.data_dir ? FORK_DATA : 0u),
         };
 }
 

@@ -15,7 +15,9 @@
  *                   namespace gives capabilities) and not CLONE_PARENT (it
  *                   would be a child of the base that is in no table).
  *   namespaces      unshare, setns.
- *   io_uring        would go round this filter.
+ *   io_uring        would go round this filter. A ring that is restricted to
+ *                   what the filter lets through is not made by anybody yet,
+ *                   so [sandbox] io-uring = yes changes nothing.
  *   signals, limits, placement of other processes: rootless, they have the
  *                   same uid. A file has a signal of one's choice sent to its
  *                   owner, who can be anybody: no owners are set.
@@ -29,6 +31,8 @@
  *                   be connected anew, to a path. With network and rootless
  *                   there are no UNIX sockets either: among the paths would be
  *                   those where only the uid is asked for, as the base's own.
+ *   SO_LINGER       the last to close such a socket waits. A module could send
+ *                   one to the manager, or leave it on its link when it dies.
  *   modes, times, sizes of files by their path: Landlock does not know of the
  *                   former two, old ones not of the last. It matters where the
  *                   files of others are one's own, rootless. What works by
@@ -155,6 +159,16 @@ static void need_null(struct filter *f, long call, unsigned arg) {
         answer(f, SECCOMP_RET_ALLOW);
 }
 
+static void refuse_linger(struct filter *f) {
+        unless_equal_skip(f, SYS_setsockopt, 6);
+        load(f, ARG(1));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3));
+        load(f, ARG(2));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SO_LINGER, 0, 1));
+        answer(f, DENY(EPERM));
+        answer(f, SECCOMP_RET_ALLOW);
+}
+
 static void rules_processes(struct filter *f, bool processes) {
         refuse(f, SYS_clone3, ENOSYS);
         if (processes) {
@@ -218,13 +232,13 @@ size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t
         rules_processes(&f, processes);
         refuse(&f, SYS_unshare, EPERM);
         refuse(&f, SYS_setns, EPERM);
-        if (!(flags & FORK_IO_URING)) {
-                refuse(&f, SYS_io_uring_setup, EPERM);
-                refuse(&f, SYS_io_uring_enter, EPERM);
-                refuse(&f, SYS_io_uring_register, EPERM);
-        }
+        refuse(&f, SYS_io_uring_setup, EPERM);
+        refuse(&f, SYS_io_uring_enter, EPERM);
+        refuse(&f, SYS_io_uring_register, EPERM);
         refuse_either(&f, SYS_prctl, 0, UINT32_MAX, PR_SET_PDEATHSIG, PR_SET_DUMPABLE);
         rules_others(&f, processes, own_uid, (uint32_t)pid);
+        if (network)
+                refuse_linger(&f);
         if (!network || !own_uid)
                 rules_sockets(&f, network);
         rules_files(&f, own_uid, sandbox->landlock_abi >= LANDLOCK_ABI_TRUNCATE);

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -98,6 +99,17 @@ static int attempt_socket(void) {
 static int attempt_dgram_pair(void) {
         int fds[2];
         return result(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds));
+}
+static int attempt_linger(void) {
+        const struct linger minute = { .l_onoff = 1, .l_linger = 60 };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return result(setsockopt(fd, SOL_SOCKET, SO_LINGER, &minute, sizeof(minute)));
+}
+/* Of the same level, and of another with the same number. */
+static int attempt_other_options(void) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+        int r = result(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)));
+        return r ? r : result(setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)));
 }
 static int attempt_seqpacket_pair(void) {
         int fds[2];
@@ -241,8 +253,11 @@ static void test_filter_flags(void **state) {
         assert_int_equal(under_filter(FORK_PROCESSES, attempt_sibling), EPERM);
         assert_int_equal(under_filter(FORK_PROCESSES, attempt_clone3), ENOSYS);
         assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_socket), 0);
-        /* Reaches the kernel, which does not like the argument (or has it switched off). */
-        assert_int_not_equal(under_filter(FORK_IO_URING, attempt_uring), ENOSYS);
+        /* Whoever has no network has no such socket. */
+        assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_linger), EPERM);
+        assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_other_options), 0);
+        for (uint32_t flags = 0; flags < 16; flags++)
+                assert_int_equal(under_filter(flags, attempt_uring), EPERM);
 }
 
 static void test_filter_fits(void **state) {
