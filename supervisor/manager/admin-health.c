@@ -13,6 +13,7 @@
 
 #include "ipc/clock.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/health.h"
 #include "supervisor/manager/instance.h"
@@ -133,7 +134,7 @@ static void question_answer(struct question *q) {
         bool healthy;
         json_t *j = json_health(q->manager, q->name, q->begin_ns, &healthy);
 
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+        admin_on_gone(req, NULL, NULL);
         question_free(q);
         admin_reply_json(req, healthy ? 200 : 503, "application/json", j);
 }
@@ -222,7 +223,7 @@ static struct question *question_new(struct manager *m, struct evhttp_request *r
                 question_free(q);
                 return NULL;
         }
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, q);
+        admin_on_gone(req, on_client_gone, q);
         return q;
 }
 
