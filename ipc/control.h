@@ -213,6 +213,8 @@ struct control_instance {
 struct control_instance_id {
         uint64_t instance;
 };
+/* What DIAGNOSE sends. Who does not listen does not notice it, and no worker has a terminal that could send it. */
+#define DIAGNOSE_SIGNAL SIGWINCH
 /* What was released, read back from the kernel. */
 struct control_exited {
         uint64_t instance;

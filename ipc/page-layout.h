@@ -15,6 +15,8 @@
 
 #define PAGE_MAGIC 0x3167615056456353ull
 #define PAGE_VERSION 2
+#define PAGE_REQUEST_SIZE 128
+#define PAGE_POSITION_SIZE 384
 #define PAGE_LOG_OFFSET 4096
 #define PAGE_LOG_SIZE 65536
 #define PAGE_SIZE_TOTAL (PAGE_LOG_OFFSET + PAGE_LOG_SIZE)
@@ -63,6 +65,10 @@ struct page_memory {
         uint64_t spare[38];
 
         char error_text[512]; /* why it failed; NUL-terminated, stable once level is PAGE_FAILED */
+
+        /* For who is stuck: they are written by the thread that runs the module's code, and stable while it does not come back. */
+        char request[PAGE_REQUEST_SIZE];   /* what it handles: "GET /path" or "service.method"; NUL-terminated */
+        char position[PAGE_POSITION_SIZE]; /* where it is in its code, once it was asked; NUL-terminated */
 };
 
 static_assert(sizeof(struct page_memory) <= PAGE_LOG_OFFSET, "page layout");

@@ -69,6 +69,26 @@ void page_fail(struct page_memory *page, int error_code, const char *text) {
         page_set_level(page, PAGE_FAILED);
 }
 
+void page_set_request(struct page_memory *page, const char *first, size_t first_size, const char *second, size_t second_size) {
+        size_t n = MIN(first_size, sizeof(page->request) - 1), left = sizeof(page->request) - 1 - n;
+
+        memcpy(page->request, first, n);
+        if (second && left) {
+                page->request[n++] = ' ';
+                memcpy(page->request + n, second, MIN(second_size, left - 1));
+                n += MIN(second_size, left - 1);
+        }
+        page->request[n] = '\0';
+}
+
+/* A text that has grown: its end first, so that whoever dies in between leaves the former one. */
+void page_set_position(struct page_memory *page, const char *text, size_t size) {
+        size_t n = MIN(size, sizeof(page->position) - 1);
+
+        page->position[n] = '\0';
+        memcpy(page->position, text, n);
+}
+
 static void log_put(struct page_memory *page, uint64_t at, const void *data, uint64_t size) {
         uint8_t *ring = (uint8_t *)page + PAGE_LOG_OFFSET;
         uint64_t offset = at % PAGE_LOG_SIZE, first = MIN(size, PAGE_LOG_SIZE - offset);
@@ -193,6 +213,17 @@ void page_read(const struct page_reader *reader, struct page_vitals *ret_vitals)
                 text_clean(v.error_text, strlen(v.error_text));
         }
         *ret_vitals = v;
+}
+
+static void text_read(char *ret_text, const char *text, size_t size) {
+        shared_copy_out(ret_text, (const uint8_t *)text, size);
+        ret_text[size - 1] = '\0';
+        text_clean(ret_text, strlen(ret_text));
+}
+
+void page_read_stuck(const struct page_reader *reader, struct page_stuck *ret_stuck) {
+        text_read(ret_stuck->request, reader->page->request, sizeof(ret_stuck->request));
+        text_read(ret_stuck->position, reader->page->position, sizeof(ret_stuck->position));
 }
 
 static void log_get(const struct page_memory *page, uint64_t at, void *data, uint64_t size) {

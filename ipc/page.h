@@ -19,6 +19,10 @@ int page_open_writer(int fd, uint64_t instance, struct page_memory **ret_page);
 
 void page_set_level(struct page_memory *page, enum page_level level); /* also stamps it */
 void page_fail(struct page_memory *page, int error_code, const char *text);
+/* What is handled from now on: both parts of its name, cut where it is too long; the second may be NULL. */
+void page_set_request(struct page_memory *page, const char *first, size_t first_size, const char *second, size_t second_size);
+/* Where it is in its code. Async-signal-safe. */
+void page_set_position(struct page_memory *page, const char *text, size_t size);
 /* Appends a line to the log ring, overwriting the oldest; longer than PAGE_LINE_SIZE is cut. Thread-safe within the writer. */
 void page_log(struct page_memory *page, uint32_t level, const char *text, uint32_t size);
 
@@ -36,6 +40,12 @@ struct page_vitals {
         char error_text[512]; /* always terminated, control characters replaced */
 };
 void page_read(const struct page_reader *reader, struct page_vitals *ret_vitals);
+
+/* What a worker that is stuck does, and where; "" = nobody knows. Terminated, control characters replaced. */
+struct page_stuck {
+        char request[PAGE_REQUEST_SIZE], position[PAGE_POSITION_SIZE];
+};
+void page_read_stuck(const struct page_reader *reader, struct page_stuck *ret_stuck);
 
 struct page_log_line {
         uint32_t level;

@@ -82,6 +82,8 @@ struct task *method_task_new(const struct edge_message *m, uint8_t *payload, int
         }
         ctx->task.frame = m->frame;
         ctx->task.payload = payload;
+        ctx->task.name = (struct task_name){ .first = method_name(m->frame.method) };
+        ctx->task.name.first_size = (uint32_t)strlen(ctx->task.name.first);
         *ret_error = ERROR_BAD_REQUEST;
         if (m->size && value_check(payload, m->size, &ctx->args, NULL) < 0) {
                 method_task_free(&ctx->task);

@@ -30,6 +30,7 @@ struct socle_request *request_new(const struct frame *frame, uint8_t *payload, u
         req->path = arena_text(&req->task.arena, req->http.path.text, req->http.path.size);
         if (!req->method || !req->path)
                 return request_free(req);
+        req->task.name = (struct task_name){ req->http.method.text, req->http.path.text, req->http.method.size, req->http.path.size };
         /* Behind the body stands the head of the next item, which has been read: room for the terminating NUL. */
         payload[(const uint8_t *)req->http.body - payload + req->http.body_size] = '\0';
         return req;

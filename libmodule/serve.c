@@ -201,6 +201,13 @@ static void task_run(struct task *task) {
         request_answer(req);
 }
 
+void serve_show(const struct task *task) {
+        static const struct task_name nobody = { .first = "" };
+        const struct task_name *name = task && task->name.first ? &task->name : &nobody;
+
+        page_set_request(the_worker.start.page, name->first, name->first_size, name->second, name->second_size);
+}
+
 static void task_unlink(struct task *task) {
         *task->link = task->next;
         if (task->next)

@@ -24,8 +24,15 @@ struct error_detail {
         char text[ERROR_DETAIL_SIZE];
 };
 
+/* For people: a method and a path, or a method of a service alone; they live as long as the task. */
+struct task_name {
+        const char *first, *second;
+        uint32_t first_size, second_size;
+};
+
 struct task {
         struct frame frame;
+        struct task_name name;
         struct connection *connection;
         struct task *next, **link; /* of the connection */
         struct arena arena;

@@ -81,6 +81,8 @@ void connection_settle(struct connection *c);
 /* serve.c */
 void serve_message(struct connection *c, struct edge_message *message);
 void serve_check_drained(void);
+/* Says on the page what is handled now; NULL: nothing of a caller's. */
+void serve_show(const struct task *task);
 /* An answer to a task. Takes data. */
 void serve_reply(struct task *task, uint8_t *data, uint32_t size);
 void serve_error(struct task *task, int error, const char *detail);

@@ -23,6 +23,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/shared.h"
+#include "libmodule/position.h"
 #include "libmodule/provider.h"
 #include "libmodule/worker-internal.h"
 
@@ -61,6 +62,7 @@ struct edge_limits worker_edge_limits(void) {
 void worker_resume(struct coroutine *co) {
         struct page_memory *page = the_worker.start.page;
 
+        serve_show(coroutine_userdata(co));
         shared_store64(&page->running_ns, clock_now_ns());
         coroutine_resume(co);
         shared_store64(&page->running_ns, 0);
@@ -310,6 +312,7 @@ int worker_prepare(void) {
         /* A worker that unmapped the stack would leave the same hole as all others, above its random gap. */
         coroutine_empty_pool();
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+        position_prepare();
         return 0;
 }
 
@@ -323,7 +326,7 @@ _Noreturn void worker_run(const struct worker_start *start) {
         coroutine_set_stack_size(start->settings->stack);
         w->epoll = epoll_create1(EPOLL_CLOEXEC);
         calls_init();
-        if (w->epoll < 0 || wait_init() < 0 || log_start() < 0)
+        if (w->epoll < 0 || wait_init() < 0 || log_start() < 0 || position_start() < 0)
                 worker_fail(PAGE_FAILURE_SETTINGS, "no descriptors for its loop");
         fd_set_nonblock(start->link, true);
         worker_load();

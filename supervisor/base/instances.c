@@ -479,6 +479,13 @@ void instance_on_kill(struct base *base, uint64_t id) {
                 instance_kill(base, i);
 }
 
+void instance_on_diagnose(struct base *base, uint64_t id) {
+        struct instance *i = instance_find(base, id);
+
+        if (i && i->state == INSTANCE_RUNNING)
+                pidfd_send_signal(i->pidfd.fd, DIAGNOSE_SIGNAL, NULL, 0);
+}
+
 void instance_on_ack(struct base *base, uint64_t id) {
         struct instance *i = instance_find(base, id);
 

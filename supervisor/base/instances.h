@@ -58,6 +58,7 @@ TAILQ_HEAD(instance_list, instance);
 /* From the manager. */
 void instance_on_fork(struct base *base, struct control_record *record);
 void instance_on_kill(struct base *base, uint64_t id);
+void instance_on_diagnose(struct base *base, uint64_t id);
 void instance_on_ack(struct base *base, uint64_t id);
 void instances_tell_all(struct base *base);
 

@@ -37,6 +37,9 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
         case CONTROL_KIND_KILL:
                 instance_on_kill(base, record->KILL.instance);
                 break;
+        case CONTROL_KIND_DIAGNOSE:
+                instance_on_diagnose(base, record->DIAGNOSE.instance);
+                break;
         case CONTROL_KIND_EXIT_ACK:
                 instance_on_ack(base, record->EXIT_ACK.instance);
                 break;

@@ -25,6 +25,7 @@
 #include "supervisor/gateway/upstream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "supervisor/gateway/instance.h"
+#include "supervisor/gateway/problem.h"
 #include "supervisor/gateway/request.h"
 
 #define WAITING_MAX 1024u
@@ -205,6 +207,19 @@ static void tell_asked(struct upstream *u) {
         }
 }
 
+/* Whether its worker hangs, the manager decides when this is on its way already. */
+static void answer_timeout(struct request *request) {
+        struct problem problem = problem_of_error(ERROR_TIMEOUT, upstream_name(request->upstream));
+        uint64_t ms = upstream_timeout_ms(request->upstream);
+        char detail[192];
+
+        snprintf(detail, sizeof(detail),
+                 "module %s gave no answer within request-timeout (%llu %s); a worker that hangs is ended and replaced", problem.module,
+                 (unsigned long long)(ms % 1000 ? ms : ms / 1000), ms % 1000 ? "ms" : "s");
+        problem.detail = detail;
+        request_problem(request, &problem);
+}
+
 void upstream_on_due(struct deadline *deadline) {
         struct request *request = REQUEST_OF(deadline);
         struct instance *i = request->instance;
@@ -216,7 +231,10 @@ void upstream_on_due(struct deadline *deadline) {
         } else if (request->state == REQUEST_SENT) {
                 instance_cancel(i, request);
                 instance_timed_out(i);
-                request_error(request, ERROR_TIMEOUT);
+                if (request->call)
+                        request_error(request, ERROR_TIMEOUT); /* its timeout is its caller's own */
+                else
+                        answer_timeout(request);
         }
 }
 

@@ -160,6 +160,12 @@ void base_link_kill(struct manager *m, uint64_t instance) {
         link_send(m, CONTROL_KIND_KILL, manager_request(m), &body, sizeof(body), NULL, 0);
 }
 
+void base_link_diagnose(struct manager *m, uint64_t instance) {
+        struct control_instance_id body = { .instance = instance };
+
+        link_send(m, CONTROL_KIND_DIAGNOSE, manager_request(m), &body, sizeof(body), NULL, 0);
+}
+
 void base_link_ack(struct manager *m, uint64_t instance) {
         struct control_instance_id body = { .instance = instance };
 

@@ -18,6 +18,7 @@ int base_link_file(struct manager *manager, enum control_kind kind, uint32_t fol
 
 int base_link_fork(struct manager *manager, uint64_t request, const struct control_fork *body, int settings, int package);
 void base_link_kill(struct manager *manager, uint64_t instance);
+void base_link_diagnose(struct manager *manager, uint64_t instance);
 void base_link_ack(struct manager *manager, uint64_t instance);
 int base_link_board(struct manager *manager, uint32_t index, uint32_t n, uint64_t generation, int fd);
 void base_link_ready(struct manager *manager);

@@ -19,6 +19,7 @@
 #include "libmodule/worker.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/diagnosis.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/health.h"
 #include "supervisor/manager/history.h"
@@ -49,6 +50,7 @@ static void instance_free(struct instance *i) {
         if (i->link_event)
                 event_free(i->link_event);
         module_log_detach(i);
+        i->diagnosis = diagnosis_free(i->diagnosis);
         if (i->timer)
                 event_free(i->timer);
         page_reader_free(i->page);
@@ -323,6 +325,9 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
                 break;
         case CONTROL_KIND_HEALTH_RESULT:
                 health_on_result(i, record->header.request, &record->HEALTH_RESULT);
+                break;
+        case CONTROL_KIND_DIAGNOSED:
+                diagnosis_on_answer(i);
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 on_complaint(i, record->TIMED_OUT.instance);
@@ -613,8 +618,8 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         struct instance *i = instance_find(m, e->instance);
         struct page_vitals v;
         struct candidate *c;
-        char how[64], reason[512];
-        bool retired;
+        char how[64], reason[640];
+        bool retired, hung;
 
         base_link_ack(m, e->instance);
         if (!i) {
@@ -626,6 +631,8 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
                 page_reader_new(&i->page, TAKE_FD(i->page_fd));
         instance_vitals(i, &v);
         module_log_end(i);
+        hung = i->diagnosis;
+        diagnosis_on_death(i);
         c->requests_before += v.requests;
         c->errors_before += v.errors;
         retired = i->retire;
@@ -640,7 +647,7 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         else if (v.level < PAGE_READY || v.level == PAGE_FAILED)
                 on_start_death(i, &v, e, c);
         else
-                lifecycle_on_crash(c, e->instance, e->killed ? reason : how);
+                lifecycle_on_crash(c, e->instance, e->killed || hung ? reason : how);
         if (!retired)
                 module_log_say(i, 3, "%s: %s%s", c->code, c->reason,
                                c->state == CANDIDATE_BROKEN && !c->failed ? "; it is started again" : "");
@@ -689,6 +696,23 @@ void instance_retire(struct instance *i) {
                 instance_arm(i, i->candidate->manifest.drain_timeout_ms);
 }
 
+/* Code of the module runs and does not come back: since when, or 0. */
+static uint64_t runs_since(const struct instance *i) {
+        struct page_vitals v;
+
+        instance_vitals(i, &v);
+        return v.running_ns <= clock_now_ns() ? v.running_ns : 0;
+}
+
+/* Who does not run is not asked where. */
+static void end_overdue(struct instance *i, const char *what) {
+        instance_open_page(i);
+        if (runs_since(i))
+                diagnosis_begin(i, what);
+        else
+                instance_kill(i, what);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *userdata) {
         struct instance *i = userdata;
         char reason[128];
@@ -697,7 +721,7 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
         case INSTANCE_STARTING:
                 snprintf(reason, sizeof(reason), "no `ready` within start-timeout (%llu ms)",
                          (unsigned long long)i->candidate->manifest.start_timeout_ms);
-                instance_kill(i, reason);
+                end_overdue(i, reason);
                 break;
         case INSTANCE_RETIRING:
         case INSTANCE_DRAINING:
@@ -707,10 +731,7 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
                 instance_stop(i);
                 break;
         case INSTANCE_STOPPING:
-                log_warning("%s %s: `stop` of worker %d took longer than stop-timeout", i->candidate->module->name,
-                            i->candidate->manifest.version, i->pid);
-                module_log_say(i, 4, "`stop` took longer than stop-timeout");
-                instance_kill(i, "");
+                end_overdue(i, "`stop` has taken longer than stop-timeout");
                 break;
         default:
                 break;
@@ -719,19 +740,20 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
 
 void instance_on_timed_out(struct manager *m, uint64_t id) {
         struct instance *i = instance_find(m, id);
-        uint64_t now = clock_now_ns(), ran;
-        struct page_vitals v;
-        char reason[160];
+        struct page_stuck stuck;
+        uint64_t since, ran;
+        char what[PAGE_REQUEST_SIZE + 64];
 
         if (!i || i->state == INSTANCE_KILLED)
                 return;
-        instance_vitals(i, &v);
-        if (!v.running_ns || v.running_ns > now)
+        since = runs_since(i);
+        if (!since)
                 return; /* it waits for something, others are served: the deadline was all */
-        ran = (now - v.running_ns) / NS_PER_MS;
+        ran = (clock_now_ns() - since) / NS_PER_MS;
         /* Busy is not hung: in a queue that is too long, somebody times out during every handler that computes. */
         if (ran < i->candidate->manifest.request_timeout_ms / 2)
                 return;
-        snprintf(reason, sizeof(reason), "hung: a handler has run for %llu ms without coming back", (unsigned long long)ran);
-        instance_kill(i, reason);
+        page_read_stuck(i->page, &stuck);
+        diagnosis_what(stuck.request, ran, what, sizeof(what));
+        diagnosis_begin(i, what);
 }

@@ -36,6 +36,7 @@ struct health;
 struct history;
 struct log_hub;
 struct admin;
+struct diagnosis;
 
 /* X(NAME): the life of a version, DESIGN 6; names are what status shows. */
 #define CANDIDATE_STATES                                                                                                                   \
@@ -83,9 +84,10 @@ struct instance {
         uint32_t n_out, n_in, n_pending;
         bool watches; /* tell it once when the directory changes */
         bool has_cgroup;
-        bool retire;      /* to be retired as soon as it exists */
-        bool unhealthy;   /* serves until another one is ready to take its place */
-        char reason[256]; /* why it is being killed */
+        bool retire;                 /* to be retired as soon as it exists */
+        bool unhealthy;              /* serves until another one is ready to take its place */
+        struct diagnosis *diagnosis; /* under way */
+        char reason[640];            /* why it is being killed */
 };
 
 struct candidate {

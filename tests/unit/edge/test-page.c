@@ -89,6 +89,32 @@ static void test_vitals(void **state) {
         assert_string_equal(v.error_text, "");
 }
 
+static void test_stuck(void **state) {
+        struct both *b = *state;
+        struct page_stuck stuck;
+        char path[200];
+
+        page_set_request(b->page, "GET", 3, "/a\nb", 4);
+        page_set_position(b->page, "x.so: f+0x1", 11);
+        page_read_stuck(b->reader, &stuck);
+        assert_string_equal(stuck.request, "GET /a?b");
+        assert_string_equal(stuck.position, "x.so: f+0x1");
+        page_set_request(b->page, "kv.get", 6, NULL, 0);
+        page_read_stuck(b->reader, &stuck);
+        assert_string_equal(stuck.request, "kv.get");
+        memset(path, 'p', sizeof(path));
+        page_set_request(b->page, "GET", 3, path, sizeof(path));
+        page_read_stuck(b->reader, &stuck);
+        assert_int_equal(strlen(stuck.request), PAGE_REQUEST_SIZE - 1);
+        page_set_request(b->page, path, sizeof(path), path, sizeof(path));
+        page_read_stuck(b->reader, &stuck);
+        assert_int_equal(strlen(stuck.request), PAGE_REQUEST_SIZE - 1);
+        /* a peer without an end */
+        memset(b->page->position, 0x1b, sizeof(b->page->position));
+        page_read_stuck(b->reader, &stuck);
+        assert_int_equal(strspn(stuck.position, "?"), PAGE_POSITION_SIZE - 1);
+}
+
 static void test_failure(void **state) {
         struct both *b = *state;
         struct page_vitals v;
@@ -377,6 +403,7 @@ static void test_bad_pages(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_vitals),
+                TEST(test_stuck),
                 TEST(test_failure),
                 TEST(test_hostile_vitals),
                 TEST(test_lines),

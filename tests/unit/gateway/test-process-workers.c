@@ -79,7 +79,7 @@ static void test_a_deadline_passes(void **state) {
         front_grant(1, &w);
         worker_expect(&w, FRAME_REQUEST);
         id = w.message.frame.correlation;
-        client_expect_answer(c, 504, "TIMEOUT");
+        client_expect_answer(c, 504, "\"detail\":\"module m gave no answer within request-timeout (");
         worker_expect(&w, FRAME_CANCEL);
         assert_int_equal(w.message.frame.correlation, id);
         front_expect(CONTROL_KIND_TIMED_OUT, &record);

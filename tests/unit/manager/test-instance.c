@@ -11,14 +11,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "ipc/page.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/diagnosis.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/writer.h"
@@ -208,8 +211,8 @@ static void test_failures_of_a_former_life(void **state) {
         assert_int_equal(bad->state, CANDIDATE_RESOLVED);
 }
 
-static struct instance *ready_instance(struct page_memory **ret_page) {
-        struct candidate *c = candidate("f", "1.0.0", 1);
+static struct instance *ready_instance(const char *module, struct page_memory **ret_page) {
+        struct candidate *c = candidate(module, "1.0.0", 1);
         int fd = page_new_fd();
         struct instance *i;
 
@@ -224,17 +227,69 @@ static struct instance *ready_instance(struct page_memory **ret_page) {
 }
 
 static void test_busy_is_not_hung(void **state) {
+        struct control_record record;
         struct page_memory *page;
-        struct instance *i = ready_instance(&page);
+        struct instance *i = ready_instance("f", &page);
 
         i->candidate->manifest.request_timeout_ms = 30000;
         page->running_ns = clock_now_ns() - 5 * NS_PER_S;
         instance_on_timed_out(&m, 9);
         assert_int_equal(i->state, INSTANCE_READY);
         page->running_ns = clock_now_ns() - 20 * NS_PER_S;
+        page_set_request(page, "kv.get", 6, NULL, 0);
         instance_on_timed_out(&m, 9);
+        assert_int_equal(i->state, INSTANCE_READY);
+        assert_int_equal(told(CONTROL_KIND_DIAGNOSE).DIAGNOSE.instance, 9);
+        instance_on_timed_out(&m, 9); /* by another caller; it is asked once */
+        page_set_position(page, "x.so: f+0x1", 11);
+        diagnosis_on_answer(i);
         assert_int_equal(i->state, INSTANCE_KILLED);
         assert_int_equal(told(CONTROL_KIND_KILL).KILL.instance, 9);
+        assert_string_equal(i->reason, "hung: kv.get has run for 20.0 s and is ended; it is in x.so: f+0x1");
+        diagnosis_on_answer(i); /* as often as it likes */
+        assert_int_equal(control_receive(base, CONTROL_MANAGER, CONTROL_BASE, &record), CONTROL_E_AGAIN);
+        i->id = 0; /* the number is the next one's */
+}
+
+static void test_who_waits_is_not_hung(void **state) {
+        struct page_memory *page;
+        struct instance *i = ready_instance("i", &page);
+
+        i->candidate->manifest.request_timeout_ms = 1;
+        page->running_ns = 0;
+        instance_on_timed_out(&m, 9);
+        page->running_ns = UINT64_MAX; /* as a liar may say */
+        instance_on_timed_out(&m, 9);
+        assert_null(i->diagnosis);
+        assert_int_equal(i->state, INSTANCE_READY);
+        i->id = 0;
+}
+
+static void test_who_does_not_answer_is_killed(void **state) {
+        struct page_memory *page;
+        struct instance *i = ready_instance("j", &page);
+
+        diagnosis_begin(i, "hung");
+        told(CONTROL_KIND_DIAGNOSE);
+        while (i->state != INSTANCE_KILLED) /* others have timers, too */
+                event_base_loop(m.loop, EVLOOP_ONCE);
+        assert_int_equal(told(CONTROL_KIND_KILL).KILL.instance, 9);
+        assert_string_equal(i->reason, "hung; it does not answer where it is");
+        i->id = 0;
+}
+
+/* The walk over its own stack may be what it dies of: it hung all the same. */
+static void test_who_dies_while_it_is_asked_has_hung(void **state) {
+        struct page_memory *page;
+        struct instance *i = ready_instance("k", &page);
+        struct candidate *c = i->candidate;
+
+        page_set_level(page, PAGE_READY);
+        diagnosis_begin(i, "hung");
+        page_set_position(page, "x.so: f+0x1", 11);
+        instance_on_exited(&m, &(struct control_exited){ .instance = 9, .code = CLD_KILLED, .status = SIGSEGV });
+        assert_int_equal(c->state, CANDIDATE_BROKEN);
+        assert_string_equal(c->reason, "hung; it is in x.so: f+0x1");
 }
 
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -249,6 +304,9 @@ int main(void) {
                 T(test_an_operation_that_is_overtaken_ends),
                 T(test_failures_of_a_former_life),
                 T(test_busy_is_not_hung),
+                T(test_who_waits_is_not_hung),
+                T(test_who_does_not_answer_is_killed),
+                T(test_who_dies_while_it_is_asked_has_hung),
         };
 
         return cmocka_run_group_tests(tests, setup_all, teardown_all);

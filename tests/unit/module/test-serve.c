@@ -299,8 +299,10 @@ static void test_waiting_requests_overlap(void **state) {
         send_request(w, 1, "/sleeps", "");
         send_request(w, 2, "/hello", "");
         expect_reply(w, 2, 200, NULL);
+        assert_string_equal(the_worker.start.page->request, "GET /hello");
         assert_int_equal(in_flight(), 1);
         expect_reply(w, 1, 200, "slept");
+        assert_string_equal(the_worker.start.page->request, "GET /sleeps"); /* whatever ran in between */
         assert_int_equal(in_flight(), 0);
         assert_int_equal(wait_timeout_ms(), -1);
 }
@@ -470,6 +472,7 @@ static void test_methods(void **state) {
 
         send_call(w, (struct frame){ .method = 1, .correlation = 1 }, "\xa2hi", 3);
         expect_result(w, 1, "\xa2hi", 3);
+        assert_string_equal(the_worker.start.page->request, "kv.echo");
         send_call(w, (struct frame){ .method = 1, .correlation = 2 }, NULL, 0);
         expect_result(w, 2, "\xa3nil", 4);
         assert_true(edge_peer_accepted(w->caller) == edge_sent_position(w->caller));
