@@ -228,7 +228,7 @@ static void on_role(struct manager *m, const struct control_role *role) {
         if (i == N_ELEMENTS(m->roles))
                 return;
         /* Its first birth is told here, too. */
-        if (i < m->n_roles && m->roles[i].n_restarts != role->n_restarts && role->pid)
+        if (i < m->n_roles && role->pid && m->roles[i].pid != role->pid && role->n_restarts)
                 tell_role(role);
         m->roles[i] = *role;
         if (i == m->n_roles)
