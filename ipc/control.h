@@ -234,6 +234,43 @@ struct control_exited {
         uint64_t user_us, system_us;
         uint32_t adopted, reserved;
 };
+/* X(name): kinds of descriptors; memory: a file without a name. */
+#define INSPECT_FDS                                                                                                                        \
+        X(file)                                                                                                                            \
+        X(memory)                                                                                                                          \
+        X(folder)                                                                                                                          \
+        X(socket)                                                                                                                          \
+        X(pipe)                                                                                                                            \
+        X(device)                                                                                                                          \
+        X(other)
+enum inspect_fd {
+#define X(name) INSPECT_FD_##name,
+        INSPECT_FDS
+#undef X
+                INSPECT_N_FDS
+};
+/* X(name): as /proc/PID/ns names them. */
+#define INSPECT_NAMESPACES                                                                                                                 \
+        X(user)                                                                                                                            \
+        X(net)                                                                                                                             \
+        X(mnt)                                                                                                                             \
+        X(pid)                                                                                                                             \
+        X(ipc)                                                                                                                             \
+        X(uts)                                                                                                                             \
+        X(cgroup)
+enum inspect_namespace {
+#define X(name) INSPECT_NS_##name,
+        INSPECT_NAMESPACES
+#undef X
+                INSPECT_N_NS
+};
+struct control_inspected {
+        uint64_t instance;
+        int32_t error;                 /* -errno: its descriptors could not be counted */
+        uint32_t n_fds[INSPECT_N_FDS]; /* enum inspect_fd */
+        uint64_t ns[INSPECT_N_NS];     /* inodes; 0: not known */
+        uint64_t base_ns[INSPECT_N_NS];
+};
 struct control_board_segment {
         uint32_t index; /* 0 = the index; the last one completes the set */
         uint32_t n;

@@ -8,6 +8,7 @@
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/files.h"
+#include "supervisor/base/inspect.h"
 #include "supervisor/base/purge.h"
 #include "supervisor/base/template-link.h"
 
@@ -42,6 +43,9 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
                 break;
         case CONTROL_KIND_EXIT_ACK:
                 instance_on_ack(base, record->EXIT_ACK.instance);
+                break;
+        case CONTROL_KIND_INSPECT:
+                inspect_on_request(base, role, record->header.request, record->INSPECT.instance);
                 break;
         case CONTROL_KIND_BOARD_SEGMENT:
                 template_on_board_segment(base, record);

@@ -57,6 +57,14 @@ int verb_health(const struct command *c, FILE *out, FILE *err) {
         return ask(c, c->n_args ? "/v1/health/" : "/v1/health", "", on_health, out, err);
 }
 
+static int on_inspected(const struct command *c, const json_t *document, FILE *out) {
+        return show_inspection(document, out);
+}
+
+int verb_inspect(const struct command *c, FILE *out, FILE *err) {
+        return ask(c, "/v1/modules/", "/inspect", on_inspected, out, err);
+}
+
 static int on_config(const struct command *c, const json_t *document, FILE *out) {
         return show_config(document, out);
 }

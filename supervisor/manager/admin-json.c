@@ -36,7 +36,7 @@ json_t *json_text(const char *text) {
 }
 
 /* Private_Dirty + swap of a process, from the kernel's own sum. 0 when it cannot be read. */
-static uint64_t private_bytes(const struct instance *i) {
+uint64_t json_private_bytes(const struct instance *i) {
         char text[4096], *rest = text, *line;
         uint64_t kib = 0;
         ssize_t n = i->memory < 0 ? -1 : pread(i->memory, text, sizeof(text) - 1, 0);
@@ -62,7 +62,7 @@ static json_t *json_instance(const struct instance *i) {
                          (json_int_t)i->uid, "state",
                          i->unhealthy && i->state == INSTANCE_READY ? "unhealthy" : instance_state_name(i->state), "uptime_ms",
                          (json_int_t)(i->forked_ns && now > i->forked_ns ? (now - i->forked_ns) / NS_PER_MS : 0), "private_bytes",
-                         (json_int_t)private_bytes(i), "requests", (json_int_t)v.requests, "errors", (json_int_t)v.errors, "in_flight",
+                         (json_int_t)json_private_bytes(i), "requests", (json_int_t)v.requests, "errors", (json_int_t)v.errors, "in_flight",
                          (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts);
 }
 

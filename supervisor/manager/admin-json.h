@@ -14,6 +14,8 @@ json_t *json_module(struct module *module);
 json_t *json_operation(const struct operation *op);
 json_t *json_operations(struct manager *manager);
 json_t *json_rejected(struct manager *manager);
+/* Private_Dirty and swap; 0 when they cannot be read. */
+uint64_t json_private_bytes(const struct instance *instance);
 /* Texts of strangers may be no UTF-8, and then there would be no document at all: what is not becomes '?'. NULL becomes null. */
 json_t *json_text(const char *text);
 json_t *json_time(uint64_t ms); /* since 1970 */

@@ -31,6 +31,7 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/history.h"
+#include "supervisor/manager/inspect.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/log-follow.h"
 #include "supervisor/manager/reload.h"
@@ -528,6 +529,8 @@ static void get_module(struct manager *m, struct evhttp_request *req, char *rest
                 module_not_found(req, name);
         else if (!rest)
                 admin_reply(req, json_module(mod));
+        else if (!strcmp(rest, "inspect"))
+                inspect_begin(m, req, mod);
         else if (!strcmp(rest, "config"))
                 admin_reply(req, config_json_manifest(&module_shown(mod)->manifest));
         else

@@ -16,6 +16,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/inspect.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
@@ -172,6 +173,14 @@ void base_link_ack(struct manager *m, uint64_t instance) {
         link_send(m, CONTROL_KIND_EXIT_ACK, manager_request(m), &body, sizeof(body), NULL, 0);
 }
 
+uint64_t base_link_inspect(struct manager *m, uint64_t instance) {
+        struct control_instance_id body = { .instance = instance };
+        uint64_t request = manager_request(m);
+
+        link_send(m, CONTROL_KIND_INSPECT, request, &body, sizeof(body), NULL, 0);
+        return request;
+}
+
 int base_link_board(struct manager *m, uint32_t index, uint32_t n, uint64_t generation, int fd) {
         struct control_board_segment body = { .index = index, .n = n, .generation = generation };
 
@@ -257,6 +266,9 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 break;
         case CONTROL_KIND_EXITED:
                 instance_on_exited(m, &record->EXITED);
+                break;
+        case CONTROL_KIND_INSPECTED:
+                inspect_on_record(m, record);
                 break;
         case CONTROL_KIND_ROLE:
                 on_role(m, &record->ROLE);

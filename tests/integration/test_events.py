@@ -165,3 +165,34 @@ def test_config_show_names_the_source_of_each_value(base):
     expect("[bus] ring" in table and "32K" in table and "10-bus.conf:3" in table, table)
     expect_equal(base.ctl("config", "show", "nobody", check=False).returncode, 4, "an unknown module")
     expect_equal(base.ctl("config", "set", check=False).returncode, 2, "an unknown command")
+
+
+def test_inspect_reads_back_from_the_kernel(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/echo"))
+    base.ctl("deploy", package(base, "tests/modules/caller", extra="[limits]\nmemory = 64M\nfiles = 99\n"))
+    expect_equal(base.get("/caller/call?method=echo.say&text=x").status, 200, "a call")
+    (i,) = json.loads(base.ctl("inspect", "caller", "--json").stdout)["instances"]
+    worker = base.worker("caller")
+    with open(f"/proc/{worker}/status") as f:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+    enforced = base.status()["base"]["enforced"]
+    expect_equal((i["pid"], i["uid"]), (worker, int(status["Uid"].split()[0])), "pid and uid")
+    expect_equal((i["cap_effective"], i["no_new_privs"]), ("0" * 16, status["NoNewPrivs"] == "1"), "privileges")
+    expect_equal((i["seccomp"], i["seccomp_filters"]), ("filter" if "seccomp" in enforced else "off", int(status["Seccomp_filters"])), "seccomp")
+    expect_equal(i["rlimits"]["files"], 99, "the limit of descriptors")
+    counted = len(os.listdir(f"/proc/{worker}/fd"))
+    expect_equal(sum(i["fds"].values()), counted, f"descriptors: {i['fds']}")
+    own = {n: os.stat(f"/proc/{worker}/ns/{n}").st_ino for n in i["namespaces"]}
+    expect_equal({n: v["inode"] for n, v in i["namespaces"].items()}, own, "namespaces")
+    expect_equal(i["namespaces"]["user"]["own"], os.stat("/proc/self/ns/user").st_ino != own["user"], "own or not")
+    expect_equal([e["module"] for e in i["edges"]["calls"]], ["echo"], "whom it calls")
+    (e,) = json.loads(base.ctl("inspect", "echo", "--json").stdout)["instances"]
+    expect_equal([p["module"] for p in e["edges"]["called_by"]], ["caller"], "who calls it")
+    if "cgroup-memory" in enforced:
+        expect_equal(i["cgroup"]["memory.max"], str(64 << 20), "the group's limit")
+    expect_equal(i["landlock"]["applied"], "landlock" in enforced, "landlock")
+    out = base.ctl("inspect", "caller").stdout
+    for word in (f"pid {worker}", "no_new_privs on", "namespaces", "descriptors", "calls          echo"):
+        expect(word in out, f"{word} is missing in\n{out}")
+    expect_equal(base.ctl("inspect", "nobody", check=False).returncode, 4, "an unknown module")

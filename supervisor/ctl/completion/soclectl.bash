@@ -41,12 +41,12 @@ _soclectl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart call logs events history health reload config pack sign keygen version' -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart call logs events history health inspect reload config pack sign keygen version' -- "$word") ;;
         deploy | sign) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
         pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         config) mapfile -t COMPREPLY < <(compgen -W "show $(_soclectl_modules)" -- "$word") ;;
         keygen) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        status | undeploy | restart | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
+        status | undeploy | restart | inspect | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
         esac
 }
 

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What workers are and can reach.
+ */
+#include "supervisor/ctl/show.h"
+
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/ctl/document.h"
+#include "supervisor/ctl/text.h"
+
+static void line(FILE *out, const char *name, const char *value) {
+        fprintf(out, "  %-14s ", name);
+        text_line(out, *value ? value : "-");
+}
+
+/* "name 3, other 1": members that are numbers, or texts. */
+static void members(const json_t *object, char *text, size_t size) {
+        const char *key;
+        json_t *value;
+
+        *text = '\0';
+        json_object_foreach((json_t *)object, key, value) {
+                size_t n = strlen(text);
+
+                if (json_is_integer(value))
+                        snprintf(text + n, size - n, "%s%s %lld", n ? ", " : "", key, (long long)json_integer_value(value));
+                else if (json_is_string(value))
+                        snprintf(text + n, size - n, "%s%s %s", n ? ", " : "", key, json_string_value(value));
+        }
+}
+
+static void show_members(FILE *out, const char *name, const json_t *object) {
+        char text[1024];
+
+        members(object, text, sizeof(text));
+        line(out, name, text);
+}
+
+static void show_namespaces(const json_t *namespaces, FILE *out) {
+        char text[256] = "";
+        const char *key;
+        json_t *ns;
+
+        json_object_foreach((json_t *)namespaces, key, ns) {
+                size_t n = strlen(text);
+
+                snprintf(text + n, sizeof(text) - n, "%s%s%s", n ? ", " : "", document_true(ns, "own") ? "own " : "the base's ", key);
+        }
+        line(out, "namespaces", text);
+}
+
+static void show_list(const json_t *list, const char *name, const char *member, FILE *out) {
+        const json_t *item;
+        char text[2048] = "";
+        size_t i;
+
+        json_array_foreach(list, i, item) {
+                size_t n = strlen(text);
+
+                snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "",
+                         member                 ? document_text(item, member)
+                         : json_is_string(item) ? json_string_value(item)
+                                                : "?");
+        }
+        line(out, name, text);
+}
+
+static void show_privileges(const json_t *i, FILE *out) {
+        char text[256];
+
+        snprintf(text, sizeof(text), "uid %s, gid %s, groups %s", text_number(document_number(i, "uid")).text,
+                 text_number(document_number(i, "gid")).text, *document_text(i, "groups") ? document_text(i, "groups") : "none");
+        line(out, "user", text);
+        snprintf(text, sizeof(text), "effective %s, permitted %s, bounding %s, ambient %s", document_text(i, "cap_effective"),
+                 document_text(i, "cap_permitted"), document_text(i, "cap_bounding"), document_text(i, "cap_ambient"));
+        line(out, "capabilities", text);
+        snprintf(text, sizeof(text), "seccomp %s (%s filters), no_new_privs %s", document_text(i, "seccomp"),
+                 text_number(document_number(i, "seccomp_filters")).text, document_true(i, "no_new_privs") ? "on" : "OFF");
+        line(out, "system calls", text);
+}
+
+static void show_memory(const json_t *i, FILE *out) {
+        json_int_t own = document_number(i, "private_bytes"), rss = document_number(i, "rss_bytes");
+        char text[128];
+
+        snprintf(text, sizeof(text), "%s for itself, %s resident", text_size((uint64_t)MAX(own, 0)).text,
+                 text_size((uint64_t)MAX(rss, 0)).text);
+        line(out, "memory", text);
+}
+
+static void show_instance(const json_t *i, FILE *out) {
+        const json_t *landlock = json_object_get(i, "landlock"), *edges = json_object_get(i, "edges");
+
+        text_line(out, "instance ", text_number(document_number(i, "instance")).text, ": version ", document_text(i, "version"), ", pid ",
+                  text_number(document_number(i, "pid")).text, ", ", document_text(i, "state"));
+        show_privileges(i, out);
+        show_namespaces(json_object_get(i, "namespaces"), out);
+        line(out, "landlock", document_true(landlock, "applied") ? "applied" : "NOT applied");
+        show_list(json_object_get(landlock, "read"), "  may read", NULL, out);
+        show_list(json_object_get(landlock, "write"), "  may write", NULL, out);
+        show_members(out, "cgroup", json_object_get(i, "cgroup"));
+        show_members(out, "rlimits", json_object_get(i, "rlimits"));
+        show_members(out, "descriptors", json_object_get(i, "fds"));
+        show_memory(i, out);
+        show_list(json_object_get(edges, "calls"), "calls", "module", out);
+        show_list(json_object_get(edges, "called_by"), "called by", "module", out);
+}
+
+int show_inspection(const json_t *inspection, FILE *out) {
+        const json_t *list = json_object_get(inspection, "instances"), *instance;
+        size_t i;
+
+        json_array_foreach(list, i, instance) {
+                if (i)
+                        fputc('\n', out);
+                show_instance(instance, out);
+        }
+        if (!json_array_size(list))
+                text_line(out, document_text(inspection, "module"), " has no worker: `soclectl status` says why");
+        return 0;
+}
