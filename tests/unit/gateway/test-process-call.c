@@ -131,7 +131,7 @@ static void test_its_deadline_ends_it(void **state) {
         struct worker w;
 
         publish(1);
-        ask_in(1, "m.do", 100, -1);
+        ask_in(1, "m.do", 1000, -1);
         front_grant(1, &w);
         worker_expect(&w, FRAME_REQUEST);
         front_expect(CONTROL_KIND_TIMED_OUT, &record);
