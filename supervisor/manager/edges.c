@@ -252,6 +252,11 @@ void edges_forget(struct manager *m, struct instance *instance, int error) {
                 made_free(TAILQ_FIRST(&instance->edges_in));
 }
 
+/* Is it told at once? Before the first one there is nothing to tell: who was told so would ask again, as fast as he can. */
+static bool is_outdated(const struct manager *m, uint64_t generation) {
+        return m->generation && generation != m->generation;
+}
+
 static void on_gateway_record(struct gateway *g, struct control_record *record) {
         switch (record->header.kind) {
         case CONTROL_KIND_EDGE_REQUEST:
@@ -260,7 +265,7 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
         case CONTROL_KIND_WATCH:
                 g->watches = true;
                 /* What was published while this was on its way has been told to nobody. */
-                if (record->WATCH.generation != g->manager->generation)
+                if (is_outdated(g->manager, record->WATCH.generation))
                         peers_changed(g->manager);
                 break;
         case CONTROL_KIND_TIMED_OUT:
@@ -365,7 +370,7 @@ void peers_changed(struct manager *m) {
 
 void edges_on_watch(struct manager *m, struct instance *i, uint64_t generation) {
         i->watches = true;
-        if (generation != m->generation)
+        if (is_outdated(m, generation))
                 tell_changed(i->link, &i->watches);
 }
 
