@@ -15,7 +15,7 @@
  *   a worker that still turns its loop serves on until another one is ready to
  *   take its place (the hook says no, or waits for something);
  *   one that does not (page->turns stands still though a record has come) serves
- *   nobody, and is killed at once.
+ *   nobody, and is killed at once (when it has been asked where it is).
  *
  * Either counts as a crash for the restart policy, so a module that is never well
  * is restarted at growing intervals and ends in quarantine. A failure that is
@@ -35,6 +35,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-health.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/diagnosis.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
@@ -60,6 +61,14 @@ static void health_arm(struct health *h, uint64_t ns) {
         evtimer_add(h->timer, &tv);
 }
 
+/* Code of the module runs and has not come back: since when, or 0. */
+static uint64_t runs_since(const struct instance *i) {
+        struct page_vitals v;
+
+        instance_vitals(i, &v);
+        return v.running_ns <= clock_now_ns() ? v.running_ns : 0;
+}
+
 /* Consequences ------------------------------------------------------------------------------------------------------- */
 
 static void unhealthy(struct health *h, bool hangs) {
@@ -70,10 +79,12 @@ static void unhealthy(struct health *h, bool hangs) {
                 snprintf(reason, sizeof(reason), "unhealthy: %.220s", h->verdict.reason);
         else
                 snprintf(reason, sizeof(reason), "unhealthy %u times in a row: %.200s", h->verdict.n_failures, h->verdict.reason);
-        if (hangs)
-                instance_kill(i, reason);
-        else
+        if (!hangs)
                 lifecycle_on_unhealthy(i, reason);
+        else if (runs_since(i))
+                diagnosis_begin(i, reason); /* who runs can say where */
+        else
+                instance_kill(i, reason);
 }
 
 static void count_failure(struct health *h, bool hangs) {
@@ -105,7 +116,7 @@ static void count(struct health *h, bool hangs) {
 static bool is_watched(const struct health *h) {
         const struct instance *i = h->instance;
 
-        return manifest_of(h)->health_interval_ms && i->state == INSTANCE_READY && !i->retire && !i->unhealthy;
+        return manifest_of(h)->health_interval_ms && i->state == INSTANCE_READY && !i->retire && !i->unhealthy && !i->diagnosis;
 }
 
 /* `reason` NULL: it is well. */
@@ -163,10 +174,10 @@ static void on_timeout(struct health *h) {
         hangs = v.turns == h->asked_turns;
         if (!hangs)
                 snprintf(reason, sizeof(reason), "`health` has not returned within [health] timeout (%llu ms)", timeout_ms);
-        else if (v.running_ns && v.running_ns < now)
+        else if (runs_since(h->instance))
                 snprintf(reason, sizeof(reason),
                          "no answer within [health] timeout (%llu ms): its code has run for %llu ms without coming back", timeout_ms,
-                         (unsigned long long)((now - v.running_ns) / NS_PER_MS));
+                         (unsigned long long)((now - runs_since(h->instance)) / NS_PER_MS));
         else
                 snprintf(reason, sizeof(reason), "no answer within [health] timeout (%llu ms): its process does not run", timeout_ms);
         conclude(h, reason, now - h->asked_ns, hangs);

@@ -141,6 +141,7 @@ def test_one_that_hangs_is_killed_and_comes_back(base):
     base.serves("/well/pid")
     out = base.ctl("history", "well").stdout
     expect("unhealthy 3 times in a row: no answer within [health] timeout (200 ms): its code has run for" in out, out)
+    expect("on_hang" in out, f"where it hung: {out}")
 
 
 def test_without_a_hook_it_is_the_loop_that_counts(base):

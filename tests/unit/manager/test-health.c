@@ -270,13 +270,21 @@ static void test_a_hook_that_waits_too_long(void **state) {
         assert_non_null(strstr(i->candidate->reason, "has not returned"));
 }
 
-static void test_who_hangs_is_killed(void **state) {
+static void test_who_hangs_is_ended(void **state) {
         watch(1);
         wait_asked();
         shared_store64(&page->running_ns, clock_now_ns() - 1);
         wait_concluded();
+        assert_non_null(i->diagnosis); /* where it is; then it is ended */
+        assert_false(i->unhealthy);
+}
+
+static void test_who_does_not_run_is_killed(void **state) {
+        watch(1);
+        wait_asked();
+        wait_concluded();
         assert_int_equal(i->state, INSTANCE_KILLED);
-        assert_non_null(strstr(i->reason, "without coming back"));
+        assert_non_null(strstr(i->reason, "does not run"));
 }
 
 /* As one that crashes again and again. */
@@ -302,7 +310,8 @@ int main(void) {
                 T(test_threshold_in_a_row),
                 T(test_its_successor_takes_over),
                 T(test_a_hook_that_waits_too_long),
-                T(test_who_hangs_is_killed),
+                T(test_who_hangs_is_ended),
+                T(test_who_does_not_run_is_killed),
                 T(test_quarantine),
         };
 
