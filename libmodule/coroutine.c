@@ -76,7 +76,9 @@ extern void coroutine_switch(void **save, void *load);
 extern void coroutine_entry(void);
 
 static size_t stack_size = 256u << 10, kept_size = GUARD_SIZE;
-static struct coroutine *current, *pool;
+/* Of this thread: what a thread of socle_offload() asks for belongs to no request. */
+static __thread __attribute__((tls_model("initial-exec"))) struct coroutine *current;
+static struct coroutine *pool;
 static unsigned n_pool, n_put;
 static void *loop_sp;
 

@@ -26,9 +26,12 @@ void task_cancel(struct task *task) {
 }
 
 struct error_detail *task_detail(void) {
+        static __thread struct error_detail of_thread; /* of socle_offload(): no request's, and none that others write */
         struct task *task = task_self();
 
-        return task ? &task->detail : &the_worker.detail;
+        if (task)
+                return &task->detail;
+        return worker_is_this_thread() ? &the_worker.detail : &of_thread;
 }
 
 static _printf_(2, 0) int detail_set(int code, const char *format, va_list args) {
