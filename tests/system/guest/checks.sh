@@ -306,7 +306,9 @@ bad_configuration() {
 stop() {
         title "stop"
         load_begin
-        check "systemctl stop" systemctl stop socled.service socled.socket
+        # The socket first: who still waits in it, even one that has hung up, would start the service again.
+        check "systemctl stop, the socket" systemctl stop socled.socket
+        check "systemctl stop, the service" systemctl stop socled.service
         kill "${loads[@]}"
         wait "${loads[@]}" 2>/dev/null
         check "is a success" is "$(property Result) $(property ExecMainStatus) $(property ActiveState)" 'success 0 inactive'
