@@ -85,7 +85,7 @@ static int file_open(const struct uids *uids, const char *name, int *ret_slot) {
 /* Gives the module of that name the uid that its data has, when its file is lost. */
 static int restore(struct uids *uids, const char *name, uid_t owner) {
         _cleanup_close_ int fd = -1;
-        int slot;
+        int slot = -1;
 
         fd = file_open(uids, name, &slot);
         if (fd < 0)
@@ -160,7 +160,7 @@ static int slot_new(struct uids *uids, int fd) {
 
 int uids_of_module(struct uids *uids, const char *name, uint32_t *ret_ns_uid) {
         _cleanup_close_ int fd = -1;
-        int slot;
+        int slot = -1;
 
         if (!uids->root) {
                 *ret_ns_uid = geteuid();
