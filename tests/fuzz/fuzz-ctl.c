@@ -31,7 +31,8 @@ static void show_all(const struct answer *answer) {
         if (!out)
                 abort();
         if (document_print(d, out) < 0 || show_status(d, out) < 0 || show_health(d, NULL, out) < 0 || show_module(d, out) < 0 ||
-            show_journey(d, out) < 0 || show_released(d, out) < 0 || show_logs(d, "name", out) < 0 || show_history(d, out) < 0)
+            show_journey(d, out) < 0 || show_released(d, out) < 0 || show_logs(d, out) < 0 || show_reload(d, out) < 0 ||
+            show_config(d, out) < 0 || show_inspection(d, out) < 0 || show_event(d, out) < 0 || show_history(d, out) < 0)
                 abort();
         answer_report(answer, out);
         fclose(out);
