@@ -255,7 +255,6 @@ int drop_start(struct manager *m) {
         m->inotify_event = event_new(m->loop, m->inotify, EV_READ | EV_PERSIST, on_inotify, m);
         if (!m->inotify_event || event_add(m->inotify_event, NULL) < 0)
                 return -ENOMEM;
-        m->restoring = true;
         drop_scan(m);
         lifecycle_check_restored(m);
         return 0;

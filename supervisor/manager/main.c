@@ -90,7 +90,6 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
                 if (h[i].what == HANDOVER_GATEWAY_LINK && h[i].fd >= 0)
                         gateway_new(m, h[i].index, h[i].id, TAKE_FD(h[i].fd));
         }
-        m->restoring = true;
         r = base_link_start(m);
         if (r >= 0)
                 r = module_log_start(m);
@@ -111,7 +110,7 @@ static uint64_t realtime_ms(void) {
 
 int manager_run(void) {
         struct role_handover handovers[HANDOVERS_MAX];
-        struct manager m = { .base_link = ROLE_LINK_FD, .installer_link = -1 };
+        struct manager m = { .base_link = ROLE_LINK_FD, .installer_link = -1, .restoring = true };
         uint32_t n = 0;
         int r;
 

@@ -74,6 +74,28 @@ def test_the_manager_dies_and_nothing_is_lost(base):
     base.serves("/hello")
 
 
+def test_the_next_manager_removes_only_packages_that_nothing_uses(base):
+    start(base)
+    folder = base.path("state", "packages")
+    stray = os.path.join(folder, "0" * 64)
+
+    def packages():
+        return {name: os.stat(os.path.join(folder, name)).st_ino for name in os.listdir(folder)}
+
+    def held(pid):
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        return [l for l in links if l.startswith(folder)]
+
+    before, worker = packages(), base.worker("hello")
+    expect_equal(len(held(worker)), 1, "folders of packages that the worker holds")
+    os.mkdir(stray)
+    kill_role(base, "manager")
+    wait(lambda: not os.path.exists(stray), "what nothing uses to be removed")
+    wait(lambda: base.worker("hello") == worker, "the same worker to be listed")
+    expect_equal(packages(), before, "the folders of packages in use")
+    expect(os.path.exists(held(worker)[0]), f"the worker's own folder is there, it holds {held(worker)}")
+
+
 def test_the_template_dies_and_modules_live(base):
     start(base)
     workers = base.worker("hello"), base.worker("crash")
