@@ -94,11 +94,12 @@ void base_on_shutdown_done(struct base *base) {
                 begin_kill(base);
 }
 
-void base_on_manager_ready(struct base *base) {
+void base_check_ready(struct base *base) {
+        bool manager_ready = base->config.ready_base ? base->roles[ROLE_MANAGER].ready : base->modules_ready;
         char addresses[1024] = "no HTTP, [gateway] listen is empty";
         int n = 0;
 
-        if (base->told_ready || base->stage != STAGE_RUN)
+        if (base->told_ready || base->stage != STAGE_RUN || !manager_ready || !base->roles[ROLE_TEMPLATE].ready)
                 return;
         base->told_ready = true;
         sd_notify_send("READY=1\nSTATUS=Serving");

@@ -66,7 +66,7 @@ struct base {
 
         uint64_t next_look_ns;                   /* watchdog of the roles */
         uint64_t next_feed_ns, feed_interval_ns; /* of systemd's */
-        bool told_ready;
+        bool modules_ready, told_ready;
         enum stage { STAGE_RUN, STAGE_CLOSE, STAGE_DRAIN, STAGE_KILL, STAGE_END } stage;
         uint64_t stage_until_ns;
         int exit_code;
@@ -77,7 +77,8 @@ int base_run(const struct options *options);
 
 /* Ends everything as after a second TERM, with that exit status. */
 void base_fail(struct base *base, int exit_code);
-void base_on_manager_ready(struct base *base);
+/* Says READY, once, when the template and what `[base] ready` asks for are. */
+void base_check_ready(struct base *base);
 void base_on_shutdown_done(struct base *base);
 
 /* A second thought on what lies ahead: the earliest of two times. */

@@ -51,7 +51,8 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
                 template_on_board_segment(base, record);
                 break;
         case CONTROL_KIND_READY:
-                base_on_manager_ready(base);
+                base->modules_ready = true;
+                base_check_ready(base);
                 break;
         case CONTROL_KIND_SHUTDOWN_DONE:
                 base_on_shutdown_done(base);
@@ -59,8 +60,7 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
         case CONTROL_KIND_PONG:
                 role->pinged_ns = 0;
                 role->ready = true;
-                if (base->config.ready_base)
-                        base_on_manager_ready(base);
+                base_check_ready(base);
                 break;
         }
 }

@@ -86,6 +86,7 @@ static void on_ready(struct base *base, struct role *role, const struct control_
         board_send(base);
         role_tell(base, role);
         instances_on_template_ready(base);
+        base_check_ready(base);
 }
 
 static void on_failed(struct base *base, struct role *role, const struct control_text *text) {

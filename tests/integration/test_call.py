@@ -86,9 +86,10 @@ def test_deadlines_and_deaths(base):
     fails(base, 4, "NO_SERVICE", "", "nobody.home", "--timeout", "1m")
     expect(time.monotonic() - begin < 5 * SLOW, "nobody provides it: at once")
     worker = base.worker("echo")
+    before = sum(i["requests"] for i in base.instances("echo"))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         slept = [pool.submit(fails, base, 3, "PEER_DIED", "module's", "echo.sleep", '{"text": "", "n": 60000}', "--timeout", "1m") for _ in range(4)]
-        wait(lambda: sum(i["requests"] for i in base.instances("echo") if i["pid"] == worker) >= 4 or None, "calls under way")
+        wait(lambda: sum(i["requests"] for i in base.instances("echo") if i["pid"] == worker) >= before + 4, "calls under way")
         os.kill(worker, signal.SIGKILL)
         for s in slept:
             s.result()
