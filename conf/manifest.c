@@ -272,7 +272,8 @@ int manifest_check(const struct manifest *manifest, const char *file, char *erro
                 snprintf(error, error_size, "%s: [services]: expected at most %d methods in all", file, MANIFEST_METHODS_MAX);
                 return -EINVAL;
         }
-        r = check_order(file, "scale", "min", manifest->scale_min, "max", manifest->scale_max, key_format_count, error, error_size);
+        r = check_order(file, "scale", "min", manifest->scale_min, "max", manifest->scale_max ? manifest->scale_max : UINT64_MAX,
+                        key_format_count, error, error_size);
         if (r < 0)
                 return r;
         return check_order(file, "restart", "backoff", manifest->backoff_ms, "backoff-max", manifest->backoff_max_ms, key_format_time,

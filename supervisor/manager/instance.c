@@ -27,6 +27,7 @@
 #include "supervisor/manager/log-hub.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/outbox.h"
+#include "supervisor/manager/replicas.h"
 
 #define RECORDS_PER_TURN 16
 #define OUTPUT_LINES_LOOKED_AT 64
@@ -464,16 +465,6 @@ static void adopt_one(struct manager *m, struct candidate *c, struct adopted *a)
         adopted_free(m, a);
 }
 
-static bool has_ready(const struct candidate *c) {
-        const struct instance *i;
-
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i->state == INSTANCE_READY)
-                        return true;
-        }
-        return false;
-}
-
 /* First what runs as the operator wants it now; else what serves as he wanted it before, to be replaced. */
 void instance_adopt(struct manager *m, struct candidate *c) {
         struct adopted *a, *next;
@@ -481,7 +472,7 @@ void instance_adopt(struct manager *m, struct candidate *c) {
         for (int pass = 0; pass < 2; pass++) {
                 for (a = TAILQ_FIRST(&m->adopted); a; a = next) {
                         next = TAILQ_NEXT(a, entry);
-                        if (!adopted_is_of(a, c) || (a->tag.conf != c->conf && (pass == 0 || has_ready(c))))
+                        if (!adopted_is_of(a, c) || (a->tag.conf != c->conf && (pass == 0 || replicas_complete(c))))
                                 continue;
                         c->stale |= a->tag.conf != c->conf;
                         adopt_one(m, c, a);

@@ -35,6 +35,7 @@
 #include "supervisor/manager/needs.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
+#include "supervisor/manager/replicas.h"
 #include "supervisor/manager/restart.h"
 #include "supervisor/manager/writer.h"
 
@@ -220,23 +221,6 @@ enum candidate_state module_state(const struct module *mod, const char **ret_rea
 
 /* Reconciliation ----------------------------------------------------------------------------------------------------- */
 
-/* The one that is to stay. */
-static struct instance *candidate_instance(const struct candidate *c) {
-        struct instance *i;
-
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (!i->retire && i->state != INSTANCE_KILLED && !i->unhealthy)
-                        return i;
-        }
-        return NULL;
-}
-
-static bool candidate_ready(const struct candidate *c) {
-        struct instance *i = candidate_instance(c);
-
-        return i && i->state == INSTANCE_READY;
-}
-
 static void candidate_retire(struct candidate *c) {
         struct instance *i, *next;
         bool any = false;
@@ -249,7 +233,8 @@ static void candidate_retire(struct candidate *c) {
                 instance_retire(i);
                 any = true;
         }
-        if (any)
+        /* Of one that did not start, what is left says nothing new. */
+        if (any && !c->failed)
                 candidate_set_state(c, CANDIDATE_DRAINING, "", "");
         else if (c->state == CANDIDATE_ACTIVE || c->state == CANDIDATE_DRAINING || c->state == CANDIDATE_STARTING ||
                  c->state == CANDIDATE_RESOLVED)
@@ -261,9 +246,14 @@ static void candidate_start(struct candidate *c) {
 
         if (c->restart_timer && evtimer_pending(c->restart_timer, NULL))
                 return;
+        /* One that is to be replaced anyway is not filled up. */
+        if (c->stale && replicas_serve(c))
+                return;
         if (needs_wait(c))
                 return;
-        if (!instance_start(c)) {
+        for (uint32_t n = replicas_staying(c); n < replicas_wanted(c); n++) {
+                if (instance_start(c))
+                        continue;
                 lifecycle_on_start_failed(c, "FORK_FAILED", "the base could not be asked for a worker");
                 return;
         }
@@ -279,9 +269,9 @@ void lifecycle_reconcile(struct module *mod) {
 
         if (mod->manager->restoring)
                 return;
-        if (want && want->state != CANDIDATE_QUARANTINED && !candidate_instance(want))
+        if (want && want->state != CANDIDATE_QUARANTINED && replicas_staying(want) < replicas_wanted(want))
                 candidate_start(want);
-        if (want && candidate_ready(want) && mod->active != want) {
+        if (want && replicas_complete(want) && mod->active != want) {
                 struct candidate *before = mod->active;
 
                 mod->active = want;
@@ -333,7 +323,7 @@ static bool module_has_instances(const struct module *mod) {
 void lifecycle_on_progress(struct module *mod) {
         struct candidate *a = mod->active;
 
-        if (a && a->operation && candidate_ready(a) && module_all_refuse(mod, a)) {
+        if (a && a->operation && replicas_serve(a) && module_all_refuse(mod, a)) {
                 struct operation *op = TAKE_PTR(a->operation);
 
                 drop_on_deployed(a, op);
@@ -379,28 +369,6 @@ void lifecycle_on_gone(struct candidate *c) {
 
 /* Events of instances ------------------------------------------------------------------------------------------------ */
 
-static struct instance *candidate_unhealthy(const struct candidate *c) {
-        struct instance *i;
-
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i->unhealthy && !i->retire && i->state == INSTANCE_READY)
-                        return i;
-        }
-        return NULL;
-}
-
-static void retire_unhealthy(struct candidate *c) {
-        struct instance *i;
-        bool any = false;
-
-        while ((i = candidate_unhealthy(c))) {
-                instance_retire(i);
-                any = true;
-        }
-        if (any)
-                publish(c->module->manager);
-}
-
 void lifecycle_on_ready(struct instance *i) {
         struct candidate *c = i->candidate;
         struct page_vitals v;
@@ -410,10 +378,12 @@ void lifecycle_on_ready(struct instance *i) {
         operation_stamp(c->operation, STEP_started, v.level_ns[PAGE_READY]);
         if (c->module->active == c) {
                 /* back after a crash, or in the place of an unhealthy one */
-                candidate_set_state(c, CANDIDATE_ACTIVE, "", "");
+                if (replicas_complete(c) && c->state != CANDIDATE_QUARANTINED)
+                        candidate_set_state(c, CANDIDATE_ACTIVE, "", "");
                 publish(c->module->manager);
                 operation_stamp(c->operation, STEP_routed, clock_now_ns());
-                retire_unhealthy(c);
+                if (replicas_retire_unhealthy(c, false))
+                        publish(c->module->manager);
         }
         lifecycle_reconcile(c->module);
         module_sweep(c->module);
@@ -423,20 +393,28 @@ void lifecycle_on_ready(struct instance *i) {
 
 static void restart_later(struct candidate *c);
 
-void lifecycle_on_start_failed(struct candidate *c, const char *code, const char *reason) {
-        struct operation *op = TAKE_PTR(c->operation);
+/* As long as others serve, the version is what it was, and history tells what it has lost. */
+static void note_loss(struct candidate *c, const char *code, const char *reason) {
+        bool stays = replicas_serve(c) || c->state == CANDIDATE_QUARANTINED;
 
+        if (stays)
+                tell_state(c, c->state, code, reason);
+        if (c->state != CANDIDATE_QUARANTINED)
+                candidate_set_state(c, stays ? c->state : CANDIDATE_BROKEN, code, reason);
+}
+
+void lifecycle_on_start_failed(struct candidate *c, const char *code, const char *reason) {
         log_error("%s %s: %s: %s", c->module->name, c->manifest.version, code, reason);
-        if (c->served && !op) {
+        if (c->served && (replicas_serve(c) || !c->operation)) {
                 /* It has worked before: the crash policy decides. */
-                candidate_set_state(c, candidate_unhealthy(c) ? c->state : CANDIDATE_BROKEN, code, reason);
+                note_loss(c, code, reason);
                 restart_later(c);
                 return;
         }
         c->failed = true;
         candidate_set_state(c, CANDIDATE_BROKEN, code, reason);
         choices_save(c->module->manager);
-        operation_fail(op, code, reason);
+        operation_fail(TAKE_PTR(c->operation), code, reason);
         lifecycle_reconcile(c->module);
         lifecycle_check_restored(c->module->manager);
 }
@@ -455,6 +433,8 @@ static void restart_later(struct candidate *c) {
         char text[64];
         uint32_t random = 0;
 
+        if (c->state == CANDIDATE_QUARANTINED)
+                return;
         if (!c->n_crashes || now - c->first_crash_ns > man->period_ms * NS_PER_MS) {
                 c->n_crashes = 0;
                 c->first_crash_ns = now;
@@ -467,6 +447,7 @@ static void restart_later(struct candidate *c) {
                 snprintf(reason, sizeof(reason), "%u crashes within %llu s, the last: %s", c->n_crashes,
                          (unsigned long long)(man->period_ms / 1000), c->reason);
                 candidate_set_state(c, CANDIDATE_QUARANTINED, "QUARANTINED", reason);
+                operation_fail(TAKE_PTR(c->operation), "QUARANTINED", reason);
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
                 publish(c->module->manager);
                 return;
@@ -489,7 +470,7 @@ void lifecycle_on_crash(struct candidate *c, uint64_t instance, const char *how)
         events_note(&(struct event_note){
                 .kind = EVENT_crash, .module = c->module->name, .version = c->manifest.version, .instance = instance, .reason = how });
         log_error("%s %s: worker %s", c->module->name, c->manifest.version, how);
-        candidate_set_state(c, CANDIDATE_BROKEN, "CRASHED", how);
+        note_loss(c, "CRASHED", how);
         publish(c->module->manager);
         restart_later(c);
 }
@@ -499,12 +480,11 @@ void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
 
         i->unhealthy = true;
         log_error("%s %s: worker %d: %s; another one is to take its place", c->module->name, c->manifest.version, i->pid, reason);
-        tell_state(c, c->state, "UNHEALTHY", reason);
-        candidate_set_state(c, c->state, "UNHEALTHY", reason);
+        note_loss(c, "UNHEALTHY", reason);
         restart_later(c);
         /* The policy has given up: then it does not go on serving as it is, either. */
         if (c->state == CANDIDATE_QUARANTINED)
-                retire_unhealthy(c);
+                replicas_retire_unhealthy(c, true);
 }
 
 void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
@@ -544,20 +524,19 @@ static void look_at_stale(struct manager *m) {
         }
 }
 
-/* The former manager was about to put one into the place of another: the newest that serves stays. */
-static void retire_surplus(struct candidate *c) {
-        struct instance *i, *newest = NULL;
+/* Of what was adopted: the newest choice of which nothing is missing, else the newest that serves at all. */
+static struct candidate *module_serving(const struct module *mod) {
+        struct candidate *c, *best = NULL;
 
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i->state == INSTANCE_READY && !i->retire && (!newest || i->id > newest->id))
-                        newest = i;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                bool complete = replicas_complete(c);
+
+                if (!replicas_serve(c))
+                        continue;
+                if (!best || complete > replicas_complete(best) || (complete == replicas_complete(best) && c->choice > best->choice))
+                        best = c;
         }
-        if (!newest)
-                return;
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i != newest)
-                        instance_retire(i);
-        }
+        return best;
 }
 
 static void restore_all(struct manager *m) {
@@ -568,7 +547,7 @@ static void restore_all(struct manager *m) {
         TAILQ_FOREACH(mod, &m->modules, entry) {
                 TAILQ_FOREACH(c, &mod->candidates, entry) {
                         instance_adopt(m, c);
-                        retire_surplus(c);
+                        replicas_retire_surplus(c);
                 }
                 n++;
         }
@@ -578,15 +557,9 @@ static void restore_all(struct manager *m) {
         packages_sweep(m);
         /* Routes of what was adopted must be there before the first change is published. */
         TAILQ_FOREACH(mod, &m->modules, entry) {
-                struct candidate *best = NULL;
-
-                TAILQ_FOREACH(c, &mod->candidates, entry) {
-                        if (candidate_ready(c) && (!best || c->choice > best->choice))
-                                best = c;
-                }
-                mod->active = best;
-                if (best)
-                        candidate_set_state(best, CANDIDATE_ACTIVE, "", "adopted");
+                mod->active = module_serving(mod);
+                if (mod->active)
+                        candidate_set_state(mod->active, CANDIDATE_ACTIVE, "", "adopted");
         }
         publish(m);
         sorted = calloc(n + 1, sizeof(struct module *)); /* NOLINT(bugprone-sizeof-expression): of a pointer, it is meant */

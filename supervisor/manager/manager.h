@@ -110,8 +110,8 @@ struct candidate {
         struct drop_file *replaced_in;
         enum candidate_state state;
         char code[32], reason[512];
-        TAILQ_HEAD(, instance) instances;
-        /* crash policy */
+        TAILQ_HEAD(instance_list, instance) instances;
+        /* crash policy, over all of them */
         struct event *restart_timer;
         uint64_t restarts, first_crash_ns;
         uint32_t n_crashes;

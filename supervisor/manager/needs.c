@@ -11,22 +11,13 @@
 #include "conf/manifest-calls.h"
 #include "ipc/cleanup.h"
 #include "supervisor/manager/lifecycle.h"
-
-static bool candidate_is_up(const struct candidate *c) {
-        struct instance *i;
-
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i->state == INSTANCE_READY && !i->retire)
-                        return true;
-        }
-        return false;
-}
+#include "supervisor/manager/replicas.h"
 
 static bool service_is_up(const struct manager *m, const char *service) {
         struct module *mod;
 
         TAILQ_FOREACH(mod, &m->modules, entry) {
-                if (mod->active && manifest_provides(&mod->active->manifest, service) && candidate_is_up(mod->active))
+                if (mod->active && manifest_provides(&mod->active->manifest, service) && replicas_serve(mod->active))
                         return true;
         }
         return false;

@@ -252,10 +252,13 @@ static void admission_check(struct admission *a) {
         char error[512] = "";
         const char *code = admission_object(a, error, sizeof(error));
 
-        if (code)
+        if (code) {
                 admission_refuse(a, code, error);
-        else
-                admission_accept(a);
+                return;
+        }
+        if (!a->manifest.scale_min)
+                log_warning("%s %s: [scale] min = 0 is not in force yet and counts as 1", a->name, a->version);
+        admission_accept(a);
 }
 
 static uint64_t fingerprint(const char *text, size_t size) {
