@@ -8,9 +8,10 @@ ARGS =
 PREFIX = /usr/local
 DESTDIR =
 JOBS = $(shell nproc)
+SOAK_SECONDS = 600
 
 .NOTPARALLEL:
-.PHONY: build help deps deps-build deps-test deps-bench bin packages run test test-system bench install uninstall clean
+.PHONY: build help deps deps-build deps-test deps-bench bin packages run test test-system soak bench install uninstall clean
 
 build: deps-build bin packages ## what `make` alone does: everything, runnable from $(BUILD)/bin
 
@@ -26,6 +27,9 @@ test: deps-test bin ## unit and integration tests
 
 test-system: deps-test bin packages ## the installed service under a real systemd, in namespaces (as root)
 	@BUILD=$(BUILD) tests/system/run.sh
+
+soak: deps-test bin packages ## two modules call each other while workers are killed, for SOAK_SECONDS=$(SOAK_SECONDS)
+	@SOCLE_BUILD=$(BUILD) python3 tests/soak/soak.py $(SOAK_SECONDS)
 
 bench: deps-bench bin packages ## all benches; `make bench-NAME` runs one
 	@for b in bench/bench-*.sh; do echo "== $$b"; BUILD=$(abspath $(BUILD)) $$b || exit 1; done
