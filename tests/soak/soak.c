@@ -98,7 +98,7 @@ static bool plan_make(struct plan *p, int nesting) {
         if (!chance(32))
                 p->sleep_ms = (int)chance(20);
         if (!chance(256)) {
-                p->sleep_ms = 50;
+                p->sleep_ms = 400; /* longer than soak.py lets a deadline be overrun */
                 p->timeout_ms = 20;
         }
         p->due_us = now_us() + 1000 * (uint64_t)(left_ms < p->timeout_ms ? left_ms : p->timeout_ms);
