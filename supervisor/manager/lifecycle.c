@@ -483,8 +483,8 @@ void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
         note_loss(c, "UNHEALTHY", reason);
         restart_later(c);
         /* The policy has given up: then it does not go on serving as it is, either. */
-        if (c->state == CANDIDATE_QUARANTINED)
-                replicas_retire_unhealthy(c, true);
+        if (c->state == CANDIDATE_QUARANTINED && replicas_retire_unhealthy(c, true))
+                publish(c->module->manager);
 }
 
 void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
