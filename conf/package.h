@@ -34,7 +34,7 @@ struct package_report {
 /* The SDK that this base runs: what the entry's note is held against. The same numbers as in <socle/module.h> (a unit test
  * holds the two together). */
 #define PACKAGE_SDK_MAJOR 1
-#define PACKAGE_SDK_MINOR 0
+#define PACKAGE_SDK_MINOR 1
 
 /* Unpacks a package (a descriptor that can be pread) into an empty folder: regular files 0644 (0755 when executable) and
  * folders 0755, no links, no devices, nothing outside. 0, enum package_error or -errno; the folder may then hold a part. */

@@ -63,8 +63,7 @@ struct edge {
         uint8_t *delivered;                /* reassembled payload, valid until the next receive */
 };
 
-/* edge.c: the first reason stays. EDGE_E_POISONED. */
-int edge_poison(struct edge *edge, const char *reason);
+/* edge.c */
 int edge_ring_bell(struct edge *edge);
 
 /* edge-ring.c: one record, whole or not at all, behind the private tail. 0, EDGE_E_FULL, EDGE_E_POISONED. */

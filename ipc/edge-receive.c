@@ -136,7 +136,7 @@ static int take_record(struct edge *edge, const struct frame *frame, uint32_t si
 
         if (frame->kind == FRAME_PAD)
                 return EDGE_E_EMPTY;
-        if (frame->kind == FRAME_DATA || frame->kind == FRAME_END)
+        if ((frame->kind == FRAME_DATA || frame->kind == FRAME_END) && !(frame->flags & FRAME_STREAM))
                 return partial_continue(edge, frame, size, ret);
         if (frame->flags & FRAME_MORE)
                 return partial_begin(edge, frame, size);

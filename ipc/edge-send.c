@@ -7,6 +7,7 @@
  * hold unfinished (max_partial), the others are held back.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "ipc/cleanup.h"
@@ -173,6 +174,37 @@ static void on_cancel_sent(struct edge_outgoing *out, int result) {
         free(out);
 }
 
+static struct edge_outgoing *cancel_new(uint64_t correlation) {
+        struct edge_outgoing *cancel = calloc(1, sizeof(*cancel));
+
+        if (cancel) {
+                cancel->on_sent = on_cancel_sent;
+                cancel->frame = (struct frame){ .kind = FRAME_CANCEL, .correlation = correlation };
+        }
+        return cancel;
+}
+
+int edge_send_cancel(struct edge *edge, uint64_t correlation) {
+        struct frame frame = { .kind = FRAME_CANCEL, .correlation = correlation };
+        struct edge_outgoing *cancel;
+        int r = edge_send(edge, &frame, NULL, 0, NULL);
+
+        if (r != EDGE_E_FULL)
+                return r;
+        cancel = cancel_new(correlation);
+        if (!cancel)
+                return -ENOMEM;
+        r = edge_send(edge, &frame, NULL, 0, cancel);
+        if (r == EDGE_E_FULL)
+                return 0;
+        free(cancel);
+        return r;
+}
+
+uint32_t edge_record_max(const struct edge *edge) {
+        return edge->record_max;
+}
+
 void edge_cancel(struct edge_outgoing *out) {
         struct edge *edge = out->edge;
         struct edge_outgoing *cancel;
@@ -185,14 +217,11 @@ void edge_cancel(struct edge_outgoing *out) {
         }
         /* A part of it is there: the peer must not wait for the rest. The record goes into the queue before a large
          * message that was held takes the freed place, so that the peer never holds more than it may. */
-        cancel = calloc(1, sizeof(*cancel));
-        if (cancel) {
-                cancel->on_sent = on_cancel_sent;
-                cancel->frame = (struct frame){ .kind = FRAME_CANCEL, .correlation = out->frame.correlation };
+        cancel = cancel_new(out->frame.correlation);
+        if (cancel)
                 outgoing_add(edge, cancel);
-        } else {
+        else
                 edge_poison(edge, "out of memory in the middle of a message");
-        }
         outgoing_drop(edge, out);
         if (!edge->poison && !edge->hung_up)
                 queue_pump(edge);

@@ -79,6 +79,10 @@ int edge_wait_fd(const struct edge *edge);
  * with EDGE_E_FULL and nothing of it is sent. */
 int edge_send(struct edge *edge, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out);
 void edge_cancel(struct edge_outgoing *out); /* a started message is ended as cancelled for the peer */
+/* Tells the peer that nobody waits for an answer to what was sent; it goes out when there is room. 0 or EDGE_E_* / -ENOMEM. */
+int edge_send_cancel(struct edge *edge, uint64_t correlation);
+/* The largest payload that goes out as one record. */
+uint32_t edge_record_max(const struct edge *edge);
 
 /* Publishes what was sent and rings the peer's bell if it sleeps: one bell for a batch. 0 or EDGE_E_*. */
 int edge_flush(struct edge *edge);
@@ -99,7 +103,9 @@ int edge_on_bell(struct edge *edge);
  * there is something to receive or to send (go round again). Only needed after a bell rang or at start. */
 bool edge_arm(struct edge *edge);
 
-bool edge_is_idle(const struct edge *edge);              /* nothing queued, nothing under reassembly */
-bool edge_is_lost(const struct edge *edge);              /* the peer has gone or broken the protocol: what is queued will never be sent */
-uint64_t edge_partial_room(const struct edge *edge);     /* bytes of memory that messages under reassembly take */
+bool edge_is_idle(const struct edge *edge);          /* nothing queued, nothing under reassembly */
+bool edge_is_lost(const struct edge *edge);          /* the peer has gone or broken the protocol: what is queued will never be sent */
+uint64_t edge_partial_room(const struct edge *edge); /* bytes of memory that messages under reassembly take */
+/* For a violation that shows only in what a message means. The first reason stays; static text. EDGE_E_POISONED. */
+int edge_poison(struct edge *edge, const char *reason);
 const char *edge_poison_reason(const struct edge *edge); /* static text or NULL */

@@ -18,9 +18,9 @@ enum frame_kind {
         FRAME_REPLY = 2,
         FRAME_ERROR = 3,
         FRAME_CAST = 4,
-        FRAME_DATA = 5, /* a further fragment of the message with this correlation */
-        FRAME_END = 6,  /* the last fragment */
-        FRAME_CREDIT = 7,
+        FRAME_DATA = 5,   /* a further fragment of the message with this correlation, or a piece of its stream */
+        FRAME_END = 6,    /* the last fragment, or the end of a stream one way */
+        FRAME_CREDIT = 7, /* of a stream: 8 bytes, how many bytes in all may be sent */
         FRAME_CANCEL = 8,
         FRAME_PUBLISH = 9,
         FRAME_GOAWAY = 10,
@@ -32,7 +32,8 @@ enum frame_flags {
         FRAME_MORE = 1 << 1, /* the payload goes on in DATA frames up to END */
         FRAME_SAMPLED = 1 << 2,
         FRAME_LANE = 1 << 3,
-        FRAME_FLAGS_ALL = (1 << 4) - 1
+        FRAME_STREAM = 1 << 4, /* a REQUEST that bytes may follow both ways; DATA, END and CREDIT of these */
+        FRAME_FLAGS_ALL = (1 << 5) - 1
 };
 
 /* Method 0 of every module is its HTTP handler; services count from 1. */

@@ -32,6 +32,7 @@
 #include "ipc/errors.h"
 #include "ipc/value.h"
 #include "libmodule/provider.h"
+#include "libmodule/stream.h"
 #include "libmodule/target.h"
 #include "libmodule/worker-internal.h"
 
@@ -45,6 +46,7 @@ void calls_init(void) {
         TAILQ_INIT(&done);
         TAILQ_INIT(&unresolved);
         targets_init();
+        streams_init();
 }
 
 void calls_deinit(void) {
@@ -64,6 +66,8 @@ static void call_end(struct call *call) {
         deadline_deinit(wait_deadlines(), &call->deadline);
         if (call->co)
                 TAILQ_INSERT_TAIL(&done, call, entry);
+        if (call->stream)
+                stream_wake(call->stream);
 }
 
 static __attribute__((format(printf, 4, 0))) void say(struct error_detail *detail, int error, const char *method, const char *format,
@@ -232,8 +236,7 @@ static int call_check(struct call *call, const struct task *task) {
         return 0;
 }
 
-/* Runs it to its end; suspends when it has to wait. */
-static int call_run(struct call *call, const struct socle_call_options *options) {
+int call_open(struct call *call, const struct socle_call_options *options) {
         static const struct socle_call_options defaults;
         struct task *task = task_self();
         uint64_t now;
@@ -244,12 +247,23 @@ static int call_run(struct call *call, const struct socle_call_options *options)
         if (r)
                 return r;
         now = clock_now_ns();
-        call->detail = task_detail();
+        if (!call->detail)
+                call->detail = task_detail();
         call->version = options->version;
         call->idempotent = options->idempotent;
         call->frame.deadline = deadline_of(options, task, now);
         call_inherit(call, task);
         call_begin(call, now);
+        return 0;
+}
+
+/* Runs it to its end; suspends when it has to wait. */
+static int call_run(struct call *call, const struct socle_call_options *options) {
+        struct task *task = task_self();
+        int r = call_open(call, options);
+
+        if (r)
+                return r;
         if (call->state == CALL_DONE)
                 return call->error;
         call->co = coroutine_self();
@@ -309,10 +323,11 @@ void calls_turn(void) {
                         last = NULL;
                 worker_resume(call->co);
         }
+        streams_turn();
 }
 
 bool calls_flush(void) {
         bool more = targets_flush();
 
-        return more || !TAILQ_EMPTY(&done);
+        return more || !TAILQ_EMPTY(&done) || streams_due();
 }

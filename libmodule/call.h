@@ -17,6 +17,7 @@
 struct coroutine;
 struct method_ref;
 struct provider;
+struct socle_stream;
 struct target;
 struct task;
 
@@ -50,6 +51,7 @@ struct call {
         int error;
         struct error_detail *detail; /* where to say why */
         struct socle_result *result;
+        struct socle_stream *stream; /* the caller's end of the one behind it; it then lies in there and `co` is NULL */
 };
 TAILQ_HEAD(call_list, call);
 
@@ -60,6 +62,9 @@ struct socle_result {
 
 void calls_init(void);
 void calls_deinit(void);
+/* Begins it: method, arguments and the frame's kind and flags are set, the detail is where errors are told if it is set. 0, also when
+ * it is DONE at once, or what speaks against it. */
+int call_open(struct call *call, const struct socle_call_options *options);
 /* Ends it with an error; the detail is the table's meaning unless one is given. Its place in lists is the caller's affair. */
 void call_fail(struct call *call, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Ends it with a payload, which is taken; NULL for none. */

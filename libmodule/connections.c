@@ -182,6 +182,14 @@ static bool connection_receive(struct connection *c) {
         return true;
 }
 
+int connection_put(struct connection *c, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out) {
+        int r = c->edge ? edge_send(c->edge, frame, payload, size, out) : EDGE_E_CLOSED;
+
+        /* An end that shows here is dealt with by the next receive. */
+        c->pending |= c->edge && r && r != EDGE_E_FULL;
+        return r;
+}
+
 bool connections_turn(void) {
         struct connection *c, *next;
         bool more = false;

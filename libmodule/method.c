@@ -11,6 +11,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "ipc/value.h"
+#include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
 struct socle_context {
@@ -84,6 +85,13 @@ struct task *method_task_new(const struct edge_message *m, uint8_t *payload, int
         ctx->task.payload = payload;
         ctx->task.name = (struct task_name){ .first = method_name(m->frame.method) };
         ctx->task.name.first_size = (uint32_t)strlen(ctx->task.name.first);
+        if (m->frame.kind == FRAME_REQUEST && m->frame.flags & FRAME_STREAM) {
+                ctx->task.stream = stream_new(&ctx->task);
+                if (!ctx->task.stream) {
+                        method_task_free(&ctx->task);
+                        return NULL;
+                }
+        }
         *ret_error = ERROR_BAD_REQUEST;
         if (m->size && value_check(payload, m->size, &ctx->args, NULL) < 0) {
                 method_task_free(&ctx->task);
@@ -93,9 +101,14 @@ struct task *method_task_new(const struct edge_message *m, uint8_t *payload, int
 }
 
 void method_task_free(struct task *task) {
+        stream_free(task->stream);
         arena_deinit(&task->arena);
         free(task->payload);
         free(task);
+}
+
+struct socle_stream *socle_context_stream(struct socle_context *ctx) {
+        return ctx->task.stream;
 }
 
 /* A handler's own error as its caller sees it. What says "not begun" on the bus must not be said of what has begun: the

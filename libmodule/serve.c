@@ -13,6 +13,7 @@
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/shared.h"
+#include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
 /* A reply on its way. */
@@ -295,15 +296,36 @@ static void on_request(struct connection *c, struct edge_message *m) {
                 send_error(c, &m->frame, error, NULL);
 }
 
+static struct task *task_find(struct connection *c, uint64_t correlation) {
+        struct task *task = c->tasks;
+
+        while (task && task->frame.correlation != correlation)
+                task = task->next;
+        return task;
+}
+
 static void on_cancel(struct connection *c, uint64_t correlation) {
-        for (struct task *task = c->tasks; task; task = task->next) {
-                if (task->frame.correlation == correlation)
-                        task_cancel(task);
-        }
+        struct task *task = task_find(c, correlation);
+
+        if (task)
+                task_cancel(task);
+}
+
+/* A part of what has been answered is late, not wrong. */
+static void on_part(struct connection *c, struct edge_message *m) {
+        struct task *task = task_find(c, m->frame.correlation);
+
+        if (!task || !task->stream)
+                return;
+        count(&the_worker.start.page->bytes_in, m->size);
+        if (stream_on_message(task->stream, m))
+                edge_poison(c->edge, "it sends more of a stream than it may");
 }
 
 void serve_message(struct connection *c, struct edge_message *m) {
-        if (m->frame.kind == FRAME_REQUEST || (m->frame.kind == FRAME_CAST && !is_http(&m->frame)))
+        if (stream_is_part(&m->frame))
+                on_part(c, m);
+        else if (m->frame.kind == FRAME_REQUEST || (m->frame.kind == FRAME_CAST && !is_http(&m->frame)))
                 on_request(c, m);
         else if (m->frame.kind == FRAME_CANCEL)
                 on_cancel(c, m->frame.correlation);

@@ -16,12 +16,14 @@
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/value.h"
+#include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
 #define MESSAGES_PER_TURN 64
 #define RETRY_NS (10 * NS_PER_MS)
 #define LIMITED_NS (100 * NS_PER_MS)
 #define TELL_NS NS_PER_S
+#define LATE_PART_MIN 1024u
 #define REFUSED_MAX 3 /* other instances that are tried when one is overloaded */
 
 static struct target_list busy;
@@ -89,6 +91,7 @@ void target_close(struct target *t) {
         t->edge = edge_free(t->edge);
         t->state = TARGET_COLD;
         t->n_abandoned = 0;
+        t->late_max = 0;
 }
 
 /* Getting an edge ---------------------------------------------------------------------------------------------------- */
@@ -194,9 +197,11 @@ static void give_up_sent(struct target *t, uint64_t accepted, bool poisoned) {
                 bool begun = call->position <= accepted;
 
                 sent_remove(t, call);
+                if (call->stream)
+                        stream_on_leave(call->stream);
                 if (poisoned)
                         call_fail(call, ERROR_BAD_REPLY, "the worker of %s broke the protocol of the bus", name);
-                else if (begun && (call->retried || !call->idempotent))
+                else if (begun && (call->retried || !call->idempotent || (call->stream && stream_has_moved(call->stream))))
                         call_fail(call, ERROR_PEER_DIED, "the worker of %s died while it handled the call", name);
                 else {
                         call->retried |= begun;
@@ -260,6 +265,8 @@ bool target_send(struct target *t, struct call *call) {
         }
         if (call->idempotent)
                 frame.flags |= FRAME_IDEMPOTENT;
+        if (call->stream)
+                stream_on_send(call->stream);
         frame.correlation = call->id;
         frame.generation = (uint32_t)the_worker.bus.table.generation;
         call->position = UINT64_MAX;
@@ -280,17 +287,28 @@ bool target_send(struct target *t, struct call *call) {
 }
 
 void target_cancel(struct target *t, struct call *call) {
-        struct frame frame = { .kind = FRAME_CANCEL, .correlation = call->id };
-
         sent_remove(t, call);
         if (call->frame.kind == FRAME_REQUEST)
                 t->n_abandoned++;
+        if (call->stream) {
+                stream_on_leave(call->stream);
+                t->late_max += stream_late_max();
+        }
         if (call->position == UINT64_MAX)
                 edge_cancel(&call->out);
         else
-                edge_send(t->edge, &frame, NULL, 0, NULL); /* no room: then its reply will find nobody */
-        t->pending |= t->provider->n_waiting > 0;          /* there is room now */
+                edge_send_cancel(t->edge, call->id);
+        t->pending |= t->provider->n_waiting > 0; /* there is room now */
         want_turn(t);
+}
+
+int target_put(struct target *t, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out) {
+        int r = edge_send(t->edge, frame, payload, size, out);
+
+        /* An end that shows here is dealt with by the next receive. */
+        t->pending |= r && r != EDGE_E_FULL;
+        want_turn(t);
+        return r;
 }
 
 void target_timed_out(struct target *t) {
@@ -349,6 +367,26 @@ static void on_error(struct target *t, struct call *call, const struct edge_mess
         }
 }
 
+/* Of one that was given up the rest may come, but no more than was allowed: an end and a credit count as some data. */
+static int on_late_part(struct target *t, const struct edge_message *m) {
+        uint64_t n = MAX(m->size, LATE_PART_MIN);
+
+        if (n > t->late_max)
+                return edge_poison(t->edge, "it sends parts of streams that nobody has opened");
+        t->late_max -= n;
+        return 0;
+}
+
+static int on_part(struct target *t, struct edge_message *m) {
+        struct call *call = call_find(m->frame.correlation);
+
+        if (!call || call->target != t || !call->stream)
+                return on_late_part(t, m);
+        if (!stream_on_message(call->stream, m))
+                return 0;
+        return edge_poison(t->edge, "it sends more of a stream than it may");
+}
+
 static int on_message(struct target *t, struct edge_message *m) {
         struct call *call;
 
@@ -356,6 +394,8 @@ static int on_message(struct target *t, struct edge_message *m) {
                 t->refused_version = the_worker.bus.version;
                 return 0;
         }
+        if (stream_is_part(&m->frame))
+                return on_part(t, m);
         call = call_find(m->frame.correlation);
         if (!call || call->target != t || (m->frame.kind != FRAME_REPLY && m->frame.kind != FRAME_ERROR)) {
                 /* Late, invented, or somebody else's. */
@@ -364,6 +404,8 @@ static int on_message(struct target *t, struct edge_message *m) {
                 t->n_abandoned--;
                 return 0;
         }
+        if (call->stream)
+                stream_on_leave(call->stream);
         /* An answer before all of the call was sent: the rest is not sent any more. */
         if (call->position == UINT64_MAX)
                 edge_cancel(&call->out);

@@ -44,6 +44,7 @@ struct target {
         struct edge *edge;
         struct load load;
         uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
+        uint64_t late_max;    /* bytes that may still come of streams that were given up */
         struct call_list sent;
 };
 
@@ -67,6 +68,8 @@ void target_close(struct target *t);
 bool target_send(struct target *t, struct call *call);
 /* Takes a call out of t->sent and tells the worker that it need not go on. */
 void target_cancel(struct target *t, struct call *call);
+/* Sends something that belongs to a call it has: as edge_send(). */
+int target_put(struct target *t, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out);
 /* Tells the manager, at most once a second, that a deadline has passed. */
 void target_timed_out(struct target *t);
 

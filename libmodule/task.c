@@ -9,6 +9,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
+#include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
 struct task *task_self(void) {
@@ -21,6 +22,8 @@ void task_cancel(struct task *task) {
         task->cancelled = true;
         if (task->call)
                 call_abandon(task->call, ERROR_CANCELLED, "the request that calls was cancelled");
+        if (task->waits_in)
+                stream_wake(task->waits_in);
         if (task->sleep)
                 deadline_set(wait_deadlines(), task->sleep, 0); /* the loop resumes it, not whoever reads an edge */
 }

@@ -15,6 +15,7 @@
 struct call;
 struct connection;
 struct deadline;
+struct socle_stream;
 
 #define ERROR_DETAIL_SIZE 256
 
@@ -37,8 +38,10 @@ struct task {
         struct task *next, **link; /* of the connection */
         struct arena arena;
         uint8_t *payload;
-        struct call *call;      /* that it waits for */
-        struct deadline *sleep; /* likewise */
+        struct call *call;             /* that it waits for */
+        struct deadline *sleep;        /* likewise */
+        struct socle_stream *waits_in; /* likewise */
+        struct socle_stream *stream;   /* the callee's end of the one behind this call */
         bool cancelled;
         struct error_detail detail;
 };

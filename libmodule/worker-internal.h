@@ -75,6 +75,8 @@ void connection_offer(const struct control_edge_offer *offer, int memory_fd, int
 void connection_release(uint64_t edge_id);
 /* Receives within a budget, flushes, arms. True: something is left to do now. */
 bool connections_turn(void);
+/* Sends something that belongs to a request of it: as edge_send(); EDGE_E_CLOSED when it is gone. */
+int connection_put(struct connection *c, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out);
 /* A request of it has ended, or a message of it was sent. */
 void connection_settle(struct connection *c);
 

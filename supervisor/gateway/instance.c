@@ -293,13 +293,11 @@ bool instance_send(struct instance *i, struct request *request) {
 }
 
 void instance_cancel(struct instance *i, struct request *request) {
-        struct frame frame = { .kind = FRAME_CANCEL, .correlation = request->id };
-
         sent_remove(i, request);
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);
         else
-                edge_send(i->edge, &frame, NULL, 0, NULL); /* no room: then its reply will find nobody */
+                edge_send_cancel(i->edge, request->id);
         want_flush(i);
 }
 

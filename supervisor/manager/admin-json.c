@@ -58,12 +58,13 @@ static json_t *json_instance(const struct instance *i) {
         struct page_vitals v;
 
         instance_vitals(i, &v);
-        return json_pack("{s:I, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)i->id, "pid", i->pid, "uid",
+        return json_pack("{s:I, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)i->id, "pid", i->pid, "uid",
                          (json_int_t)i->uid, "state",
                          i->unhealthy && i->state == INSTANCE_READY ? "unhealthy" : instance_state_name(i->state), "uptime_ms",
                          (json_int_t)(i->forked_ns && now > i->forked_ns ? (now - i->forked_ns) / NS_PER_MS : 0), "private_bytes",
                          (json_int_t)json_private_bytes(i), "requests", (json_int_t)v.requests, "errors", (json_int_t)v.errors, "in_flight",
-                         (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts);
+                         (json_int_t)v.in_flight, "restarts", (json_int_t)i->candidate->restarts, "bytes_in", (json_int_t)v.bytes_in,
+                         "bytes_out", (json_int_t)v.bytes_out);
 }
 
 static json_t *json_version(const struct candidate *c) {

@@ -376,14 +376,14 @@ static void delete_module(struct manager *m, struct evhttp_request *req, char *t
 
         if (at)
                 *at = '\0';
+        if (conflict(m, req, target))
+                return;
         if (!any_file_is_of(m, target, version)) {
                 snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
                          version ? version : "");
                 admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
                 return;
         }
-        if (conflict(m, req, target))
-                return;
         mod = module_get(m, target);
         op = mod ? operation_new(&m->operations, OPERATION_UNDEPLOY, target, "") : NULL;
         w = op ? waiter_new(m, req, op) : NULL;
@@ -422,12 +422,12 @@ static void post_restart(struct manager *m, struct evhttp_request *req, const ch
         struct operation *op;
         struct waiter *w;
 
+        if (conflict(m, req, name))
+                return; /* which may be making it just now */
         if (!f) {
                 module_not_found(req, name);
                 return;
         }
-        if (conflict(m, req, name))
-                return;
         op = operation_new(&m->operations, OPERATION_RESTART, name, f->name);
         w = op ? waiter_new(m, req, op) : NULL;
         if (!w) {

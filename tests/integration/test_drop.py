@@ -5,7 +5,7 @@ import glob
 import os
 import shutil
 
-from harness import ROOT, alive, expect, expect_equal, package, staged, wait, pack
+from harness import ROOT, alive, children, expect, expect_equal, package, staged, wait, pack
 
 
 def hello(base, **kw):
@@ -219,6 +219,7 @@ def test_five_hundred_cycles_leave_nothing(base):
     def settled():
         wait(lambda: not glob.glob(base.path("state/work/*")), "all work folders to go")
         wait(lambda: base.status()["modules"] == [], "no modules")
+        wait(lambda: len(children(base.role("installer"))) == 1, "the installer to hold one process ready, and no other")
 
     def census():
         settled()

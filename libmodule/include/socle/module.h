@@ -22,7 +22,7 @@ extern "C" {
 #endif
 
 #define SOCLE_SDK_MAJOR 1
-#define SOCLE_SDK_MINOR 0
+#define SOCLE_SDK_MINOR 1
 
 #if defined(__GNUC__)
 #define SOCLE_PUBLIC __attribute__((visibility("default")))
@@ -38,6 +38,7 @@ struct socle_reply;   /* its reply; likewise */
 struct socle_context; /* one call of a service method; likewise */
 struct socle_buffer;  /* msgpack that is being packed; owned by who made it */
 struct socle_result;  /* the result of a call; owned by the caller */
+struct socle_stream;  /* one end of a stream; the caller's end is the caller's, the callee's goes with its call. Since 1.1 */
 
 /* A view of one msgpack item; does not own the bytes. Zeroed, it is nil. Since 1.0 */
 struct socle_value {
@@ -212,6 +213,36 @@ SOCLE_PUBLIC struct socle_result *socle_result_free(struct socle_result *r); /* 
  * without anybody being told. Waits for an instance and for room as socle_call() does; the same errors, but those of the
  * callee. Since 1.0 */
 SOCLE_PUBLIC int socle_cast(const char *method, const struct socle_buffer *args, const struct socle_call_options *options);
+/* Streams: a call behind whose arguments bytes go on both ways, until the callee answers. Each side keeps at most 64 KiB that
+ * have not been read, so a slow reader stops the writer. The deadline is that of the whole.
+ *
+ *         caller                                               the method's handler
+ *         socle_stream_open("log.add", args, &options, &s);    s = socle_context_stream(ctx);
+ *         while (...)                                          while (!socle_stream_read(s, buffer, sizeof(buffer), &n) && n)
+ *                 socle_stream_write(s, data, size);                   ...
+ *         socle_stream_finish(s, &result);                     return socle_pack(result, "I", count);
+ *         socle_stream_free(s);
+ *
+ * Begins one: arguments, options and errors as of socle_call(), which a method may also be called by: it has no stream then. Does
+ * not wait; args are copied. On 0, *ret is to be freed with socle_stream_free(). Since 1.1 */
+SOCLE_PUBLIC int socle_stream_open(const char *method, const struct socle_buffer *args, const struct socle_call_options *options,
+                                   struct socle_stream **ret);
+/* The callee's end, valid until its handler returns; NULL when the caller has opened none. Since 1.1 */
+SOCLE_PUBLIC struct socle_stream *socle_context_stream(struct socle_context *ctx);
+/* Suspends this coroutine until all bytes are on their way. 0; -EPIPE after the own end, or when the callee has answered: what it
+ * answered is told by socle_stream_finish(); SOCLE_E_CANCELLED; at the caller's end the errors of socle_call(). Since 1.1 */
+SOCLE_PUBLIC int socle_stream_write(struct socle_stream *s, const void *data, size_t size);
+/* Says that no more comes from this side. Does not wait. The callee's answer is its end, too. Since 1.1 */
+SOCLE_PUBLIC int socle_stream_end(struct socle_stream *s);
+/* Suspends this coroutine until something is there: *ret_size bytes of it, at most size; 0 bytes: the other side has ended.
+ * Errors as of socle_stream_write(). Since 1.1 */
+SOCLE_PUBLIC int socle_stream_read(struct socle_stream *s, void *data, size_t size, size_t *ret_size);
+/* The caller's end: ends it, leaves unread what still comes, and waits for the answer: returns as socle_call(); ret NULL: only whether
+ * it was 0. Since 1.1 */
+SOCLE_PUBLIC int socle_stream_finish(struct socle_stream *s, struct socle_result **ret);
+/* The caller's end; an unfinished call is cancelled. Returns NULL; NULL is allowed. Since 1.1 */
+SOCLE_PUBLIC struct socle_stream *socle_stream_free(struct socle_stream *s);
+
 /* Topics: not in this version, both return -ENOSYS. */
 SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
 SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),

@@ -105,6 +105,72 @@ static int nothing(struct socle_context *ctx, const struct socle_value *args, st
         return 0;
 }
 
+/* What comes goes back; the answer is how many bytes. */
+static int back(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct socle_stream *s = socle_context_stream(ctx);
+        char buffer[3000]; /* no power of two */
+        long long sum = 0;
+        size_t n = 0;
+        int r;
+
+        if (!s)
+                return socle_fail(SOCLE_E_BAD_REQUEST, "expected a stream");
+        while (!(r = socle_stream_read(s, buffer, sizeof(buffer), &n)) && n) {
+                r = socle_stream_write(s, buffer, n);
+                if (r)
+                        return r;
+                sum += (long long)n;
+        }
+        if (!r)
+                r = socle_stream_end(s);
+        return r ? r : socle_pack(result, "I", sum);
+}
+
+/* Writes n bytes, byte i as i % 251. */
+static int pour(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct socle_stream *s = socle_context_stream(ctx);
+        unsigned char piece[5000];
+        struct arguments a;
+        int r = take(args, &a);
+
+        for (long long done = 0; !r && done < a.n; done += (long long)sizeof(piece)) {
+                size_t n = a.n - done < (long long)sizeof(piece) ? (size_t)(a.n - done) : sizeof(piece);
+
+                for (size_t i = 0; i < n; i++)
+                        piece[i] = (unsigned char)((done + (long long)i) % 251);
+                r = socle_stream_write(s, piece, n);
+        }
+        if (r)
+                socle_log(SOCLE_LOG_NOTICE, "pour ends: %d %s", r, a.text);
+        return r ? r : answer(result, a.text);
+}
+
+/* Reads n bytes, waits for a file of that name to be gone, reads the rest: the answer is all of it, and its sum. */
+static int sink(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        struct socle_stream *s = socle_context_stream(ctx);
+        unsigned char buffer[4096];
+        long long total = 0, sum = 0;
+        struct arguments a;
+        size_t n = 0;
+        int r = take(args, &a);
+
+        while (!r && !(r = socle_stream_read(s, buffer, sizeof(buffer), &n)) && n) {
+                for (size_t i = 0; i < n; i++)
+                        sum += buffer[i];
+                total += (long long)n;
+                while (total >= a.n && !r && access("slow", F_OK) == 0)
+                        r = socle_sleep(5);
+        }
+        if (r)
+                socle_log(SOCLE_LOG_NOTICE, "sink ends: %d", r);
+        return r ? r : socle_pack(result, "[I, I]", total, sum);
+}
+
+/* Answers without a look at what comes. */
+static int leave(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        return answer(result, "left");
+}
+
 /* ping.down and pong.up call each other until n is 0. */
 static int down(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
         struct socle_result *reply = NULL;
@@ -136,7 +202,8 @@ static int start(struct socle_module *self) {
                 { "echo.say", say },         { "echo.fail", fail }, { "echo.sleep", nap },     { "echo.sleep-twice", nap },
                 { "echo.die", die },         { "echo.loop", loop }, { "echo.die-twice", die }, { "echo.size", size },
                 { "echo.raw", raw },         { "ping.down", down }, { "echo.kinds", kinds },   { "echo.bytes", bytes },
-                { "echo.nothing", nothing },
+                { "echo.nothing", nothing }, { "echo.back", back }, { "echo.pour", pour },     { "echo.sink", sink },
+                { "echo.leave", leave },
         };
         int r = 0;
 
