@@ -111,8 +111,8 @@ static const struct {
         { NOTE, 8, 2, "it has no Socle note; expected one SOCLE_MODULE(...)" },
         { NOTE, 12, 'X', "it has no Socle note" },
         { NOTE, 4, 4, "it has no Socle note" },
-        { NOTE, 20, SOCLE_SDK_MAJOR + 1, "it is built against SDK 2.0; this base runs SDK 1.0 to 1.1" },
-        { NOTE, 20, SOCLE_SDK_MAJOR - 1, "it is built against SDK 0.0" },
+        { NOTE, 20, SOCLE_SDK_MAJOR + 1, "it is built against SDK 2.1; this base runs SDK 1.0 to 1.1" },
+        { NOTE, 20, SOCLE_SDK_MAJOR - 1, "it is built against SDK 0.1" },
         { NOTE, 24, SOCLE_SDK_MINOR + 1, "it is built against SDK 1.2" },
 };
 

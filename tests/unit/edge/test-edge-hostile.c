@@ -108,7 +108,7 @@ static void test_headers(void **state) {
                 { { .kind = FRAME_CAST, .length = RING / 4 + 1 }, 0, RING, "quarter" },
                 { { .kind = FRAME_N_KINDS, .length = FRAME_SIZE }, 0, 64, "header" },
                 { { .kind = 255, .length = FRAME_SIZE }, 0, 64, "header" },
-                { { .kind = FRAME_CAST, .flags = 0x10, .length = FRAME_SIZE }, 0, 64, "header" },
+                { { .kind = FRAME_CAST, .flags = 0x20, .length = FRAME_SIZE }, 0, 64, "header" },
                 { { .kind = FRAME_CAST, .reserved = 1, .length = FRAME_SIZE }, 0, 64, "header" },
                 { { .kind = FRAME_PAD, .length = 16 }, 0, 16, "pad" },
                 { { .kind = FRAME_PAD, .length = RING - 16 }, 0, RING, "pad" },
