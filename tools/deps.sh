@@ -16,7 +16,7 @@ libarchive-dev libzstd-dev libsodium-dev libseccomp-dev libjansson-dev node-llht
 libcmark-dev zlib1g-dev liblmdb-dev libcmocka-dev curl jq procps"
 test="zstd tar python3 systemd util-linux"
 check="clang clang-format clang-tidy cppcheck libclang-rt-14-dev git"
-bench="nginx-light libfcgi-dev spawn-fcgi wrk"
+bench="nginx-light libfcgi-dev spawn-fcgi wrk libzmq3-dev libnng-dev"
 
 missing() {
         for p in $1; do
