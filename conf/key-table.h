@@ -31,6 +31,7 @@
         X(NAMES, LIST, module_name_ok, "names of a-z, 0-9 and -, separated by commas")                                                     \
         X(HOSTS, LIST, key_host_ok, "host names in lower case without port, separated by commas")                                          \
         X(CALLS, LIST, key_call_ok, "services or methods such as kv or kv.get, separated by commas")                                       \
+        X(TOPICS, LIST, key_topic_ok, "topics such as orders.placed (a-z, 0-9, . and -), separated by commas")                             \
         X(BOARD, LIST, key_board_ok, "segments of the board, separated by commas")                                                         \
         X(PATHS, LIST, key_path_ok, "absolute paths without . and .., separated by commas")                                                \
         X(OBJECTS, LIST, key_object_ok, "shared objects such as libcmark.so.0 or /opt/lib/a.so, separated by commas")                      \

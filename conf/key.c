@@ -195,6 +195,12 @@ bool key_call_ok(const char *text) {
         return module_name_ok(service);
 }
 
+bool key_topic_ok(const char *text) {
+        size_t n = strlen(text);
+
+        return n >= 1 && n <= 63 && text[0] >= 'a' && text[0] <= 'z' && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == n;
+}
+
 bool key_board_ok(const char *text) {
         size_t n = strlen(text);
 

@@ -272,6 +272,11 @@ int manifest_check(const struct manifest *manifest, const char *file, char *erro
                 snprintf(error, error_size, "%s: [services]: expected at most %d methods in all", file, MANIFEST_METHODS_MAX);
                 return -EINVAL;
         }
+        if (MAX(manifest->topics_publish.n, manifest->topics_subscribe.n) > MANIFEST_TOPICS_MAX) {
+                snprintf(error, error_size, "%s: [topics] %s: expected at most %d topics", file,
+                         manifest->topics_publish.n > MANIFEST_TOPICS_MAX ? "publish" : "subscribe", MANIFEST_TOPICS_MAX);
+                return -EINVAL;
+        }
         r = check_order(file, "scale", "min", manifest->scale_min, "max", manifest->scale_max ? manifest->scale_max : UINT64_MAX,
                         key_format_count, error, error_size);
         if (r < 0)

@@ -15,6 +15,8 @@
 enum manifest_network { MANIFEST_NETWORK_NONE, MANIFEST_NETWORK_HOST };
 enum manifest_strategy { MANIFEST_REPLACE, MANIFEST_STANDBY, MANIFEST_SIDE_BY_SIDE };
 
+#define MANIFEST_TOPICS_MAX 64 /* that one module publishes on, and likewise of those it subscribes to */
+
 struct manifest_service {
         char *name;               /* "kv" */
         struct text_list methods; /* "get", "put" */
@@ -36,6 +38,9 @@ struct manifest {
         bool data_dir;
         /* [calls] */
         struct text_list calls_allow, calls_needs;
+        /* [topics] */
+        struct text_list topics_publish, topics_subscribe;
+        uint64_t topics_ring;
         /* [board] */
         struct text_list board_keys;
         /* [limits] */

@@ -352,6 +352,15 @@ struct control_edge_refused {
 struct control_edge_release {
         uint64_t edge;
 };
+/* `peer` is the other side: the subscriber to a publisher and from him, the publisher to a subscriber. A pair of instances is
+ * joined once on a topic: who is asked again answers so. */
+struct control_topic {
+        char topic[CONTROL_NAME_SIZE];
+        uint64_t peer;             /* instance */
+        uint64_t position, number; /* ACCEPT, SOURCE: where reading begins */
+        uint32_t slot;             /* SUBSCRIBE, JOIN: of the subscriber's ears */
+        int32_t error;             /* ACCEPT without descriptors: error_code; 0: it has joined already */
+};
 struct control_level {
         uint32_t level; /* enum page_level */
         uint32_t reserved;

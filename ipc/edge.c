@@ -15,21 +15,16 @@
  * Any violation poisons the edge: it is never repaired.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "ipc/bell.h"
 #include "ipc/cleanup.h"
 #include "ipc/edge-internal.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
-
-#define BELL_READS_MAX 17 /* a whole pipe, and the end behind it */
 
 int edge_poison(struct edge *edge, const char *reason) {
         if (!edge->poison)
@@ -51,16 +46,6 @@ static bool ring_size_ok(uint64_t size) {
         return size >= EDGE_RING_MIN && size <= EDGE_RING_MAX && (size & (size - 1)) == 0;
 }
 
-/* Only the words are committed at once; data pages are charged when they are first touched. */
-static int commit_words(int fd) {
-        int r;
-
-        do {
-                r = fallocate(fd, 0, 0, EDGE_DATA_OFFSET);
-        } while (r < 0 && errno == EINTR);
-        return r < 0 ? -errno : 0;
-}
-
 int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
         _cleanup_(edge_freep) struct edge *edge = NULL;
         int bell[2], r;
@@ -78,7 +63,8 @@ int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
         edge->memory_fd = memfd_new("socle-edge", own_map_size(edge));
         if (edge->memory_fd < 0)
                 return edge->memory_fd;
-        r = commit_words(edge->memory_fd);
+        /* Only the words are committed at once; data pages are charged when they are first touched. */
+        r = memfd_commit(edge->memory_fd, EDGE_DATA_OFFSET);
         if (r < 0)
                 return r;
         r = memfd_map_rw(edge->memory_fd, own_map_size(edge), &map);
@@ -131,17 +117,6 @@ void edge_local_sent(struct edge *edge) {
         edge->bell_read = fd_close(edge->bell_read);
 }
 
-/* Only a pipe has a size to tell. fstat() would ask the file system, which may be the peer's own and never answer. */
-static int check_bell(int fd) {
-        int flags = fcntl(fd, F_GETFL);
-
-        if (flags < 0)
-                return -errno;
-        if (fcntl(fd, F_GETPIPE_SZ) < 0 || (flags & O_ACCMODE) != O_RDONLY)
-                return EDGE_E_POISONED;
-        return 0;
-}
-
 int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         _cleanup_close_ int memory = memory_fd, bell = doorbell_fd;
         struct {
@@ -159,9 +134,9 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
                 return edge_poison(edge, "its memory is not a sealed memory file of the right size");
         if (!ring_size_ok(size - EDGE_DATA_OFFSET))
                 return edge_poison(edge, "its ring's size is no power of two");
-        r = check_bell(bell);
-        if (r)
-                return r < 0 ? r : edge_poison(edge, "its doorbell is not the read end of a pipe");
+        r = bell_check(bell);
+        if (r < 0)
+                return r != -EPROTO ? r : edge_poison(edge, "its doorbell is not the read end of a pipe");
         edge->peer_size = size - EDGE_DATA_OFFSET;
         r = partials_init(edge);
         if (r < 0)
@@ -186,47 +161,23 @@ int edge_wait_fd(const struct edge *edge) {
 }
 
 int edge_ring_bell(struct edge *edge) {
-        static const char bell = 1;
-
-        if (write(edge->bell_write, &bell, 1) < 0) {
-                if (errno == EPIPE) {
-                        edge->hung_up = true;
-                        return EDGE_E_CLOSED;
-                }
-                /* EAGAIN: thousands of bells lie there unread; one more says nothing new. */
-        }
-        return 0;
+        if (bell_write(edge->bell_write) == 0)
+                return 0;
+        edge->hung_up = true;
+        return EDGE_E_CLOSED;
 }
 
-/* Bells carry nothing but that they rang. Reading goes on to the bottom, for a last bell and the end behind it are one
- * event of an edge-triggered set. A peer that keeps writing must not keep us here, though: what is left then is read with
- * its next bell, and only its end has to be seen now.
- *
- * vmsplice() and not read(): the end that we hold is one open file with what the peer has kept of it, who can take
- * O_NONBLOCK away between any check and a read(), which would then wait for ever. Here the call itself says so. */
-static void bell_drain(struct edge *edge) {
-        struct pollfd end = { .fd = edge->wait_fd };
-        char bells[PIPE_BUF];
-        struct iovec room = { bells, sizeof(bells) };
-        ssize_t n;
+static void drain_bell(struct edge *edge) {
+        bool hung_up;
 
-        for (int i = 0; i < BELL_READS_MAX; i++) {
-                n = vmsplice(edge->wait_fd, &room, 1, SPLICE_F_NONBLOCK);
-                if (n == 0)
-                        edge->hung_up = true;
-                /* Bells that stay unread fill the pipe, and then wakes are lost: better the end now than silence later. */
-                if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOMEM)
-                        edge_poison(edge, "its doorbell cannot be read");
-                if (n <= 0)
-                        return;
-        }
-        if (poll(&end, 1, 0) > 0 && (end.revents & POLLHUP))
-                edge->hung_up = true;
+        if (bell_drain(edge->wait_fd, &hung_up) < 0)
+                edge_poison(edge, "its doorbell cannot be read");
+        edge->hung_up |= hung_up;
 }
 
 int edge_on_bell(struct edge *edge) {
         if (edge->wait_fd >= 0)
-                bell_drain(edge);
+                drain_bell(edge);
         if (edge->armed & 1) {
                 edge->armed++;
                 shared_store32(&edge->own->armed, edge->armed);

@@ -54,6 +54,15 @@ int memfd_new_const(const char *name, const void *data, uint64_t size) {
         return r < 0 ? r : TAKE_FD(fd);
 }
 
+int memfd_commit(int fd, uint64_t size) {
+        int r;
+
+        do {
+                r = fallocate(fd, 0, 0, (off_t)size);
+        } while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
+}
+
 int memfd_seal(int fd, int seals) {
         return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
 }

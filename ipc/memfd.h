@@ -24,6 +24,9 @@ int memfd_new(const char *name, uint64_t size);
 /* Creates an immutable memory file that holds a copy of data. The fd or -errno. */
 int memfd_new_const(const char *name, const void *data, uint64_t size);
 
+/* Has its first bytes charged now, so that touching them cannot fail later. 0 or -errno. */
+int memfd_commit(int fd, uint64_t size);
+
 /* Adds the seals. 0 or -errno. */
 int memfd_seal(int fd, int seals);
 

@@ -59,10 +59,12 @@ struct page_memory {
         _Atomic uint64_t requests; /* begun */
         _Atomic uint64_t errors;   /* replied with status >= 500 or an error */
         _Atomic uint64_t bytes_in, bytes_out;
-        _Atomic uint64_t log_head, log_tail; /* whole records lie between them; positions, in bytes ever written */
-        _Atomic uint64_t log_lines;          /* ever written to the ring; the next record's sequence */
-        _Atomic uint64_t output_lost;        /* times that stdio had something to write and its pipe was full */
-        uint64_t spare[38];
+        _Atomic uint64_t log_head, log_tail;  /* whole records lie between them; positions, in bytes ever written */
+        _Atomic uint64_t log_lines;           /* ever written to the ring; the next record's sequence */
+        _Atomic uint64_t output_lost;         /* times that stdio had something to write and its pipe was full */
+        _Atomic uint64_t published, received; /* messages on topics */
+        _Atomic uint64_t topic_lost;          /* of those it subscribes to: overwritten before it had read them */
+        uint64_t spare[35];
 
         char error_text[512]; /* why it failed; NUL-terminated, stable once level is PAGE_FAILED */
 

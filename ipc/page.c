@@ -207,6 +207,9 @@ void page_read(const struct page_reader *reader, struct page_vitals *ret_vitals)
         v.bytes_out = shared_load64(&p->bytes_out);
         v.log_lines = shared_load64(&p->log_lines);
         v.output_lost = shared_load64(&p->output_lost);
+        v.published = shared_load64(&p->published);
+        v.received = shared_load64(&p->received);
+        v.topic_lost = shared_load64(&p->topic_lost);
         if (v.level == PAGE_FAILED) {
                 v.error_code = (int)shared_load32(&p->error_code);
                 shared_copy_out(v.error_text, (const uint8_t *)p->error_text, sizeof(v.error_text) - 1);

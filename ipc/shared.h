@@ -45,6 +45,26 @@ static inline void shared_copy_out(void *to, const uint8_t *from, uint64_t size)
         __asm__ volatile("" ::: "memory");
 }
 
+/* Words that are being overwritten while they are copied may come out torn: whoever copies them looks afterwards whether they
+ * were, behind shared_fence_loads(). The writer says that it will overwrite before it does, and then shared_fence_stores(). */
+static inline void shared_copy_words_out(uint64_t *to, const _Atomic uint64_t *from, uint64_t n) {
+        shared_fetching((const uint8_t *)from, n * sizeof(*to));
+        for (uint64_t i = 0; i < n; i++)
+                to[i] = atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&from[i], memory_order_relaxed);
+}
+
+static inline void shared_store_word(_Atomic uint64_t *word, uint64_t value) {
+        atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static inline void shared_fence_loads(void) {
+        atomic_thread_fence(memory_order_acquire);
+}
+
+static inline void shared_fence_stores(void) {
+        atomic_thread_fence(memory_order_release);
+}
+
 /* Orders a store of ours before a load of the peer's word: both sides of a sleep protocol need it. */
 static inline void shared_fence(void) {
         atomic_thread_fence(memory_order_seq_cst);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "libmodule/topics.h"
 #include "libmodule/worker-internal.h"
 
 int socle_http_handle(struct socle_module *self, const char *method, const char *path, socle_handler fn) {
@@ -38,15 +39,7 @@ void module_ready(void) {
         w->starting = false;
         w->ready = true;
         methods_check();
+        subscribe_check();
+        subscribe_announce(); /* before it is known to be ready: who waits for that may count on it */
         worker_set_level(PAGE_READY);
-}
-
-/* Topics: declared so that a module built now keeps its form; this base has none yet. */
-int socle_publish(const char *topic, const struct socle_buffer *args) {
-        return -ENOSYS;
-}
-
-int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
-                    void *userdata) {
-        return -ENOSYS;
 }

@@ -26,7 +26,8 @@
         X(stop_timeout_ms)                                                                                                                 \
         X(request_timeout_ms)                                                                                                              \
         X(ring_size)                                                                                                                       \
-        X(max_message)
+        X(max_message)                                                                                                                     \
+        X(topic_ring)
 #define STRINGS                                                                                                                            \
         X(name)                                                                                                                            \
         X(version)                                                                                                                         \
@@ -58,7 +59,7 @@ static void pack_list(msgpack_packer *p, const char *key, const char *const *ite
 int worker_settings_encode(const struct worker_settings *s) {
         msgpack_sbuffer buffer;
         msgpack_packer p;
-        uint32_t n = 8;
+        uint32_t n = 10;
         int fd;
 
         msgpack_sbuffer_init(&buffer);
@@ -82,6 +83,8 @@ int worker_settings_encode(const struct worker_settings *s) {
         pack_list(&p, "board", s->board, s->n_board);
         pack_list(&p, "methods", s->methods, s->n_methods);
         pack_list(&p, "calls", s->calls, s->n_calls);
+        pack_list(&p, "publish", s->publish, s->n_publish);
+        pack_list(&p, "subscribe", s->subscribe, s->n_subscribe);
         pack_list(&p, "read", s->read, s->n_read);
         pack_list(&p, "write", s->write, s->n_write);
         pack_text(&p, "network_host");
@@ -195,7 +198,8 @@ static int settings_read(struct arena *a, const struct value *map, struct worker
 #undef X
         if (get_pairs(a, map, "config", &s->config, &s->n_config) < 0 || get_pairs(a, map, "env", &s->env, &s->n_env) < 0 ||
             get_list(a, map, "board", &s->board, &s->n_board) < 0 || get_list(a, map, "methods", &s->methods, &s->n_methods) < 0 ||
-            get_list(a, map, "calls", &s->calls, &s->n_calls) < 0 || get_list(a, map, "read", &s->read, &s->n_read) < 0 ||
+            get_list(a, map, "calls", &s->calls, &s->n_calls) < 0 || get_list(a, map, "publish", &s->publish, &s->n_publish) < 0 ||
+            get_list(a, map, "subscribe", &s->subscribe, &s->n_subscribe) < 0 || get_list(a, map, "read", &s->read, &s->n_read) < 0 ||
             get_list(a, map, "write", &s->write, &s->n_write) < 0)
                 return -EBADMSG;
         if (value_map_get(map, "network_host", &v) < 0 || value_get_bool(&v, &host) < 0)

@@ -25,6 +25,7 @@
 #include "ipc/shared.h"
 #include "libmodule/position.h"
 #include "libmodule/provider.h"
+#include "libmodule/topics.h"
 #include "libmodule/worker-internal.h"
 
 #define RECORDS_PER_TURN 16
@@ -160,6 +161,7 @@ static void on_drain(void) {
         if (w->draining)
                 return;
         w->draining = true;
+        subscribe_leave();
         worker_set_level(PAGE_DRAINING);
         if (w->module.hooks->event)
                 worker_call(drain_main);
@@ -172,6 +174,7 @@ static void on_stop(void) {
         if (w->stopping)
                 return;
         w->draining = w->drained = w->stopping = true;
+        subscribe_leave();
         worker_call(stop_main);
 }
 
@@ -200,6 +203,18 @@ static void on_record(struct control_record *record) {
         case CONTROL_KIND_EDGE_RELEASE:
                 connection_release(record->EDGE_RELEASE.edge);
                 providers_on_release(record->EDGE_RELEASE.edge);
+                break;
+        case CONTROL_KIND_TOPIC_JOIN:
+                publish_on_join(&record->TOPIC_JOIN, TAKE_FD(record->fds[0]));
+                break;
+        case CONTROL_KIND_TOPIC_LEAVE:
+                publish_on_leave(&record->TOPIC_LEAVE);
+                break;
+        case CONTROL_KIND_TOPIC_SOURCE:
+                subscribe_on_source(&record->TOPIC_SOURCE, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                break;
+        case CONTROL_KIND_TOPICS_ASK:
+                subscribe_on_ask();
                 break;
         case CONTROL_KIND_HEALTH:
                 health_on_ask(record->header.request, record->HEALTH.deadline_ns);
@@ -292,6 +307,7 @@ static void worker_turn(bool *more) {
         calls_turn();
         log_turn();
         *more = connections_turn();
+        *more |= subscribe_turn();
         *more |= calls_flush();
 }
 

@@ -19,8 +19,9 @@
  *   board                  array of segment names
  *   methods                array of "service.method" that the module provides: an id is the place in it, from 1
  *   calls                  array of what it may call: "service" or "service.method"
+ *   publish, subscribe     arrays of topics
  *   in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms   integers
- *   ring_size, max_message integers
+ *   ring_size, max_message, topic_ring   integers
  *   read, write            arrays of absolute paths that the sandbox opens besides its own ([sandbox] read, write)
  *   network_host           boolean: `network = host`, which also opens the resolver's files
  */
@@ -37,7 +38,11 @@ struct worker_settings {
         uint32_t n_methods;
         const char *const *calls;
         uint32_t n_calls;
-        uint64_t in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms, ring_size, max_message;
+        uint64_t in_flight, stack, body_max, start_timeout_ms, stop_timeout_ms, request_timeout_ms, ring_size, max_message, topic_ring;
+        const char *const *publish;
+        uint32_t n_publish;
+        const char *const *subscribe;
+        uint32_t n_subscribe;
         const char *const *read;
         uint32_t n_read;
         const char *const *write;

@@ -90,6 +90,36 @@ static void show_memory(const json_t *i, FILE *out) {
         line(out, "memory", text);
 }
 
+static void show_pairs(const json_t *list, const char *name, FILE *out) {
+        const json_t *item;
+        char text[2048] = "";
+        size_t i;
+
+        json_array_foreach(list, i, item) {
+                size_t n = strlen(text);
+
+                snprintf(text + n, sizeof(text) - n, "%s%s (%s)", n ? ", " : "", document_text(item, "module"),
+                         document_text(item, "topic"));
+        }
+        if (i)
+                line(out, name, text);
+}
+
+/* Who has nothing to do with topics shows none. */
+static void show_topics(const json_t *topics, FILE *out) {
+        json_int_t published = document_number(topics, "published"), received = document_number(topics, "received"),
+                   lost = document_number(topics, "lost");
+        char text[128];
+
+        show_pairs(json_object_get(topics, "subscribers"), "subscribers", out);
+        show_pairs(json_object_get(topics, "publishers"), "subscribed to", out);
+        if (published <= 0 && received <= 0 && lost <= 0)
+                return;
+        snprintf(text, sizeof(text), "%s published, %s received, %s lost", text_number(published).text, text_number(received).text,
+                 text_number(lost).text);
+        line(out, "messages", text);
+}
+
 static void show_instance(const json_t *i, FILE *out) {
         const json_t *landlock = json_object_get(i, "landlock"), *edges = json_object_get(i, "edges");
 
@@ -106,6 +136,7 @@ static void show_instance(const json_t *i, FILE *out) {
         show_memory(i, out);
         show_list(json_object_get(edges, "calls"), "calls", "module", out);
         show_list(json_object_get(edges, "called_by"), "called by", "module", out);
+        show_topics(json_object_get(i, "topics"), out);
 }
 
 int show_inspection(const json_t *inspection, FILE *out) {

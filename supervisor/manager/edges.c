@@ -28,6 +28,7 @@
 #include "supervisor/manager/call.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
+#include "supervisor/manager/topics.h"
 
 #define RECORDS_PER_TURN 16
 #define PENDING_MAX 64 /* edge requests of one instance under way */
@@ -118,7 +119,7 @@ static struct made_edge *made_find(const struct instance *caller, const struct i
 }
 
 static bool is_full(const struct instance *i) {
-        return i->n_out + i->n_in >= i->candidate->manifest.edges;
+        return i->n_out + i->n_in + topics_count(i) >= i->candidate->manifest.edges;
 }
 
 static enum edge_limit edges_limit(const struct instance *caller, const struct instance *target) {

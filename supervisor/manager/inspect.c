@@ -17,6 +17,7 @@
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/topics.h"
 
 struct inspection {
         TAILQ_ENTRY(inspection) entry;
@@ -236,6 +237,30 @@ static json_t *peers_json(const struct instance *i) {
         return json_pack("{s:o, s:o, s:I}", "calls", out, "called_by", in, "opened", (json_int_t)i->n_edges);
 }
 
+struct pairs {
+        const struct instance *of;
+        json_t *to, *from;
+};
+
+static void add_pair(const char *topic, const struct instance *publisher, const struct instance *subscriber, void *userdata) {
+        struct pairs *pairs = userdata;
+        const struct instance *other = publisher == pairs->of ? subscriber : publisher;
+
+        json_array_append_new(
+                publisher == pairs->of ? pairs->to : pairs->from,
+                json_pack("{s:s, s:s, s:I}", "topic", topic, "module", other->candidate->module->name, "instance", (json_int_t)other->id));
+}
+
+static json_t *topics_json(const struct instance *i) {
+        struct pairs pairs = { i, json_array(), json_array() };
+        struct page_vitals v;
+
+        instance_vitals(i, &v);
+        topics_each(i, add_pair, &pairs);
+        return json_pack("{s:o, s:o, s:I, s:I, s:I}", "subscribers", pairs.to, "publishers", pairs.from, "published",
+                         (json_int_t)v.published, "received", (json_int_t)v.received, "lost", (json_int_t)v.topic_lost);
+}
+
 static json_t *instance_json(const struct manager *m, const struct instance *i, const struct control_inspected *k) {
         json_t *j = json_pack("{s:I, s:i, s:s, s:s, s:I}", "instance", (json_int_t)i->id, "pid", i->pid, "version",
                               i->candidate->manifest.version, "state", instance_state_name(i->state), "private_bytes",
@@ -253,6 +278,7 @@ static json_t *instance_json(const struct manager *m, const struct instance *i, 
         set(j, "namespaces", namespaces_json(k));
         set(j, "landlock", landlock_json(m, &i->candidate->manifest));
         set(j, "edges", peers_json(i));
+        set(j, "topics", topics_json(i));
         return j;
 }
 

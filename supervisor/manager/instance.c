@@ -28,9 +28,11 @@
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/replicas.h"
+#include "supervisor/manager/topics.h"
 
 #define RECORDS_PER_TURN 16
 #define OUTPUT_LINES_LOOKED_AT 64
+#define JOIN_TIMEOUT_MS 250 /* for the publishers of its topics: one that hangs holds nobody up */
 
 static_assert(sizeof(struct instance_tag) <= CONTROL_TAG_SIZE, "the tag is opaque to the base and of fixed size");
 
@@ -47,6 +49,7 @@ static struct manager *instance_manager(const struct instance *i) {
 /* The instance must have been taken out of its candidate's list. */
 static void instance_free(struct instance *i) {
         edges_forget(instance_manager(i), i, ERROR_PEER_DIED);
+        topics_forget(i);
         health_free(i);
         if (i->link_event)
                 event_free(i->link_event);
@@ -148,6 +151,11 @@ static int settings_for(const struct candidate *c) {
                 .n_methods = (uint32_t)manifest_n_methods(man),
                 .calls = (const char *const *)man->calls_allow.items,
                 .n_calls = (uint32_t)man->calls_allow.n,
+                .publish = (const char *const *)man->topics_publish.items,
+                .n_publish = (uint32_t)man->topics_publish.n,
+                .subscribe = (const char *const *)man->topics_subscribe.items,
+                .n_subscribe = (uint32_t)man->topics_subscribe.n,
+                .topic_ring = man->topics_ring,
                 .read = (const char *const *)man->read.items,
                 .n_read = (uint32_t)man->read.n,
                 .write = (const char *const *)man->write.items,
@@ -267,15 +275,29 @@ static void instance_stop(struct instance *i) {
                 instance_arm(i, i->candidate->manifest.stop_timeout_ms);
 }
 
+static void become_ready(struct instance *i) {
+        i->joining = false;
+        i->state = INSTANCE_READY;
+        instance_disarm(i);
+        health_start(i);
+        lifecycle_on_ready(i);
+}
+
+void instance_on_joined(struct instance *i) {
+        if (i->joining && i->state == INSTANCE_STARTING)
+                become_ready(i);
+}
+
 static void on_level(struct instance *i, uint32_t level) {
         switch (level) {
         case PAGE_READY:
                 if (i->state != INSTANCE_STARTING)
                         break;
-                i->state = INSTANCE_READY;
-                instance_disarm(i);
-                health_start(i);
-                lifecycle_on_ready(i);
+                i->joining = topics_pending(i);
+                if (i->joining)
+                        instance_arm(i, JOIN_TIMEOUT_MS);
+                else
+                        become_ready(i);
                 break;
         case PAGE_DRAINING:
                 if (i->state == INSTANCE_RETIRING)
@@ -323,6 +345,12 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
                 break;
         case CONTROL_KIND_WATCH:
                 edges_on_watch(m, i, record->WATCH.generation);
+                break;
+        case CONTROL_KIND_SUBSCRIBE:
+                topics_on_subscribe(m, i, record);
+                break;
+        case CONTROL_KIND_TOPIC_ACCEPT:
+                topics_on_accept(i, record);
                 break;
         case CONTROL_KIND_HEALTH_RESULT:
                 health_on_result(i, record->header.request, &record->HEALTH_RESULT);
@@ -381,6 +409,7 @@ static int instance_attach(struct instance *i, const struct control_instance *re
         if (!i->link_event || event_add(i->link_event, NULL) < 0)
                 return -ENOMEM;
         directory_offer(m, i);
+        topics_on_instance(m, i);
         return module_log_attach(i, TAKE_FD(fds[2]), TAKE_FD(fds[3]));
 }
 
@@ -458,6 +487,7 @@ static void adopt_one(struct manager *m, struct candidate *c, struct adopted *a)
                 if (page_reader_new(&i->page, fd_dup(i->page_fd)) == 0)
                         i->page_fd = fd_close(i->page_fd);
                 adopt_level(i);
+                topics_on_adopted(i);
                 log_info("%s %s: worker %d is adopted", c->module->name, c->manifest.version, i->pid);
         } else {
                 base_link_kill(m, a->record.instance);
@@ -681,6 +711,7 @@ void instance_retire(struct instance *i) {
         if (i->state != INSTANCE_READY)
                 return;
         i->state = INSTANCE_RETIRING;
+        topics_leave(i);
         if (control_send(i->link, CONTROL_KIND_DRAIN, 0, &body, sizeof(body), NULL, 0) != 0)
                 instance_kill(i, "");
         else
@@ -710,6 +741,10 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
 
         switch (i->state) {
         case INSTANCE_STARTING:
+                if (i->joining) {
+                        become_ready(i);
+                        break;
+                }
                 snprintf(reason, sizeof(reason), "no `ready` within start-timeout (%llu ms)",
                          (unsigned long long)i->candidate->manifest.start_timeout_ms);
                 end_overdue(i, reason);

@@ -22,6 +22,8 @@ void instance_vitals(const struct instance *instance, struct page_vitals *ret_vi
 void instance_on_record(struct manager *manager, struct control_record *record);
 void instance_on_fork_failed(struct manager *manager, uint64_t request, const struct control_fork_failed *failed);
 void instance_on_exited(struct manager *manager, const struct control_exited *exited);
+/* All publishers of its topics have taken it. */
+void instance_on_joined(struct instance *instance);
 /* A caller waited in vain. */
 void instance_on_timed_out(struct manager *manager, uint64_t id);
 

@@ -37,6 +37,7 @@ struct history;
 struct log_hub;
 struct admin;
 struct diagnosis;
+struct instance_topics;
 
 /* X(NAME): the life of a version, DESIGN 6; names are what status shows. */
 #define CANDIDATE_STATES                                                                                                                   \
@@ -82,7 +83,9 @@ struct instance {
         uint32_t n_edges;
         TAILQ_HEAD(, made_edge) edges_out, edges_in; /* by who asked for them, by who is asked */
         uint32_t n_out, n_in, n_pending;
-        bool watches; /* tell it once when the directory changes */
+        struct instance_topics *topics; /* NULL: none */
+        bool watches;                   /* tell it once when the directory changes */
+        bool joining;                   /* it is ready, but for publishers that have not taken it yet */
         bool has_cgroup;
         bool retire;                 /* to be retired as soon as it exists */
         bool unhealthy;              /* serves until another one is ready to take its place */

@@ -243,17 +243,58 @@ SOCLE_PUBLIC int socle_stream_finish(struct socle_stream *s, struct socle_result
 /* The caller's end; an unfinished call is cancelled. Returns NULL; NULL is allowed. Since 1.1 */
 SOCLE_PUBLIC struct socle_stream *socle_stream_free(struct socle_stream *s);
 
-/* Topics: not in this version, both return -ENOSYS. */
-SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
-SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
-                                 void *userdata);
-
 /* Says why, for people, and returns the code: `return socle_fail(SOCLE_E_NOT_FOUND, "no page %s", name);`. A handler that
  * returns this code sends the text with it, over HTTP and on the bus; at most 255 bytes of it. Since 1.0 */
 SOCLE_PUBLIC int socle_fail(int code, const char *format, ...) SOCLE_PRINTF(2, 3);
 /* Why the last function that returned a SOCLE_E_* to this request did so: "kv.get: module.ini [calls] allow does not list
  * it"; "" when nothing has failed. Valid until the next one does. Since 1.0 */
 SOCLE_PUBLIC const char *socle_error_detail(void);
+
+/* Topics -----------------------------------------------------------------------------------------------------------
+ *
+ * Whoever publishes a message does not know who gets it, and waits for nobody: every instance of every module that has
+ * subscribed gets it once, from the moment on that it has joined, or loses it when it does not keep up. In module.ini,
+ *
+ *         [topics]
+ *         publish   = orders.placed
+ *         subscribe = stock.low, prices
+ *         ring      = 64K         ; the last messages of each topic that is published on: what a slow subscriber may lag behind
+ *
+ * and in the module
+ *
+ *         static void on_low(const struct socle_value *args, void *userdata) {
+ *                 const char *item;
+ *                 if (socle_unpack(args, "{s:s}", "item", &item) == 0)
+ *                         reorder(item);
+ *         }
+ *         static int start(struct socle_module *self) {
+ *                 return socle_subscribe(self, "stock.low", on_low, NULL);
+ *         }
+ *         ...
+ *                 socle_pack(b, "{s:s, s:i}", "item", item, "count", 2);
+ *                 socle_publish("orders.placed", b);
+ *
+ * A message is one value, as for a call; none is nil. Messages of one publisher come in their order. */
+
+/* Publishes. args stays the caller's; NULL is nil. Never waits: 0 says that it is published, not that anybody has got it.
+ *
+ *   SOCLE_E_DENIED     [topics] publish does not list it
+ *   SOCLE_E_TOO_LARGE  with 64 bytes of its own it is more than a quarter of [topics] ring
+ *   SOCLE_E_NO_MEMORY
+ *   -EINVAL            topic is NULL, or args are not one well-formed value
+ *   -EDEADLK           in a thread of socle_offload()
+ * Since 1.1 (1.0 returned -ENOSYS) */
+SOCLE_PUBLIC int socle_publish(const char *topic, const struct socle_buffer *args);
+/* Subscribes: fn is called for each message, on a coroutine of its own, one after the other. It may call, sleep, offload and
+ * publish; meanwhile messages of this topic wait in their publishers' rings, and other topics and requests are served. args
+ * (never NULL) and what is unpacked of it live until fn returns. Messages come when the module is ready, and no more when it
+ * drains. Only in `start`. -EPERM later; -ENOENT when [topics] subscribe does not list it; -EEXIST when it is there twice;
+ * -EINVAL without a function; -ENOMEM. Since 1.1 (1.0 returned -ENOSYS) */
+SOCLE_PUBLIC int socle_subscribe(struct socle_module *self, const char *topic, void (*fn)(const struct socle_value *args, void *userdata),
+                                 void *userdata);
+/* How many messages of the topic this worker has lost so far, because it did not keep up with a publisher. What was lost is
+ * known with the next message that is not; the log says it too, once a second at most. Since 1.1 */
+SOCLE_PUBLIC uint64_t socle_topic_lost(struct socle_module *self, const char *topic);
 
 /* Values -----------------------------------------------------------------------------------------------------------
  *

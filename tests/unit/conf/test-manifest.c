@@ -24,6 +24,7 @@
 #define TIME "a time such as 250ms, 2s, 5m or 1h"
 #define TIME_OR_0 "0, or a time such as 250ms, 2s, 5m or 1h"
 #define PATHS "absolute paths without . and .., separated by commas"
+#define TOPICS "topics such as orders.placed (a-z, 0-9, . and -), separated by commas"
 #define BOOL "yes or no"
 
 static const struct key_case cases[] = {
@@ -39,6 +40,9 @@ static const struct key_case cases[] = {
           "host names in lower case without port, separated by commas" },
         { "http", "strip-prefix", "no", "yes", NULL, "maybe", BOOL },
         { "data", "dir", "no", "true", "yes", "1", BOOL },
+        { "topics", "publish", "", "orders.placed, log-1", NULL, "Orders", TOPICS },
+        { "topics", "subscribe", "", "a", NULL, "1a", TOPICS },
+        { "topics", "ring", "64K", "4K", NULL, "5K", "a power of two such as 16K or 1M" },
         { "calls", "allow", "", "kv.get, cache", NULL, "kv.get.x", "services or methods such as kv or kv.get, separated by commas" },
         { "calls", "needs", "", "kv", NULL, "kv.get", "names of a-z, 0-9 and -, separated by commas" },
         { "board", "keys", "", "site, *", NULL, "a b", "segments of the board, separated by commas" },
@@ -96,7 +100,7 @@ static void test_every_field(void **state) {
                 "[module]\r\nname = m\r\nversion = 1.0.0\nentry=m.so\n  priority = 5 ; what comes first\nruntime = native\n"
                 "base = >= 0.1\ndescription = one; two\n"
                 "[http]\nprefix = /p\nhosts = h\nstrip-prefix = yes\n[data] ; its own\ndir = yes\n"
-                "[calls]\nallow = a1\nneeds = n1, n2\n[board]\nkeys = k1\n"
+                "[calls]\nallow = a1\nneeds = n1, n2\n[topics]\npublish = t1\nsubscribe = t2, t3\nring = 8K\n[board]\nkeys = k1\n"
                 "[limits]\nedges = 1\ndisk = 2M\nmemory = 3M\ncpu = 4%\npids = 5\nfiles = 60\nin-flight = 7\n"
                 "request-timeout = 8ms\nstart-timeout = 9ms\nstop-timeout = 10ms\ndrain-timeout = 11ms\nstack = 128K\nbody = 13K\nlog-rate "
                 "= 131\nlog-burst = 132\n"
@@ -127,6 +131,9 @@ static void test_every_field(void **state) {
         assert_string_equal(m.calls_allow.items[0], "a1");
         assert_string_equal(m.calls_needs.items[1], "n2");
         assert_string_equal(m.board_keys.items[0], "k1");
+        assert_string_equal(m.topics_publish.items[0], "t1");
+        assert_string_equal(m.topics_subscribe.items[1], "t3");
+        assert_int_equal(m.topics_ring, 8u << 10);
         assert_string_equal(m.read.items[0], "/r");
         assert_string_equal(m.write.items[1], "/w2");
         assert_true(m.priority == 5 && m.edges == 1 && m.disk == 2u << 20 && m.memory == 3u << 20 && m.cpu_percent == 4 && m.pids == 5);
@@ -152,8 +159,8 @@ static void test_every_field(void **state) {
 /* Mistakes ----------------------------------------------------------------------------------------------------------- */
 
 #define SECTIONS                                                                                                                           \
-        "unknown section, expected one of module, http, data, calls, board, limits, scale, deploy, restart, sandbox, health, services, "   \
-        "env, config"
+        "unknown section, expected one of module, http, data, calls, topics, board, limits, scale, deploy, restart, sandbox, health, "     \
+        "services, env, config"
 #define LINE "expected [section], key = value or a comment that begins with ;"
 #define SERVICE "SERVICE = METHOD, METHOD? with names of a-z, 0-9 and -, each once; ? marks an idempotent method"
 

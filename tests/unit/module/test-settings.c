@@ -19,7 +19,7 @@
 static const struct worker_pair config[] = { { "greeting", "hello" }, { "empty", "" } }, env[] = { { "LANG", "C" } };
 static const char *const board[] = { "shop", "prices" }, *const read_paths[] = { "/usr/share/doc" },
                          *const write_paths[] = { "/tmp/a", "/tmp/b" }, *const methods[] = { "kv.get", "kv.put" },
-                         *const calls[] = { "idx" };
+                         *const calls[] = { "idx" }, *const publish[] = { "t.a" }, *const subscribe[] = { "t.b", "t.c" };
 
 static const struct worker_settings settings = { .name = "hello",
                                                  .version = "1.0.0",
@@ -43,6 +43,11 @@ static const struct worker_settings settings = { .name = "hello",
                                                  .request_timeout_ms = 3,
                                                  .ring_size = 16384,
                                                  .max_message = 16 << 20,
+                                                 .topic_ring = 65536,
+                                                 .publish = publish,
+                                                 .n_publish = 1,
+                                                 .subscribe = subscribe,
+                                                 .n_subscribe = 2,
                                                  .read = read_paths,
                                                  .n_read = 1,
                                                  .write = write_paths,
@@ -79,6 +84,11 @@ static void test_round_trip(void **state) {
         assert_int_equal(s->stop_timeout_ms, 2);
         assert_int_equal(s->request_timeout_ms, 3);
         assert_int_equal(s->ring_size, 16384);
+        assert_int_equal(s->topic_ring, 65536);
+        assert_int_equal(s->n_publish, 1);
+        assert_string_equal(s->publish[0], "t.a");
+        assert_int_equal(s->n_subscribe, 2);
+        assert_string_equal(s->subscribe[1], "t.c");
         assert_int_equal(s->max_message, 16 << 20);
         assert_string_equal(s->read[0], "/usr/share/doc");
         assert_int_equal(s->n_write, 2);
@@ -144,6 +154,9 @@ static void test_every_key(void **state) {
                                             "board",
                                             "methods",
                                             "calls",
+                                            "publish",
+                                            "subscribe",
+                                            "topic_ring",
                                             "read",
                                             "write",
                                             "network_host",
