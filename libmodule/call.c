@@ -174,12 +174,12 @@ static uint64_t deadline_of(const struct socle_call_options *options, const stru
         return task && task->frame.deadline ? MIN(own, task->frame.deadline) : own;
 }
 
-static void call_inherit(struct call *call, const struct task *task) {
+static void call_inherit(struct call *call, struct task *task) {
         if (!task)
                 return;
         call->frame.flags |= task->frame.flags & (FRAME_SAMPLED | FRAME_LANE);
         memcpy(call->frame.trace, task->frame.trace, sizeof(call->frame.trace));
-        call->frame.parent_span = task->frame.parent_span;
+        call->frame.parent_span = task_span(task);
         call->frame.lane = task->frame.lane;
 }
 

@@ -6,9 +6,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
+#include "ipc/trace.h"
 #include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
@@ -26,6 +28,28 @@ void task_cancel(struct task *task) {
                 stream_wake(task->waits_in);
         if (task->sleep)
                 deadline_set(wait_deadlines(), task->sleep, 0); /* the loop resumes it, not whoever reads an edge */
+}
+
+uint64_t task_span(struct task *task) {
+        if (!task->span)
+                task->span = trace_span_new();
+        return task->span;
+}
+
+const char *socle_trace(void) {
+        struct task *task = task_self();
+        struct trace trace;
+        char *text;
+
+        if (!task)
+                return "";
+        text = arena_alloc(&task->arena, TRACE_TEXT_SIZE);
+        if (!text)
+                return "";
+        trace = (struct trace){ .parent = task_span(task), .sampled = task->frame.flags & FRAME_SAMPLED };
+        memcpy(trace.id, task->frame.trace, sizeof(trace.id));
+        trace_format(&trace, text);
+        return text;
 }
 
 struct error_detail *task_detail(void) {

@@ -33,6 +33,7 @@ struct task_name {
 
 struct task {
         struct frame frame;
+        uint64_t span; /* its own, once somebody asked; 0 before */
         struct task_name name;
         struct connection *connection;
         struct task *next, **link; /* of the connection */
@@ -50,6 +51,9 @@ struct task {
 struct task *task_self(void);
 /* Nobody waits for it any more: what it waits for ends. It runs on, but its answer is not sent. */
 void task_cancel(struct task *task);
+
+/* What it is called by those that it calls. */
+uint64_t task_span(struct task *task);
 
 /* Of the task that runs, else the worker's. */
 struct error_detail *task_detail(void);

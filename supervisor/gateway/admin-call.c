@@ -133,6 +133,7 @@ static int call_prepare(struct admin_call *call, int args_fd) {
         if (!request)
                 return ERROR_NO_MEMORY;
         request->call = call;
+        request->trace = trace_new();
         request->upstream = upstream_use(g, module);
         if (!request->upstream)
                 return ERROR_NO_MEMORY;

@@ -266,6 +266,19 @@ static void replace_host(struct http_head *head, struct http_text authority) {
         }
 }
 
+/* The client's, when it has named one; fields of the head are in lower case. */
+static struct trace trace_of(const struct http_head *head) {
+        struct trace trace;
+
+        for (uint32_t i = 0; i < head->n_fields; i++) {
+                const struct http_field *f = &head->fields[i];
+
+                if (f->name.size == 11 && !memcmp(f->name.text, "traceparent", 11) && trace_parse(f->value.text, f->value.size, &trace))
+                        return trace;
+        }
+        return trace_new();
+}
+
 /* The module takes it, as far as its head says: encoded now, or kept until the body is whole. */
 static int accept_head(struct client *c, struct request *request, const struct http_head *head, const char *path) {
         struct http_request_payload q = {
@@ -277,6 +290,7 @@ static int accept_head(struct client *c, struct request *request, const struct h
                 .n_fields = head->n_fields,
         };
 
+        request->trace = trace_of(head);
         return head->chunked || head->length ? request_keep(request, &q) : request_encode(request, &q);
 }
 

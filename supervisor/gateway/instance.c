@@ -264,12 +264,15 @@ static void sent_add(struct instance *i, struct request *request) {
 bool instance_send(struct instance *i, struct request *request) {
         struct frame frame = {
                 .kind = FRAME_REQUEST,
-                .flags = request->safe ? FRAME_IDEMPOTENT : 0,
+                .flags = (uint8_t)((request->safe ? FRAME_IDEMPOTENT : 0) | (request->trace.sampled ? FRAME_SAMPLED : 0)),
                 .correlation = request->id,
                 .deadline = request->deadline.when_ns,
+                .parent_span = request->trace.parent,
                 .generation = (uint32_t)i->upstream->gateway->bus.table.generation,
         };
         int r;
+
+        memcpy(frame.trace, request->trace.id, sizeof(frame.trace));
 
         if (request->call && !admin_call_method(request->call, i, &frame.method)) {
                 admin_call_fail(request->call, ERROR_NO_METHOD, NULL);

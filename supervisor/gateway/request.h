@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ipc/edge.h"
+#include "ipc/trace.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/problem.h"
 
@@ -38,6 +39,7 @@ struct request {
         uint8_t minor;
 
         /* on the bus */
+        struct trace trace;
         uint64_t id; /* correlation; 0: none */
         uint8_t *payload;
         uint32_t payload_size;

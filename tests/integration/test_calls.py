@@ -3,7 +3,9 @@
 
 import concurrent.futures
 import os
+import re
 import signal
+import socket
 import threading
 import time
 import urllib.parse
@@ -237,6 +239,43 @@ def test_calls_over_the_managers_death(base):
 def candidate(base, name):
     m = base.module(name)
     return m["versions"][0] if m else None
+
+
+def test_a_trace_goes_along(base):
+    two(base)
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    seen = set()
+    for flags in ("01", "00"):
+        r = base.get("/caller/call?method=echo.trace", headers={"TraceParent": f"00-{trace}-{span}-{flags}"})
+        version, its, own, its_flags = r.text.split()[0].split("-")
+        expect_equal((version, its, its_flags), ("00", trace, flags), "the client's trace in the second module")
+        seen.add(own)
+    expect(len(seen | {span}) == 3, f"spans of their own: {seen}")
+    # without one, or with one that is none, the gateway begins one
+    traces = {base.get("/caller/call?method=echo.trace", headers=h).text.split("-")[1] for h in ({}, {}, {"traceparent": "00-zz"})}
+    expect_equal(len(traces), 3, "traces of their own")
+    expect(trace not in traces and "0" * 32 not in traces, f"{traces}")
+    # and who asks by hand
+    told = base.ctl("call", "echo.trace", '{"text": "", "n": 0}').stdout
+    expect(re.search(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", told), told)
+
+
+def test_a_client_that_goes_away_cancels_all_that_is_done_for_it(base):
+    two(base)
+
+    def under_way(name):
+        return sum(i["in_flight"] for i in base.instances(name))
+
+    s = socket.create_connection(("127.0.0.1", base.port))
+    s.sendall(b"GET /caller/call?method=echo.sleep&n=60000&timeout=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait(lambda: under_way("echo") == 1 and under_way("caller") == 1, "the call under way")
+    s.close()
+    wait(lambda: under_way("echo") == 0 and under_way("caller") == 0, "both to be given up")
+    # a deadline of the first is the deadline of the second
+    begin = time.monotonic()
+    fails(base, 504, "TIMEOUT", "echo.sleep", n=60000, timeout=200)
+    wait(lambda: under_way("echo") == 0, "the second to be told")
+    expect(time.monotonic() - begin < 5 * SLOW, "soon")
 
 
 def test_needs(base):

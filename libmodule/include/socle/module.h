@@ -343,6 +343,10 @@ SOCLE_PUBLIC const char *socle_value_text(const struct socle_value *v);
 /* Milliseconds until the current request's deadline, 0 when it has passed; INT64_MAX without one (in `start`, say). A
  * deadline that passes does not end the handler. Since 1.0 */
 SOCLE_PUBLIC int64_t socle_deadline_left_ms(void);
+/* The trace that this request belongs to, as the value of a `traceparent` field (W3C Trace Context) for whoever is asked on its
+ * behalf: "00-TRACE-SPAN-FLAGS". A client may have begun it, else the gateway has; calls of other modules carry it along by
+ * themselves. Valid as long as the request; "" where there is none (in `start`, say). Since 1.1 */
+SOCLE_PUBLIC const char *socle_trace(void);
 /* Suspends this coroutine, not the worker, for at least so long. 0; SOCLE_E_CANCELLED, earlier, when whoever waits for the
  * request has gone away; -EDEADLK where there is no coroutine (in a thread of socle_offload()); -ENOMEM. Since 1.0 */
 SOCLE_PUBLIC int socle_sleep(uint32_t ms);

@@ -166,6 +166,11 @@ static int sink(struct socle_context *ctx, const struct socle_value *args, struc
         return r ? r : socle_pack(result, "[I, I]", total, sum);
 }
 
+/* The trace that it belongs to. */
+static int trace(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
+        return answer(result, socle_trace());
+}
+
 /* Answers without a look at what comes. */
 static int leave(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
         return answer(result, "left");
@@ -199,11 +204,11 @@ static int start(struct socle_module *self) {
                 const char *name;
                 socle_method fn;
         } methods[] = {
-                { "echo.say", say },         { "echo.fail", fail }, { "echo.sleep", nap },     { "echo.sleep-twice", nap },
-                { "echo.die", die },         { "echo.loop", loop }, { "echo.die-twice", die }, { "echo.size", size },
-                { "echo.raw", raw },         { "ping.down", down }, { "echo.kinds", kinds },   { "echo.bytes", bytes },
-                { "echo.nothing", nothing }, { "echo.back", back }, { "echo.pour", pour },     { "echo.sink", sink },
-                { "echo.leave", leave },
+                { "echo.say", say },         { "echo.fail", fail },   { "echo.sleep", nap },     { "echo.sleep-twice", nap },
+                { "echo.die", die },         { "echo.loop", loop },   { "echo.die-twice", die }, { "echo.size", size },
+                { "echo.raw", raw },         { "ping.down", down },   { "echo.kinds", kinds },   { "echo.bytes", bytes },
+                { "echo.nothing", nothing }, { "echo.back", back },   { "echo.pour", pour },     { "echo.sink", sink },
+                { "echo.leave", leave },     { "echo.trace", trace },
         };
         int r = 0;
 
