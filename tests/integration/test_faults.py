@@ -42,7 +42,7 @@ def test_modules_that_do_not_start(base):
     name = base.drop(package(base, "tests/modules/wrong-abi", packer=pack_by_tar))
     r = wait(lambda: base.refused(name), f"{name} to be refused")
     expect_equal(r["code"], "BAD_ENTRY", f"code for {name} ({r['reason']})")
-    expect("99.0" in r["reason"], f"reason for {name}: {r['reason']!r} does not say which SDK it wants")
+    expect("99.1" in r["reason"], f"reason for {name}: {r['reason']!r} does not say which SDK it wants")
     expect_equal(base.worker("hello"), worker, "hello's worker")
     expect_equal(base.get("/hello").status, 200, "hello")
     # no retry loop: the same template, nobody is forked again
