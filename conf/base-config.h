@@ -33,7 +33,7 @@ struct base_config {
         struct text_list preload, plugins;
         enum base_affinity affinity;
         /* [bus] */
-        uint64_t ring, max_message;
+        uint64_t ring, max_message, edge_idle_ms;
         /* [log] */
         enum base_log_to log_to;
         uint64_t log_file_size, log_keep;

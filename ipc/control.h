@@ -349,8 +349,12 @@ struct control_edge_refused {
         int32_t error;
         uint32_t limit; /* enum edge_limit; with ERROR_UNAVAILABLE */
 };
-struct control_edge_release {
-        uint64_t edge;
+struct control_edge_released {
+        uint64_t target;
+};
+struct control_edge_swept {
+        uint32_t n_open; /* that are left */
+        uint32_t reserved;
 };
 /* `peer` is the other side: the subscriber to a publisher and from him, the publisher to a subscriber. A pair of instances is
  * joined once on a topic: who is asked again answers so. */

@@ -88,6 +88,14 @@ int bus_ask_edge(struct bus *bus, uint64_t instance, const int fds[2], uint64_t 
         return r;
 }
 
+bool bus_released(struct bus *bus, uint64_t instance) {
+        return CONTROL_SEND(the_worker.start.link, EDGE_RELEASED, 0, NULL, 0, .target = instance) == 0;
+}
+
+void bus_swept(struct bus *bus, uint32_t n_open) {
+        CONTROL_SEND(the_worker.start.link, EDGE_SWEPT, 0, NULL, 0, .n_open = n_open); /* lost: it is asked again */
+}
+
 void bus_timed_out(struct bus *bus, uint64_t instance) {
         CONTROL_SEND(the_worker.start.link, TIMED_OUT, 0, NULL, 0, .instance = instance);
 }

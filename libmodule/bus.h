@@ -34,4 +34,7 @@ void bus_asleep(struct bus *bus);
 void bus_watch(struct bus *bus);
 /* Asks for an edge: 0 and the request's id, CONTROL_E_* or -errno. The fds stay the caller's. */
 int bus_ask_edge(struct bus *bus, uint64_t instance, const int fds[2], uint64_t *ret_request);
+/* The edge to it is closed: false when the manager cannot be told now. */
+bool bus_released(struct bus *bus, uint64_t instance);
+void bus_swept(struct bus *bus, uint32_t n_open);
 void bus_timed_out(struct bus *bus, uint64_t instance);

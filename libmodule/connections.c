@@ -36,15 +36,17 @@ static void connection_unwatch(const struct edge *edge) {
                 epoll_ctl(the_worker.epoll, EPOLL_CTL_DEL, edge_wait_fd(edge), NULL);
 }
 
-/* Its requests run on, but what they wait for at others ends: their replies have nowhere to go. */
+/* Its requests run on, but what they wait for at others ends: their replies have nowhere to go. Of a cast nobody expected one. */
 static void connection_close(struct connection *c) {
         struct edge *edge = TAKE_PTR(c->edge);
 
         c->pending = false;
         if (!edge)
                 return;
-        for (struct task *task = c->tasks; task; task = task->next)
-                task_cancel(task);
+        for (struct task *task = c->tasks; task; task = task->next) {
+                if (task->frame.kind != FRAME_CAST)
+                        task_cancel(task);
+        }
         connection_unwatch(edge);
         c->n_sending++; /* on_sent callbacks of edge_free() must not free the connection under us */
         edge_free(edge);
@@ -72,6 +74,7 @@ static struct connection *connection_new(const struct control_edge_offer *offer)
                 return NULL;
         c->bell.on_ring = on_bell;
         c->id = offer->edge;
+        c->peer = offer->peer;
         memcpy(c->methods, offer->methods, sizeof(c->methods));
         c->next = the_worker.connections;
         c->link = &the_worker.connections;
@@ -105,6 +108,16 @@ static int connection_open(struct connection *c, int memory_fd, int doorbell_fd)
         return 0;
 }
 
+void connection_end(uint64_t peer) {
+        struct connection *c, *next;
+
+        for (c = the_worker.connections; c; c = next) {
+                next = c->next;
+                if (c->peer == peer)
+                        connection_close(c);
+        }
+}
+
 void connection_offer(const struct control_edge_offer *offer, int memory_fd, int doorbell_fd) {
         uint64_t id = offer->edge;
         struct connection *c;
@@ -116,6 +129,8 @@ void connection_offer(const struct control_edge_offer *offer, int memory_fd, int
                 edge_reject(id, ERROR_MOVED);
                 return;
         }
+        /* Who asks again has closed the one that he had; who has not does not get a second one beside it. */
+        connection_end(offer->peer);
         c = connection_new(offer);
         if (!c) {
                 fd_close(memory_fd);
@@ -133,15 +148,6 @@ void connection_offer(const struct control_edge_offer *offer, int memory_fd, int
                 return;
         }
         c->pending = true;
-}
-
-void connection_release(uint64_t id) {
-        for (struct connection *c = the_worker.connections; c; c = c->next) {
-                if (c->id == id && c->edge) {
-                        connection_close(c);
-                        return;
-                }
-        }
 }
 
 /* Who does not take his answers is not given more of them: nothing is read of him until they are on their way. */

@@ -458,7 +458,7 @@ static struct target *find_asked(uint64_t request) {
         return NULL;
 }
 
-void providers_on_edge(uint64_t request, uint64_t edge, int memory_fd, int bell_fd) {
+void providers_on_edge(uint64_t request, int memory_fd, int bell_fd) {
         struct target *t = find_asked(request);
 
         if (!t) {
@@ -466,7 +466,7 @@ void providers_on_edge(uint64_t request, uint64_t edge, int memory_fd, int bell_
                 fd_close(bell_fd);
                 return;
         }
-        target_open(t, edge, memory_fd, bell_fd);
+        target_open(t, memory_fd, bell_fd);
         provider_pump(t->provider);
 }
 
@@ -488,19 +488,20 @@ void providers_on_limit(uint64_t request, uint32_t limit) {
         provider_pump(t->provider);
 }
 
-void providers_on_release(uint64_t edge) {
+uint32_t providers_sweep(void) {
+        uint32_t n_open = 0;
         struct target *t;
 
         for (struct provider *p = providers; p; p = p->next) {
                 TAILQ_FOREACH(t, &p->targets, entry) {
-                        if (t->state != TARGET_OPEN || t->edge_id != edge)
-                                continue;
-                        if (TAILQ_EMPTY(&t->sent))
+                        /* It is told first: a release that the manager does not know of would count for ever. */
+                        if (target_was_unused(t) && bus_released(&the_worker.bus, t->id))
                                 target_close(t);
-                        provider_settle(p);
-                        return;
+                        n_open += t->state == TARGET_OPEN;
                 }
+                provider_settle(p);
         }
+        return n_open;
 }
 
 void providers_deinit(void) {

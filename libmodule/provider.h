@@ -63,9 +63,10 @@ void providers_on_directory(void);
 /* A new manager: what the former one was asked for is asked again. */
 void providers_on_manager(void);
 /* The manager's answers to edge requests. Takes the fds. */
-void providers_on_edge(uint64_t request, uint64_t edge, int memory_fd, int bell_fd);
+void providers_on_edge(uint64_t request, int memory_fd, int bell_fd);
 void providers_on_refused(uint64_t request, int error);
 void providers_on_limit(uint64_t request, uint32_t limit); /* enum edge_limit */
-void providers_on_release(uint64_t edge);
+/* Closes the edges that were not used since it was called before. How many are left. */
+uint32_t providers_sweep(void);
 void providers_pump(void);
 void providers_deinit(void);

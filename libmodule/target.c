@@ -94,6 +94,13 @@ void target_close(struct target *t) {
         t->late_max = 0;
 }
 
+bool target_was_unused(struct target *t) {
+        bool idle = t->state == TARGET_OPEN && TAILQ_EMPTY(&t->sent), unused = idle && t->swept == t->load.served;
+
+        t->swept = idle ? t->load.served : UINT64_MAX;
+        return unused;
+}
+
 /* Getting an edge ---------------------------------------------------------------------------------------------------- */
 
 bool target_usable(const struct target *t) {
@@ -147,7 +154,7 @@ void target_limited(struct target *t, uint32_t limit) {
         t->retry_ns = clock_now_ns() + LIMITED_NS;
 }
 
-void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd) {
+void target_open(struct target *t, int memory_fd, int bell_fd) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &t->bell };
         int r;
 
@@ -160,8 +167,8 @@ void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd) {
                 target_refused(t, r > 0 ? ERROR_UNAVAILABLE : ERROR_NO_MEMORY);
                 return;
         }
-        t->edge_id = edge;
         t->state = TARGET_OPEN;
+        t->swept = UINT64_MAX;
         t->pending = true; /* to be armed */
         want_turn(t);
 }

@@ -40,9 +40,9 @@ struct target {
         uint32_t limit;           /* enum edge_limit: why it could not be had, until retry_ns */
         uint64_t retry_ns;        /* not asked again before */
         uint64_t told_ns;         /* when the manager was told that it let a deadline pass */
-        uint64_t edge_id;
         struct edge *edge;
         struct load load;
+        uint64_t swept;       /* load.served, when it was last asked whether it is used */
         uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
         uint64_t late_max;    /* bytes that may still come of streams that were given up */
         struct call_list sent;
@@ -57,10 +57,12 @@ bool target_usable(const struct target *t);
 bool target_askable(const struct target *t, uint64_t now_ns);
 void target_ask(struct target *t, uint64_t now_ns);
 /* The manager's answer. Takes the fds. */
-void target_open(struct target *t, uint64_t edge, int memory_fd, int bell_fd);
+void target_open(struct target *t, int memory_fd, int bell_fd);
 void target_refused(struct target *t, int error);
 void target_limited(struct target *t, uint32_t limit);
 void target_forget_ask(struct target *t);
+/* Is nothing under way on its edge, and was nothing sent since this was asked before? */
+bool target_was_unused(struct target *t);
 /* Closes the edge; must have nothing in flight. */
 void target_close(struct target *t);
 

@@ -35,6 +35,7 @@ struct connection {
         struct connection *next, **link;
         struct edge *edge; /* NULL: gone; the connection waits for its last request */
         uint64_t id;
+        uint64_t peer;                              /* the instance at the other end, says the manager */
         uint64_t methods[CONTROL_METHODS_MAX / 64]; /* that the peer may ask for: a bit for each id */
         struct task *tasks;
         uint32_t n_sending;    /* answers on their way */
@@ -72,7 +73,8 @@ uint8_t *buffer_take(struct socle_buffer *b, uint32_t *ret_size);
 
 /* connections.c */
 void connection_offer(const struct control_edge_offer *offer, int memory_fd, int doorbell_fd);
-void connection_release(uint64_t edge_id);
+/* Closes what there is to this peer. */
+void connection_end(uint64_t peer);
 /* Receives within a budget, flushes, arms. True: something is left to do now. */
 bool connections_turn(void);
 /* Sends something that belongs to a request of it: as edge_send(); EDGE_E_CLOSED when it is gone. */

@@ -192,7 +192,7 @@ static void on_record(struct control_record *record) {
                 connection_offer(&record->EDGE_OFFER, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
                 break;
         case CONTROL_KIND_EDGE_READY:
-                providers_on_edge(record->header.request, record->EDGE_READY.edge, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                providers_on_edge(record->header.request, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
                 break;
         case CONTROL_KIND_EDGE_REFUSED:
                 if (record->EDGE_REFUSED.limit)
@@ -200,9 +200,8 @@ static void on_record(struct control_record *record) {
                 else
                         providers_on_refused(record->header.request, record->EDGE_REFUSED.error);
                 break;
-        case CONTROL_KIND_EDGE_RELEASE:
-                connection_release(record->EDGE_RELEASE.edge);
-                providers_on_release(record->EDGE_RELEASE.edge);
+        case CONTROL_KIND_EDGE_SWEEP:
+                bus_swept(&the_worker.bus, providers_sweep());
                 break;
         case CONTROL_KIND_TOPIC_JOIN:
                 publish_on_join(&record->TOPIC_JOIN, TAKE_FD(record->fds[0]));

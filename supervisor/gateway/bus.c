@@ -67,7 +67,7 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
                 bus_sync(bus);
                 break;
         case CONTROL_KIND_EDGE_READY:
-                upstreams_on_edge(g, record->header.request, record->EDGE_READY.edge, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
+                upstreams_on_edge(g, record->header.request, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
                 break;
         case CONTROL_KIND_EDGE_REFUSED:
                 upstreams_on_refused(g, record->header.request, record->EDGE_REFUSED.error);
@@ -79,8 +79,8 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
         case CONTROL_KIND_CALL_CANCEL:
                 admin_call_cancel(g, record->header.request);
                 break;
-        case CONTROL_KIND_EDGE_RELEASE:
-                upstreams_on_release(g, record->EDGE_RELEASE.edge);
+        case CONTROL_KIND_EDGE_SWEEP:
+                CONTROL_SEND(bus->manager.fd, EDGE_SWEPT, 0, NULL, 0, .n_open = upstreams_sweep(g));
                 break;
         default:
                 break;

@@ -88,6 +88,13 @@ void instance_close(struct instance *i) {
         i->full = false;
 }
 
+bool instance_was_unused(struct instance *i) {
+        bool idle = i->state == INSTANCE_OPEN && TAILQ_EMPTY(&i->sent), unused = idle && i->swept == i->load.served;
+
+        i->swept = idle ? i->load.served : UINT64_MAX;
+        return unused;
+}
+
 /* Getting an edge ---------------------------------------------------------------------------------------------------------- */
 
 bool instance_usable(const struct instance *i) {
@@ -160,7 +167,7 @@ static void on_bell(struct net_watch *watch, bool hung_up) {
         ring(i);
 }
 
-bool instance_open(struct instance *i, uint64_t edge, int memory_fd, int bell_fd) {
+bool instance_open(struct instance *i, int memory_fd, int bell_fd) {
         struct gateway *g = i->upstream->gateway;
         int r;
 
@@ -175,8 +182,8 @@ bool instance_open(struct instance *i, uint64_t edge, int memory_fd, int bell_fd
                 instance_refused(i, r > 0 ? ERROR_UNAVAILABLE : ERROR_NO_MEMORY);
                 return false;
         }
-        i->edge_id = edge;
         i->state = INSTANCE_OPEN;
+        i->swept = UINT64_MAX;
         ring(i); /* to be armed */
         return true;
 }

@@ -34,11 +34,11 @@ struct instance {
         uint64_t retry_ns;        /* not asked again before */
         uint64_t told_ns;         /* when the manager was told that it let a deadline pass */
         uint64_t warned_ns;       /* when a malformed reply was last logged */
-        uint64_t edge_id;
         struct edge *edge;
         struct net_watch bell;
         uint64_t n_partial; /* bytes of its replies that are not whole: its part of gateway->n_partial */
         struct load load;
+        uint64_t swept; /* load.served, when it was last asked whether it is used */
         struct request_list sent;
 };
 
@@ -51,9 +51,11 @@ bool instance_usable(const struct instance *i);
 bool instance_askable(const struct instance *i);
 void instance_ask(struct instance *i);
 /* The manager's answer. Takes the fds. False: there is no edge. */
-bool instance_open(struct instance *i, uint64_t edge, int memory_fd, int bell_fd);
+bool instance_open(struct instance *i, int memory_fd, int bell_fd);
 void instance_refused(struct instance *i, int error);
 void instance_forget_ask(struct instance *i);
+/* Is nothing under way on its edge, and was nothing sent since this was asked before? */
+bool instance_was_unused(struct instance *i);
 /* Closes the edge; must have nothing in flight. */
 void instance_close(struct instance *i);
 

@@ -482,7 +482,7 @@ static struct instance *find_asked(struct gateway *g, uint64_t request) {
         return NULL;
 }
 
-void upstreams_on_edge(struct gateway *g, uint64_t request, uint64_t edge, int memory_fd, int bell_fd) {
+void upstreams_on_edge(struct gateway *g, uint64_t request, int memory_fd, int bell_fd) {
         struct instance *i = find_asked(g, request);
 
         if (!i) {
@@ -490,7 +490,7 @@ void upstreams_on_edge(struct gateway *g, uint64_t request, uint64_t edge, int m
                 fd_close(bell_fd);
                 return;
         }
-        instance_open(i, edge, memory_fd, bell_fd);
+        instance_open(i, memory_fd, bell_fd);
         settle_instances(i->upstream);
 }
 
@@ -503,19 +503,19 @@ void upstreams_on_refused(struct gateway *g, uint64_t request, int error) {
         settle_instances(i->upstream);
 }
 
-void upstreams_on_release(struct gateway *g, uint64_t edge) {
+uint32_t upstreams_sweep(struct gateway *g) {
+        uint32_t n_open = 0;
         struct instance *i;
 
         for (struct upstream *u = g->upstreams; u; u = u->next) {
                 TAILQ_FOREACH(i, &u->instances, entry) {
-                        if (i->state != INSTANCE_OPEN || i->edge_id != edge)
-                                continue;
-                        if (TAILQ_EMPTY(&i->sent))
+                        if (instance_was_unused(i))
                                 instance_close(i);
-                        settle_instances(u);
-                        return;
+                        n_open += i->state == INSTANCE_OPEN;
                 }
+                settle_instances(u);
         }
+        return n_open;
 }
 
 void upstreams_deinit(struct gateway *g) {

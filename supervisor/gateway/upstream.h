@@ -51,7 +51,8 @@ int upstreams_on_directory(struct gateway *g);
 void upstreams_on_manager(struct gateway *g);
 void upstreams_pump(struct gateway *g);
 /* An answer of the manager to an edge request. Takes the fds. */
-void upstreams_on_edge(struct gateway *g, uint64_t request, uint64_t edge, int memory_fd, int bell_fd);
+void upstreams_on_edge(struct gateway *g, uint64_t request, int memory_fd, int bell_fd);
 void upstreams_on_refused(struct gateway *g, uint64_t request, int error);
-void upstreams_on_release(struct gateway *g, uint64_t edge);
+/* Closes the edges that were not used since it was called before. How many are left. */
+uint32_t upstreams_sweep(struct gateway *g);
 void upstreams_deinit(struct gateway *g);

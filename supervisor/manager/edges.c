@@ -11,9 +11,10 @@
  * this edge. So neither has to believe the other.
  *
  * An edge lives between its two peers and dies with either, which they see by
- * themselves: the bell's pipe hangs up. What is kept here is only who has had one
- * to whom, to bound their number; a restarted manager begins to count anew, and
- * nothing else of it has to be learnt.
+ * themselves: the bell's pipe hangs up. What is kept here is only who has one to
+ * whom, to bound their number; a restarted manager begins to count anew, and
+ * nothing else of it has to be learnt. Who says that he has released one and has
+ * not gains nothing: the one that he called closes it when he asks for another.
  */
 #include "supervisor/manager/edges.h"
 
@@ -26,6 +27,7 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/call.h"
+#include "supervisor/manager/edge-sweep.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/topics.h"
@@ -225,7 +227,16 @@ void edges_on_accept(struct manager *m, struct instance *instance, uint64_t edge
         instance->n_edges++;
         if (p->caller)
                 made_add(p->caller, instance);
+        edge_sweep_opened(m, p->from ? &p->from->sweep : &p->caller->sweep);
         pending_free(m, p);
+}
+
+void edges_on_released(struct manager *m, struct instance *caller, uint64_t id) {
+        struct instance *target = instance_find(m, id);
+        struct made_edge *e = target ? made_find(caller, target) : NULL;
+
+        if (e)
+                made_free(e);
 }
 
 void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge, int error) {
@@ -268,6 +279,9 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 /* What was published while this was on its way has been told to nobody. */
                 if (is_outdated(g->manager, record->WATCH.generation))
                         peers_changed(g->manager);
+                break;
+        case CONTROL_KIND_EDGE_SWEPT:
+                edge_sweep_swept(&g->sweep, record->EDGE_SWEPT.n_open);
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 instance_on_timed_out(g->manager, record->TIMED_OUT.instance);
@@ -329,6 +343,8 @@ void gateway_new(struct manager *m, uint32_t index, uint64_t id, int link) {
                 gateway_free(g);
                 return;
         }
+        if (!m->hello.first_start)
+                edge_sweep_opened(m, &g->sweep);
         /* A former manager's gateway goes on with its last good copy until this one's table is whole. */
         if (m->generation)
                 directory_send(m, link);
@@ -344,19 +360,6 @@ static void tell_changed(int link, bool *watches) {
         *watches = false;
 }
 
-static void each_instance(struct manager *m, void (*fn)(struct manager *m, struct instance *i)) {
-        struct candidate *c;
-        struct instance *i;
-        struct module *mod;
-
-        TAILQ_FOREACH(mod, &m->modules, entry) {
-                TAILQ_FOREACH(c, &mod->candidates, entry) {
-                        TAILQ_FOREACH(i, &c->instances, entry)
-                        fn(m, i);
-                }
-        }
-}
-
 static void instance_changed(struct manager *m, struct instance *i) {
         tell_changed(i->link, &i->watches);
 }
@@ -366,7 +369,7 @@ void peers_changed(struct manager *m) {
 
         TAILQ_FOREACH(g, &m->gateways, entry)
         tell_changed(g->link, &g->watches);
-        each_instance(m, instance_changed);
+        instance_each(m, instance_changed);
 }
 
 void edges_on_watch(struct manager *m, struct instance *i, uint64_t generation) {
@@ -385,5 +388,5 @@ void directory_offer_all(struct manager *m) {
 
         TAILQ_FOREACH(g, &m->gateways, entry)
         directory_send(m, g->link);
-        each_instance(m, directory_offer);
+        instance_each(m, directory_offer);
 }

@@ -21,6 +21,8 @@ void directory_offer(struct manager *manager, struct instance *instance);
 void directory_offer_all(struct manager *manager);
 
 void edges_on_accept(struct manager *manager, struct instance *instance, uint64_t edge, const int fds[2]);
+/* The caller has closed its edge to that instance. */
+void edges_on_released(struct manager *manager, struct instance *caller, uint64_t target);
 void edges_on_reject(struct manager *manager, struct instance *instance, uint64_t edge, int error);
 /* The instance is going: what it was asked for is refused, what it asked for is forgotten. */
 void edges_forget(struct manager *manager, struct instance *instance, int error);

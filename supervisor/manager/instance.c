@@ -20,6 +20,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/diagnosis.h"
+#include "supervisor/manager/edge-sweep.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/health.h"
 #include "supervisor/manager/history.h"
@@ -92,6 +93,19 @@ struct instance *instance_find(struct manager *m, uint64_t id) {
                 }
         }
         return NULL;
+}
+
+void instance_each(struct manager *m, void (*fn)(struct manager *m, struct instance *i)) {
+        struct candidate *c;
+        struct instance *i;
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        TAILQ_FOREACH(i, &c->instances, entry)
+                        fn(m, i);
+                }
+        }
 }
 
 static struct instance *instance_by_request(struct manager *m, uint64_t request) {
@@ -343,6 +357,12 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
         case CONTROL_KIND_EDGE_REQUEST:
                 edges_on_request(m, i, record);
                 break;
+        case CONTROL_KIND_EDGE_RELEASED:
+                edges_on_released(m, i, record->EDGE_RELEASED.target);
+                break;
+        case CONTROL_KIND_EDGE_SWEPT:
+                edge_sweep_swept(&i->sweep, record->EDGE_SWEPT.n_open);
+                break;
         case CONTROL_KIND_WATCH:
                 edges_on_watch(m, i, record->WATCH.generation);
                 break;
@@ -486,6 +506,8 @@ static void adopt_one(struct manager *m, struct candidate *c, struct adopted *a)
         if (i && instance_attach(i, &a->record, a->fds) == 0) {
                 if (page_reader_new(&i->page, fd_dup(i->page_fd)) == 0)
                         i->page_fd = fd_close(i->page_fd);
+                if (c->manifest.calls_allow.n)
+                        edge_sweep_opened(m, &i->sweep);
                 adopt_level(i);
                 topics_on_adopted(i);
                 log_info("%s %s: worker %d is adopted", c->module->name, c->manifest.version, i->pid);

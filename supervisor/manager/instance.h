@@ -14,6 +14,7 @@ void instance_retire(struct instance *instance);
 void instance_kill(struct instance *instance, const char *reason);
 
 struct instance *instance_find(struct manager *manager, uint64_t id);
+void instance_each(struct manager *manager, void (*fn)(struct manager *manager, struct instance *instance));
 const char *instance_state_name(enum instance_state state);
 /* Vital signs, zeroed when there is no page yet. */
 void instance_vitals(const struct instance *instance, struct page_vitals *ret_vitals);

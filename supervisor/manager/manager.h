@@ -65,6 +65,12 @@ enum instance_state {
         INSTANCE_KILLED,   /* asked of the base */
 };
 
+/* A caller on the bus, as the sweep sees it: edge-sweep.c. */
+struct edge_sweep {
+        bool open;  /* it may have edges that it asked for */
+        bool asked; /* and was given none since it was asked */
+};
+
 struct instance {
         struct candidate *candidate;
         TAILQ_ENTRY(instance) entry; /* candidate->instances */
@@ -83,6 +89,7 @@ struct instance {
         uint32_t n_edges;
         TAILQ_HEAD(, made_edge) edges_out, edges_in; /* by who asked for them, by who is asked */
         uint32_t n_out, n_in, n_pending;
+        struct edge_sweep sweep;
         struct instance_topics *topics; /* NULL: none */
         bool watches;                   /* tell it once when the directory changes */
         bool joining;                   /* it is ready, but for publishers that have not taken it yet */
@@ -159,6 +166,7 @@ struct gateway {
         struct event *event;
         struct page_reader *page;
         uint32_t n_pending; /* edges under negotiation */
+        struct edge_sweep sweep;
         bool watches;
 };
 
@@ -171,7 +179,7 @@ struct pending_edge {
         struct instance *target;
 };
 
-/* That one instance has had an edge to another in this manager's life: what [limits] edges counts. */
+/* That one instance has an edge to another, as far as is known: what [limits] edges counts. */
 struct made_edge {
         TAILQ_ENTRY(made_edge) in_caller, in_target;
         struct instance *caller, *target;
@@ -190,7 +198,7 @@ struct manager {
         struct event *installer_event;
         int drop, state, packages, log, etc, conf_d, board_d, module_conf, trusted_d;
         int inotify;
-        struct event *inotify_event, *save_timer;
+        struct event *inotify_event, *save_timer, *sweep_timer;
         uint64_t next_request, next_edge, next_choice;
         struct writer *writer;
         bool choices_changed; /* and not given to the writer yet */

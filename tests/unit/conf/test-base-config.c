@@ -43,6 +43,7 @@ static const struct key_case cases[] = {
         { "template", "affinity", "auto", "none", NULL, "all", "auto, spread or none" },
         { "bus", "ring", "16K", "1M", NULL, "24K", "a power of two such as 16K or 1M" },
         { "bus", "max-message", "16M", "64M", NULL, "1G", "64K to 64M" },
+        { "bus", "idle", "1m", "50ms", NULL, "9ms", "10ms to 24h" },
         { "log", "to", "auto", "journal", NULL, "syslog", "auto, journal or files" },
         { "log", "file-size", "8M", "64K", NULL, "2G", "64K to 1G" },
         { "log", "keep", "4", "0", NULL, "101", "0 to 100" },
@@ -69,14 +70,16 @@ static void test_every_field(void **state) {
         _cleanup_(base_config_deinit) struct base_config c;
 
         base_config_init(&c);
-        assert_int_equal(read_over(&c, "[base]\nname = b\nready = base\nuid-base = 2000\n[gateway]\nlisten = fd:l\nprocesses = 3\n"
-                                       "[packages]\nrequire-signature = on\ninclude = i\nexclude = e\n[sandbox]\nenforce = strict\n"
-                                       "[template]\npreload = p.so\nplugins = q.so\naffinity = spread\n[bus]\nring = 4K\nmax-message = 1M\n"
-                                       "[log]\nto = files\nfile-size = 1M\nkeep = 7\n"),
-                         0);
+        assert_int_equal(
+                read_over(&c,
+                          "[base]\nname = b\nready = base\nuid-base = 2000\n[gateway]\nlisten = fd:l\nprocesses = 3\n"
+                          "[packages]\nrequire-signature = on\ninclude = i\nexclude = e\n[sandbox]\nenforce = strict\n"
+                          "[template]\npreload = p.so\nplugins = q.so\naffinity = spread\n[bus]\nring = 4K\nmax-message = 1M\nidle = 50ms\n"
+                          "[log]\nto = files\nfile-size = 1M\nkeep = 7\n"),
+                0);
         assert_string_equal(c.name, "b");
         assert_true(c.ready_base && c.require_signature && c.strict);
-        assert_true(c.uid_base == 2000 && c.processes == 3 && c.ring == 4096 && c.max_message == 1u << 20);
+        assert_true(c.uid_base == 2000 && c.processes == 3 && c.ring == 4096 && c.max_message == 1u << 20 && c.edge_idle_ms == 50);
         assert_true(c.log_to == BASE_LOG_TO_FILES && c.log_file_size == 1u << 20 && c.log_keep == 7);
         assert_int_equal(c.affinity, BASE_AFFINITY_SPREAD);
         assert_string_equal(c.listen.items[0], "fd:l");

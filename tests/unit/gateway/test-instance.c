@@ -62,7 +62,7 @@ static void worker_open(struct worker *w, uint64_t id) {
         edge_local_fds(w->instance->edge, ours);
         edge_local_fds(w->edge, theirs);
         assert_int_equal(edge_attach(w->edge, fd_dup(ours[0]), fd_dup(ours[1])), 0);
-        assert_true(instance_open(w->instance, id, fd_dup(theirs[0]), fd_dup(theirs[1])));
+        assert_true(instance_open(w->instance, fd_dup(theirs[0]), fd_dup(theirs[1])));
         edge_local_sent(w->instance->edge);
         edge_local_sent(w->edge);
 }

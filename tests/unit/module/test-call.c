@@ -172,7 +172,7 @@ static void accept_request(struct callee *c) {
         assert_int_equal(edge_new(&c->edge, &LIMITS), 0);
         assert_int_equal(edge_attach(c->edge, c->fds[0], c->fds[1]), 0);
         edge_local_fds(c->edge, fds);
-        providers_on_edge(c->request, 100 + c->instance, fd_dup(fds[0]), fd_dup(fds[1]));
+        providers_on_edge(c->request, fd_dup(fds[0]), fd_dup(fds[1]));
         edge_local_sent(c->edge);
         turns();
 }
@@ -830,6 +830,57 @@ static void test_changed_that_tells_nothing_new(void **state) {
 
 /* Casts and large messages -------------------------------------------------------------------------------------------- */
 
+static void test_an_edge_that_nobody_uses_is_released(void **state) {
+        struct ask a = { .method = "kv.put" }, b = { .method = "kv.put" };
+        struct callee c, d;
+        struct edge_message m;
+
+        assert_int_equal(providers_sweep(), 0);
+        open_edge(&c);
+        ask(&a);
+        receive(&c, FRAME_REQUEST, &m);
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(providers_sweep(), 1); /* something is under way */
+        reply(&c, m.frame.correlation, "x");
+        expect(&a, 0, "x");
+        assert_int_equal(providers_sweep(), 1); /* it was used a moment ago */
+        told_nothing();
+        assert_int_equal(providers_sweep(), 0);
+        assert_int_equal(told(CONTROL_KIND_EDGE_RELEASED).EDGE_RELEASED.target, c.instance);
+        edge_on_bell(c.edge);
+        assert_int_equal(edge_receive(c.edge, &m), EDGE_E_CLOSED);
+        edge_free(c.edge);
+        assert_int_equal(providers_sweep(), 0);
+        told_nothing();
+        /* the next call makes another */
+        ask(&b);
+        take_edge(&d);
+        receive(&d, FRAME_REQUEST, &m);
+        assert_int_equal(providers_sweep(), 1);
+        reply(&d, m.frame.correlation, "y");
+        expect(&b, 0, "y");
+        edge_free(d.edge);
+}
+
+/* The link is full: what the manager would not know of is kept. */
+static void test_no_edge_is_released_in_secret(void **state) {
+        struct control_record record;
+        struct callee c;
+        uint32_t n = 0;
+
+        open_edge(&c);
+        assert_int_equal(providers_sweep(), 1);
+        while (bus_released(&the_worker.bus, 99))
+                n++;
+        assert_int_equal(providers_sweep(), 1);
+        while (control_receive(link_fds[1], CONTROL_WORKER, CONTROL_MANAGER, &record) == 0)
+                n--;
+        assert_int_equal(n, 0);
+        assert_int_equal(providers_sweep(), 0);
+        told(CONTROL_KIND_EDGE_RELEASED);
+        edge_free(c.edge);
+}
+
 static void test_cast(void **state) {
         struct ask a = { .method = "kv.put", .cast = true }, large = { .method = "kv.put", .cast = true, .size = 30 << 10 };
         struct callee c;
@@ -910,6 +961,8 @@ int main(void) {
                 TEST(test_limit_of_one_of_two),
                 TEST(test_another_manager),
                 TEST(test_changed_that_tells_nothing_new),
+                TEST(test_an_edge_that_nobody_uses_is_released),
+                TEST(test_no_edge_is_released_in_secret),
                 TEST(test_cast),
                 TEST(test_large_call_cut_by_its_deadline),
         };

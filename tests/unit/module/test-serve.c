@@ -30,7 +30,7 @@
 
 #define LIMITS ((struct edge_limits){ .ring_size = 4096, .max_message = 64 << 10, .max_partial = 256 << 10 })
 /* HTTP and the first three methods */
-#define OFFER(id) ((struct control_edge_offer){ .edge = (id), .is_gateway = 1, .methods = { 0xf } })
+#define OFFER(id) ((struct control_edge_offer){ .edge = (id), .peer = (id), .is_gateway = 1, .methods = { 0xf } })
 #define TEXT(s) ((struct http_text){ (s), (uint32_t)strlen(s) })
 
 struct world {
@@ -108,8 +108,10 @@ static int returns_code(struct socle_context *ctx, const struct socle_value *arg
         return code;
 }
 
+static int long_result;
+
 static int takes_long(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
-        return socle_sleep(20);
+        return long_result = socle_sleep(20);
 }
 
 /* The worker ---------------------------------------------------------------------------------------------------------- */
@@ -172,7 +174,7 @@ static int teardown(void **state) {
         struct world *w = *state;
 
         while (the_worker.connections)
-                connection_release(the_worker.connections->id);
+                connection_end(the_worker.connections->peer);
         w->caller = edge_free(w->caller);
         route_table_deinit(&the_worker.module.routes);
         free(the_worker.module.methods);
@@ -612,16 +614,45 @@ static void test_caller_dies_stalled(void **state) {
         assert_null(the_worker.connections);
 }
 
-static void test_release_while_busy(void **state) {
+static void test_a_cast_outlives_its_edge(void **state) {
+        struct world *w = *state;
+        struct frame cast = { .kind = FRAME_CAST, .method = 3, .correlation = 1 };
+
+        long_result = -1;
+        assert_int_equal(edge_send(w->caller, &cast, "\xc0", 1, NULL), 0);
+        assert_int_equal(edge_flush(w->caller), 0);
+        turn(0);
+        assert_int_equal(in_flight(), 1);
+        connection_end(7);
+        while (in_flight())
+                turn(wait_timeout_ms());
+        assert_int_equal(long_result, 0);
+        assert_null(the_worker.connections);
+}
+
+static void test_who_offers_again_has_one_edge(void **state) {
+        struct world *w = *state;
+        struct edge *first = TAKE_PTR(w->caller);
+        struct edge_message m;
+
+        offer(w, 7);
+        turn(0);
+        assert_null(the_worker.connections->next);
+        edge_on_bell(first);
+        assert_int_equal(edge_receive(first, &m), EDGE_E_CLOSED);
+        edge_free(first);
+}
+
+static void test_the_end_of_an_edge_while_busy(void **state) {
         struct world *w = *state;
         struct edge_message m;
 
         send_request(w, 1, "/sleeps", "");
         send_request(w, 2, "/large", "");
         turn(0);
-        connection_release(7);
-        connection_release(7);
-        connection_release(99);
+        connection_end(7);
+        connection_end(7);
+        connection_end(99);
         assert_non_null(the_worker.connections);
         while (in_flight())
                 turn(wait_timeout_ms());
@@ -768,7 +799,9 @@ int main(void) {
                 TEST(test_caller_dies),
                 TEST(test_caller_dies_with_replies_queued),
                 TEST(test_caller_dies_stalled),
-                TEST(test_release_while_busy),
+                TEST(test_a_cast_outlives_its_edge),
+                TEST(test_who_offers_again_has_one_edge),
+                TEST(test_the_end_of_an_edge_while_busy),
                 TEST(test_draining_takes_no_edge),
                 TEST(test_bad_offer),
                 TEST(test_failed_offer_is_not_watched),

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Edges are made by the first call and released when nobody uses them."""
+
+import os
+import random
+import threading
+import time
+
+from harness import expect, expect_equal, wait
+from test_calls import call, two
+from test_survival import kill_role
+
+
+def mapped(pid):
+    """Halves of edges that the process has mapped, its own and those of others."""
+    with open(f"/proc/{pid}/maps") as f:
+        return sum("memfd:socle-edge" in line and line.split()[2] == "00000000" for line in f)
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def switches(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+
+
+def test_what_nobody_uses_goes_back(base):
+    base.config("[bus]\nidle = 100ms\n")
+    two(base)
+    everybody = {"gateway": base.role("gateway"), "caller": base.worker("caller"), "echo": base.worker("echo")}
+
+    def edges():
+        return {name: mapped(pid) for name, pid in everybody.items()}
+
+    none = {"gateway": 0, "caller": 0, "echo": 0}
+    wait(lambda: edges() == none, "all edges to be released")
+    before = {name: descriptors(pid) for name, pid in everybody.items()}
+    for _ in range(3):
+        expect_equal(call(base, "echo.say", text="x").status, 200, "a call over another edge")
+        wait(lambda: edges() == none, "it to be released as well")
+    expect_equal({name: descriptors(pid) for name, pid in everybody.items()}, before, "descriptors after that")
+    # whoever has no edge is not asked any more
+    a = {name: switches(pid) for name, pid in everybody.items() if name != "gateway"}
+    threading.Event().wait(1.0)
+    expect_equal({name: switches(pid) for name, pid in everybody.items() if name != "gateway"}, a, "wake-ups in ten times [bus] idle")
+
+
+def test_one_that_is_used_stays(base):
+    base.config("[bus]\nidle = 300ms\n")
+    two(base)
+    edge = lambda: [line.split()[0] for line in open(f"/proc/{base.worker('caller')}/maps") if "memfd:socle-edge" in line]
+    first = edge()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        expect_equal(call(base, "echo.say", text="x").status, 200, "a call")
+    expect_equal(edge(), first, "the edges after that")
+    # as long as a call is under way, too
+    expect_equal(call(base, "echo.sleep", n=1200).status, 200, "a long call")
+    expect_equal(len(edge()), len(first), "the edges after that")
+
+
+def test_no_call_is_lost_to_a_release(base):
+    base.config("[bus]\nidle = 10ms\n")
+    two(base)
+    bad, n = [], [0]
+    end = time.monotonic() + 4
+
+    def load(seed):
+        pause = random.Random(seed)
+        while time.monotonic() < end:
+            r = call(base, "echo.say", text="x")
+            n[0] += 1
+            if r.status != 200:
+                bad.append(f"{r.status} {r.text[:200]}")
+            threading.Event().wait(pause.uniform(0.0, 0.04))
+
+    threads = [threading.Thread(target=load, args=(i,)) for i in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    expect_equal(bad, [], "calls that did not succeed")
+    expect(n[0] > 100, f"only {n[0]} calls")
+
+
+def test_a_new_manager_releases_what_the_former_gave(base):
+    base.config("[bus]\nidle = 2s\n")
+    two(base)
+    pids = [base.role("gateway"), base.worker("caller"), base.worker("echo")]
+    kill_role(base, "manager")
+    expect(all(mapped(pid) for pid in pids), f"edges: {[mapped(pid) for pid in pids]}")
+    wait(lambda: not any(mapped(pid) for pid in pids), "all edges to be released", 20)
