@@ -66,8 +66,8 @@ static void wait_bell(void) {
         struct epoll_event event;
 
         epoll_wait(epoll, &event, 1, -1);
-        if (edge_on_bell(edge))
-                pair_die("edge_on_bell");
+        if (edge_on_event(edge, event.events & EPOLLHUP))
+                pair_die("edge_on_event");
 }
 
 static void on_sent(struct edge_outgoing *out, int result) {

@@ -36,6 +36,7 @@ struct edge {
         uint64_t published;
         uint64_t peer_head; /* cached */
         uint32_t rung, waiting;
+        uint32_t n_asked; /* bells that the peer was asked for since those that came were read */
 
         /* the peer's side */
         const struct edge_side *peer;
@@ -58,9 +59,10 @@ struct edge {
         struct partial *partials;
         uint32_t n_partials;
         uint64_t partial_bytes;
-        uint64_t fruitless, fruitless_max; /* bytes of records that ended no message since the last EDGE_E_EMPTY */
-        uint8_t *scratch;                  /* payload of one record */
-        uint8_t *delivered;                /* reassembled payload, valid until the next receive */
+        uint64_t fruitless; /* bytes of records that ended no message since the last EDGE_E_EMPTY */
+        uint8_t *scratch;   /* payload of one record */
+        uint32_t scratch_room;
+        uint8_t *delivered; /* reassembled payload, valid until the next receive */
 };
 
 /* edge.c */
@@ -72,9 +74,9 @@ int ring_put(struct edge *edge, const struct frame *frame, const void *payload, 
  * bell; EDGE_E_*. */
 int ring_wait_for_room(struct edge *edge);
 void ring_wait_no_more(struct edge *edge);
-/* The next record, a pad too: header and payload (into scratch) copied out, position advanced. 0, EDGE_E_EMPTY,
- * EDGE_E_POISONED. */
-int ring_take(struct edge *edge, struct frame *frame, uint32_t *ret_size);
+/* The next record, a pad too: its header copied out and checked, position advanced. The payload is to be copied out of the
+ * ring, once, before credit is returned. 0, EDGE_E_EMPTY, EDGE_E_POISONED. */
+int ring_take(struct edge *edge, struct frame *frame, const uint8_t **ret_payload, uint32_t *ret_size);
 /* Tells the peer how far its ring has been read, and rings if it waits for that. 0 or EDGE_E_CLOSED. */
 int ring_return_credit(struct edge *edge);
 
@@ -83,6 +85,5 @@ void queue_init(struct edge *edge);
 void queue_deinit(struct edge *edge);
 int queue_pump(struct edge *edge);
 
-/* edge-receive.c: for a peer whose ring's size is known. 0 or -ENOMEM. */
-int partials_init(struct edge *edge);
+/* edge-receive.c */
 void partials_deinit(struct edge *edge);

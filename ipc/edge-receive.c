@@ -15,8 +15,10 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/edge-internal.h"
+#include "ipc/shared.h"
 
 #define FRUITLESS_MAX (64u << 10)
+#define SCRATCH_MIN 256u
 
 /* A message under reassembly. */
 struct partial {
@@ -25,13 +27,6 @@ struct partial {
         uint8_t *data;
         uint32_t size, room;
 };
-
-int partials_init(struct edge *edge) {
-        free(edge->scratch); /* of a try that ran out of memory */
-        edge->scratch = malloc(edge->peer_size / 4 + FRAME_SIZE);
-        edge->fruitless_max = MIN(edge->peer_size, (uint64_t)FRUITLESS_MAX);
-        return edge->scratch ? 0 : -ENOMEM;
-}
 
 static void partial_free(struct edge *edge, struct partial **link) {
         struct partial *p = *link;
@@ -72,7 +67,7 @@ static int partial_lost(struct edge *edge) {
         return -ENOMEM;
 }
 
-static int partial_append(struct edge *edge, struct partial *p, uint32_t size) {
+static int partial_append(struct edge *edge, struct partial *p, const uint8_t *payload, uint32_t size) {
         if (size > edge->limits.max_message - p->size)
                 return edge_poison(edge, "a message is longer than max-message");
         if (edge->partial_bytes + size > edge->limits.max_partial)
@@ -88,13 +83,13 @@ static int partial_append(struct edge *edge, struct partial *p, uint32_t size) {
         }
         if (!size)
                 return 0;
-        memcpy(p->data + p->size, edge->scratch, size);
+        shared_copy_out(p->data + p->size, payload, size);
         p->size += size;
         edge->partial_bytes += size;
         return 0;
 }
 
-static int partial_begin(struct edge *edge, const struct frame *frame, uint32_t size) {
+static int partial_begin(struct edge *edge, const struct frame *frame, const uint8_t *payload, uint32_t size) {
         struct partial *p;
         int r;
 
@@ -107,17 +102,17 @@ static int partial_begin(struct edge *edge, const struct frame *frame, uint32_t 
         p->next = edge->partials;
         edge->partials = p;
         edge->n_partials++;
-        r = partial_append(edge, p, size);
+        r = partial_append(edge, p, payload, size);
         return r ? r : EDGE_E_EMPTY;
 }
 
-static int partial_continue(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
+static int partial_continue(struct edge *edge, const struct frame *frame, const uint8_t *payload, uint32_t size, struct edge_message *ret) {
         struct partial **link = partial_find(edge, frame->correlation);
         int r;
 
         if (!*link)
                 return edge_poison(edge, "a fragment belongs to no message");
-        r = partial_append(edge, *link, size);
+        r = partial_append(edge, *link, payload, size);
         if (r || frame->kind == FRAME_DATA)
                 return r ? r : EDGE_E_EMPTY;
         free(edge->delivered);
@@ -130,16 +125,35 @@ static int partial_continue(struct edge *edge, const struct frame *frame, uint32
 
 /* Receiving ---------------------------------------------------------------------------------------------------------- */
 
+/* A message in one record: its payload stays in memory that grows with the records, for the next one too. */
+static int take_whole(struct edge *edge, const struct frame *frame, const uint8_t *payload, uint32_t size, struct edge_message *ret) {
+        if (size > edge->scratch_room || !edge->scratch) {
+                uint32_t room = SCRATCH_MIN;
+
+                while (room < size)
+                        room *= 2;
+                free(edge->scratch);
+                edge->scratch = malloc(room);
+                edge->scratch_room = edge->scratch ? room : 0;
+                if (!edge->scratch)
+                        return partial_lost(edge);
+        }
+        if (size)
+                shared_copy_out(edge->scratch, payload, size);
+        *ret = (struct edge_message){ .frame = *frame, .payload = edge->scratch, .size = size };
+        return 0;
+}
+
 /* What a record means. 0: a message is whole; EDGE_E_EMPTY: go on. */
-static int take_record(struct edge *edge, const struct frame *frame, uint32_t size, struct edge_message *ret) {
+static int take_record(struct edge *edge, const struct frame *frame, const uint8_t *payload, uint32_t size, struct edge_message *ret) {
         struct partial **link;
 
         if (frame->kind == FRAME_PAD)
                 return EDGE_E_EMPTY;
         if ((frame->kind == FRAME_DATA || frame->kind == FRAME_END) && !(frame->flags & FRAME_STREAM))
-                return partial_continue(edge, frame, size, ret);
+                return partial_continue(edge, frame, payload, size, ret);
         if (frame->flags & FRAME_MORE)
-                return partial_begin(edge, frame, size);
+                return partial_begin(edge, frame, payload, size);
         if (size > edge->limits.max_message)
                 return edge_poison(edge, "a message is longer than max-message");
         if (frame->kind == FRAME_CANCEL) {
@@ -149,8 +163,7 @@ static int take_record(struct edge *edge, const struct frame *frame, uint32_t si
                         return EDGE_E_EMPTY;
                 }
         }
-        *ret = (struct edge_message){ .frame = *frame, .payload = edge->scratch, .size = size };
-        return 0;
+        return take_whole(edge, frame, payload, size, ret);
 }
 
 /* Nothing to take now. The end is told only when all that the peer had published before it is taken. */
@@ -162,6 +175,8 @@ static int receive_empty(struct edge *edge) {
 
 int edge_receive(struct edge *edge, struct edge_message *ret_message) {
         struct edge_message message;
+        uint64_t fruitless_max = MIN(edge->peer_size, (uint64_t)FRUITLESS_MAX);
+        const uint8_t *payload = NULL;
         struct frame frame;
         uint32_t size;
         int r;
@@ -174,14 +189,14 @@ int edge_receive(struct edge *edge, struct edge_message *ret_message) {
         for (;;) {
                 uint64_t before = edge->head;
 
-                r = edge->fruitless >= edge->fruitless_max ? EDGE_E_EMPTY : ring_take(edge, &frame, &size);
+                r = edge->fruitless >= fruitless_max ? EDGE_E_EMPTY : ring_take(edge, &frame, &payload, &size);
                 if (r == EDGE_E_EMPTY)
                         return receive_empty(edge);
                 if (r)
                         return r;
+                r = take_record(edge, &frame, payload, size, &message);
                 if (edge->head - edge->returned >= edge->peer_size / 4)
                         ring_return_credit(edge);
-                r = take_record(edge, &frame, size, &message);
                 if (r == EDGE_E_EMPTY) {
                         edge->fruitless += edge->head - before;
                         continue;

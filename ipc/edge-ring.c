@@ -111,6 +111,7 @@ int ring_wait_for_room(struct edge *edge) {
         if (r)
                 return r;
         edge->waiting = (edge->waiting | 1) + 2;
+        edge->n_asked++;
         shared_store32(&edge->own->waiting, edge->waiting);
         shared_fence();
         r = ring_look_for_room(edge);
@@ -152,7 +153,7 @@ static uint64_t ring_available(struct edge *edge, int *ret_result) {
         return edge->peer_tail - edge->head;
 }
 
-int ring_take(struct edge *edge, struct frame *frame, uint32_t *ret_size) {
+int ring_take(struct edge *edge, struct frame *frame, const uint8_t **ret_payload, uint32_t *ret_size) {
         uint64_t available, to_end, offset = edge->head & (edge->peer_size - 1);
         int r;
 
@@ -176,7 +177,7 @@ int ring_take(struct edge *edge, struct frame *frame, uint32_t *ret_size) {
         if (frame->length > edge->peer_size / 4)
                 return edge_poison(edge, "a record is longer than a quarter of its ring");
         *ret_size = frame->length - FRAME_SIZE;
-        shared_copy_out(edge->scratch, edge->peer_data + offset + FRAME_SIZE, *ret_size);
+        *ret_payload = edge->peer_data + offset + FRAME_SIZE;
         edge->head += ALIGNED((uint64_t)frame->length);
         return 0;
 }
@@ -203,6 +204,7 @@ void edge_accept(struct edge *edge, const struct edge_message *message) {
 bool edge_arm(struct edge *edge) {
         if (!(edge->armed & 1)) {
                 edge->armed++;
+                edge->n_asked++;
                 shared_store32(&edge->own->armed, edge->armed);
         }
         shared_fence();

@@ -26,6 +26,8 @@
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
 
+#define BELLS_MAX 1024 /* that may lie in the pipe; the smallest pipe has room for some thousands */
+
 int edge_poison(struct edge *edge, const char *reason) {
         if (!edge->poison)
                 edge->poison = reason;
@@ -138,9 +140,6 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         if (r < 0)
                 return r != -EPROTO ? r : edge_poison(edge, "its doorbell is not the read end of a pipe");
         edge->peer_size = size - EDGE_DATA_OFFSET;
-        r = partials_init(edge);
-        if (r < 0)
-                return r;
         r = memfd_map_ro(memory, size, &map);
         if (r < 0)
                 return r;
@@ -170,14 +169,13 @@ int edge_ring_bell(struct edge *edge) {
 static void drain_bell(struct edge *edge) {
         bool hung_up;
 
+        edge->n_asked = 0;
         if (bell_drain(edge->wait_fd, &hung_up) < 0)
                 edge_poison(edge, "its doorbell cannot be read");
         edge->hung_up |= hung_up;
 }
 
-int edge_on_bell(struct edge *edge) {
-        if (edge->wait_fd >= 0)
-                drain_bell(edge);
+static int edge_awake(struct edge *edge) {
         if (edge->armed & 1) {
                 edge->armed++;
                 shared_store32(&edge->own->armed, edge->armed);
@@ -185,6 +183,18 @@ int edge_on_bell(struct edge *edge) {
         if (edge->poison)
                 return EDGE_E_POISONED;
         return edge->queue.first && !edge->hung_up ? queue_pump(edge) : 0;
+}
+
+int edge_on_bell(struct edge *edge) {
+        if (edge->wait_fd >= 0)
+                drain_bell(edge);
+        return edge_awake(edge);
+}
+
+/* A bell that lies in the pipe already does not keep a later one from being told of: each write is an event of its own. No
+ * more of them can be there than were asked for, but for those of a peer who makes itself unheard. */
+int edge_on_event(struct edge *edge, bool ended) {
+        return ended || edge->n_asked >= BELLS_MAX ? edge_on_bell(edge) : edge_awake(edge);
 }
 
 bool edge_is_idle(const struct edge *edge) {

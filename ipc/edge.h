@@ -99,6 +99,8 @@ uint64_t edge_peer_accepted(const struct edge *edge);
 
 /* After a bell: drains it, sends what was queued and now fits. Then call edge_receive() until EMPTY. 0 or EDGE_E_*. */
 int edge_on_bell(struct edge *edge);
+/* The same for who waits edge-triggered and knows whether EPOLLHUP was among what came: mostly it leaves the bells where they are. */
+int edge_on_event(struct edge *edge, bool ended);
 /* Before sleeping: arms the bell and looks once more. True when it is safe to sleep, false when
  * there is something to receive or to send (go round again). Only needed after a bell rang or at start. */
 bool edge_arm(struct edge *edge);

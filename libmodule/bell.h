@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct bell {
-        void (*on_ring)(struct bell *bell);
+        void (*on_ring)(struct bell *bell, bool ended);
 };

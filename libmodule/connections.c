@@ -58,12 +58,12 @@ static void edge_reject(uint64_t id, int error) {
         CONTROL_SEND(the_worker.start.link, EDGE_REJECT, 0, NULL, 0, .edge = id, .error = error);
 }
 
-static void on_bell(struct bell *bell) {
+static void on_bell(struct bell *bell, bool ended) {
         struct connection *c = (struct connection *)bell;
 
         if (!c->edge)
                 return;
-        edge_on_bell(c->edge);
+        edge_on_event(c->edge, ended);
         c->pending = true;
 }
 

@@ -110,7 +110,7 @@ uint64_t socle_topic_lost(struct socle_module *self, const char *topic) {
 
 /* Sources ------------------------------------------------------------------------------------------------------------ */
 
-static void on_bell(struct bell *bell) {
+static void on_bell(struct bell *bell, bool ended) {
         struct source *source = (struct source *)bell;
         struct subscription *s = source->subscription;
 

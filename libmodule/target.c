@@ -42,12 +42,12 @@ static void want_turn(struct target *t) {
 
 /* Life --------------------------------------------------------------------------------------------------------------- */
 
-static void on_bell(struct bell *bell) {
+static void on_bell(struct bell *bell, bool ended) {
         struct target *t = (struct target *)bell;
 
         if (!t->edge)
                 return;
-        edge_on_bell(t->edge);
+        edge_on_event(t->edge, ended);
         t->pending = true;
         want_turn(t);
 }

@@ -239,7 +239,7 @@ static void on_starved(const struct control_record *record) {
                 socle_log(SOCLE_LOG_ERROR, "%s of the manager is lost: all descriptors are in use", control_kind_name(record->header.kind));
 }
 
-static void on_link(struct bell *bell) {
+static void on_link(struct bell *bell, bool ended) {
         struct control_record record;
 
         for (int n = 0; n < RECORDS_PER_TURN; n++) {
@@ -261,12 +261,14 @@ static void on_link(struct bell *bell) {
 
 /* The loop ----------------------------------------------------------------------------------------------------------- */
 
-static void on_offloaded(struct bell *bell) {
+static void on_offloaded(struct bell *bell, bool ended) {
         wait_on_offloaded();
 }
 
-static void bell_ring(struct bell *bell) {
-        bell->on_ring(bell);
+static void bell_ring(const struct epoll_event *event) {
+        struct bell *bell = event->data.ptr;
+
+        bell->on_ring(bell, event->events & EPOLLHUP);
 }
 
 static void watch(int fd, struct bell *what, uint32_t events) {
@@ -296,11 +298,11 @@ static void worker_turn(bool *more) {
         /* Edges first: a record may end a connection that an event of this turn still names. */
         for (int i = 0; i < n; i++) {
                 if (events[i].data.ptr != &link && events[i].data.ptr != &offloaded)
-                        bell_ring(events[i].data.ptr);
+                        bell_ring(&events[i]);
         }
         for (int i = 0; i < n; i++) {
                 if (events[i].data.ptr == &link || events[i].data.ptr == &offloaded)
-                        bell_ring(events[i].data.ptr);
+                        bell_ring(&events[i]);
         }
         wait_turn();
         calls_turn();

@@ -163,7 +163,7 @@ static void ring(struct instance *i) {
 static void on_bell(struct net_watch *watch, bool hung_up) {
         struct instance *i = INSTANCE_OF(watch);
 
-        edge_on_bell(i->edge);
+        edge_on_event(i->edge, hung_up);
         ring(i);
 }
 

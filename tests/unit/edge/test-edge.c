@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -466,6 +468,36 @@ static void test_peer_gone(void **state) {
         assert_null(edge_poison_reason(p->a));
 }
 
+/* Who is told of each event reads few of the bells: none is missed for that, they do not fill the pipe, and an end behind
+ * them is seen. */
+static void test_bells_are_left(void **state) {
+        struct pair *p = *state;
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+        struct frame frame = { .kind = FRAME_CAST, .correlation = 1 };
+        struct edge_message m;
+        int epoll = epoll_create1(EPOLL_CLOEXEC), n, most = 0;
+
+        assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, edge_wait_fd(p->a), &event), 0);
+        for (int i = 0; i < 3000; i++) {
+                assert_int_equal(edge_receive(p->a, &m), EDGE_E_EMPTY);
+                assert_true(edge_arm(p->a));
+                assert_int_equal(edge_send(p->b, &frame, "x", 1, NULL), 0);
+                assert_int_equal(edge_flush(p->b), 0);
+                assert_int_equal(epoll_wait(epoll, &event, 1, 1000), 1);
+                assert_int_equal(edge_on_event(p->a, event.events & EPOLLHUP), 0);
+                assert_int_equal(edge_receive(p->a, &m), 0);
+                assert_int_equal(ioctl(edge_wait_fd(p->a), FIONREAD, &n), 0);
+                most = MAX(most, n);
+        }
+        assert_in_range(most, 2, 1024);
+        assert_int_equal(epoll_wait(epoll, &event, 1, 0), 0);
+        p->b = edge_free(p->b);
+        assert_int_equal(epoll_wait(epoll, &event, 1, 1000), 1);
+        edge_on_event(p->a, event.events & EPOLLHUP);
+        assert_int_equal(edge_receive(p->a, &m), EDGE_E_CLOSED);
+        fd_close(epoll);
+}
+
 /* The end is met when ringing: the caller must not go to sleep over what is left. */
 static void test_peer_gone_seen_by_flush(void **state) {
         struct pair *p = *state;
@@ -551,6 +583,7 @@ int main(void) {
                 TEST(test_take_payload),
                 TEST(test_accepted_positions),
                 TEST(test_peer_gone),
+                TEST(test_bells_are_left),
                 TEST(test_peer_gone_seen_by_flush),
                 TEST(test_free_tells_the_queue),
                 cmocka_unit_test(test_no_descriptor_stays),

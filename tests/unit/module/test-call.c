@@ -112,7 +112,7 @@ static bool turn(void) {
         for (int i = 0; i < n; i++) {
                 struct bell *bell = events[i].data.ptr;
 
-                bell->on_ring(bell);
+                bell->on_ring(bell, events[i].events & EPOLLHUP);
         }
         wait_turn();
         calls_turn();

@@ -194,7 +194,7 @@ static bool turn(int timeout_ms) {
         for (int i = 0; i < n; i++) {
                 struct bell *bell = events[i].data.ptr;
 
-                bell->on_ring(bell);
+                bell->on_ring(bell, events[i].events & EPOLLHUP);
         }
         wait_turn();
         return connections_turn();
