@@ -14,6 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+
 #include "conf/key.h"
 #include "supervisor/manager/manager.h"
 
@@ -67,4 +70,10 @@ enum admin_access admin_access(const struct manager *m, int fd, char ret_actor[A
                 n = gids_size / sizeof(gids[0]);
         gids[n++] = who.gid;
         return admin_access_of_groups(&m->config, gids, n);
+}
+
+enum admin_access admin_access_of_request(const struct manager *m, struct evhttp_request *req, char ret_actor[ADMIN_ACTOR_SIZE]) {
+        struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+
+        return admin_access(m, bufferevent_getfd(bev), ret_actor);
 }

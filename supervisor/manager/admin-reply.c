@@ -4,6 +4,7 @@
  */
 #include "supervisor/manager/admin-reply.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <event2/buffer.h>
@@ -35,4 +36,18 @@ void admin_reply(struct evhttp_request *req, json_t *j) {
 
 void admin_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint) {
         admin_reply_json(req, status, "application/problem+json", json_problem(status, code, detail, hint));
+}
+
+void admin_not_found(struct evhttp_request *req, const char *what) {
+        char detail[300];
+
+        snprintf(detail, sizeof(detail), "there is no %.250s", what);
+        admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
+}
+
+void admin_module_not_found(struct evhttp_request *req, const char *name) {
+        char what[300];
+
+        snprintf(what, sizeof(what), "module %.200s", name);
+        admin_not_found(req, what);
 }

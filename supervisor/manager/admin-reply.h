@@ -12,3 +12,6 @@ void admin_reply_json(struct evhttp_request *req, int status, const char *type, 
 void admin_reply(struct evhttp_request *req, json_t *j);
 /* hint may be NULL. */
 void admin_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint);
+/* 404: "there is no ..." */
+void admin_not_found(struct evhttp_request *req, const char *what);
+void admin_module_not_found(struct evhttp_request *req, const char *name);
