@@ -61,7 +61,7 @@ static int ring_reserve(struct edge *edge, uint64_t need) {
                 struct frame pad = { .length = (uint32_t)to_end, .kind = FRAME_PAD };
 
                 /* At least 16 bytes are left, for records are aligned so; older content behind is the owner's own. */
-                memcpy(edge->own_data + (edge->tail & (size - 1)), &pad, MIN(to_end, (uint64_t)FRAME_SIZE));
+                shared_copy_in(edge->own_data + (edge->tail & (size - 1)), &pad, MIN(to_end, (uint64_t)FRAME_SIZE));
                 edge->tail += to_end;
         }
         return 0;
@@ -69,6 +69,7 @@ static int ring_reserve(struct edge *edge, uint64_t need) {
 
 int ring_put(struct edge *edge, const struct frame *frame, const void *payload, uint32_t size) {
         uint64_t mask = edge->limits.ring_size - 1, need = ALIGNED((uint64_t)FRAME_SIZE + size);
+        struct frame header;
         uint8_t *at;
         int r;
 
@@ -77,11 +78,12 @@ int ring_put(struct edge *edge, const struct frame *frame, const void *payload, 
         if (r)
                 return r;
         at = edge->own_data + (edge->tail & mask);
-        memcpy(at, frame, FRAME_SIZE);
-        ((struct frame *)at)->length = FRAME_SIZE + size;
+        header = *frame;
+        header.length = FRAME_SIZE + size;
+        shared_copy_in(at, &header, FRAME_SIZE);
         if (size)
-                memcpy(at + FRAME_SIZE, payload, size);
-        memset(at + FRAME_SIZE + size, 0, need - FRAME_SIZE - size);
+                shared_copy_in(at + FRAME_SIZE, payload, size);
+        shared_zero(at + FRAME_SIZE + size, need - FRAME_SIZE - size);
         edge->tail += need;
         return 0;
 }

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The only ways to touch memory that another process writes. Each word is
- * loaded once and then checked in private; bytes are copied out once before
- * they are looked at. With SOCLE_FUZZ_SHARED every load and copy is told to the
- * test first, which asserts that no byte is fetched twice, and may change what
- * is about to be read: as a peer can, between any two reads.
+ * The only ways to touch memory that another process writes, and to put into
+ * one's own what another process reads. Each word is loaded once and then checked
+ * in private; bytes are copied out once before they are looked at.
+ *
+ * With SOCLE_FUZZ_SHARED every load and copy is told to the test first, which
+ * asserts that no byte is fetched twice, and may change what is about to be read:
+ * as a peer can, between any two reads. With SOCLE_MODEL_SHARED the test takes
+ * the place of the memory: see tests/model.
  */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+
+#ifdef SOCLE_MODEL_SHARED
+#include "ipc/shared-model.h"
+#else
 
 #ifdef SOCLE_FUZZ_SHARED
 #include "ipc/shared-fuzz.h"
@@ -45,6 +52,15 @@ static inline void shared_copy_out(void *to, const uint8_t *from, uint64_t size)
         __asm__ volatile("" ::: "memory");
 }
 
+/* Plain stores: nobody looks at these bytes before a word says that they are there. */
+static inline void shared_copy_in(uint8_t *to, const void *from, uint64_t size) {
+        memcpy(to, from, size);
+}
+
+static inline void shared_zero(uint8_t *to, uint64_t size) {
+        memset(to, 0, size);
+}
+
 /* Words that are being overwritten while they are copied may come out torn: whoever copies them looks afterwards whether they
  * were, behind shared_fence_loads(). The writer says that it will overwrite before it does, and then shared_fence_stores(). */
 static inline void shared_copy_words_out(uint64_t *to, const _Atomic uint64_t *from, uint64_t n) {
@@ -69,3 +85,5 @@ static inline void shared_fence_stores(void) {
 static inline void shared_fence(void) {
         atomic_thread_fence(memory_order_seq_cst);
 }
+
+#endif
