@@ -80,20 +80,20 @@ bool control_text_ok(const char *text, size_t size) {
 }
 
 /* The header alone decides: the struct behind it has one size for each kind. */
-static int check_header(const struct control_header *header, size_t size, enum control_party from, enum control_party to) {
+static enum violation check_header(const struct control_header *header, size_t size, enum control_party from, enum control_party to) {
         if (size < sizeof(*header))
-                return CONTROL_E_BAD;
+                return VIOLATION_LINK_SIZE;
         if (header->kind <= _CONTROL_NONE || header->kind >= CONTROL_N_KINDS)
-                return CONTROL_E_BAD;
+                return VIOLATION_LINK_KIND;
         if (header->size != table[header->kind].size || size != sizeof(*header) + header->size)
-                return CONTROL_E_BAD;
+                return VIOLATION_LINK_SIZE;
         if (!(table[header->kind].from & from) || !(table[header->kind].to & to))
-                return CONTROL_E_BAD;
-        return 0;
+                return VIOLATION_LINK_DIRECTION;
+        return VIOLATION_NONE;
 }
 
-static int check_fds(const struct control_header *header, uint32_t n_fds) {
-        return n_fds < table[header->kind].min_fds || n_fds > table[header->kind].max_fds ? CONTROL_E_BAD : 0;
+static enum violation check_fds(const struct control_header *header, uint32_t n_fds) {
+        return n_fds < table[header->kind].min_fds || n_fds > table[header->kind].max_fds ? VIOLATION_LINK_FDS : VIOLATION_NONE;
 }
 
 int control_check(const void *data, size_t size, uint32_t n_fds, enum control_party from, enum control_party to) {
@@ -102,7 +102,7 @@ int control_check(const void *data, size_t size, uint32_t n_fds, enum control_pa
         if (size < sizeof(header))
                 return CONTROL_E_BAD;
         memcpy(&header, data, sizeof(header));
-        return check_header(&header, size, from, to) ?: check_fds(&header, n_fds);
+        return check_header(&header, size, from, to) || check_fds(&header, n_fds) ? CONTROL_E_BAD : 0;
 }
 
 int control_send(int link, enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds) {
@@ -183,16 +183,19 @@ static bool sends_socket(const struct control_record *record, enum control_party
 }
 
 /* What the record is worth, and its descriptors. */
-static int check_received(const struct control_record *record, size_t size, int fds, enum control_party from, enum control_party to) {
-        int r = check_header(&record->header, size, from, to);
-
-        if (r)
-                return r;
-        if (fds == FDS_STARVED)
-                return table[record->header.kind].max_fds ? -EMFILE : CONTROL_E_BAD;
-        if (fds == FDS_TOO_MANY || sends_socket(record, from))
+static int check_received(struct control_record *record, size_t size, int fds, enum control_party from, enum control_party to) {
+        record->violation = check_header(&record->header, size, from, to);
+        if (record->violation)
                 return CONTROL_E_BAD;
-        return check_fds(&record->header, record->n_fds);
+        if (fds == FDS_STARVED && table[record->header.kind].max_fds)
+                return -EMFILE;
+        if (fds != FDS_WHOLE)
+                record->violation = VIOLATION_LINK_FDS;
+        else if (sends_socket(record, from))
+                record->violation = VIOLATION_LINK_SOCKET;
+        else
+                record->violation = check_fds(&record->header, record->n_fds);
+        return record->violation ? CONTROL_E_BAD : 0;
 }
 
 int control_receive(int link, enum control_party from, enum control_party to, struct control_record *ret_record) {
@@ -222,11 +225,11 @@ int control_receive(int link, enum control_party from, enum control_party to, st
         fds = take_fds(&message, room, &record);
         if (n == 0)
                 r = CONTROL_E_CLOSED;
-        else
-                r = message.msg_flags & MSG_TRUNC ? CONTROL_E_BAD : check_received(&record, (size_t)n, fds, from, to);
+        else /* what was cut off makes it longer than any */
+                r = check_received(&record, message.msg_flags & MSG_TRUNC ? SIZE_MAX : (size_t)n, fds, from, to);
         if (r)
                 control_record_deinit(&record);
-        if (r == 0 || r == -EMFILE)
+        if (r == 0 || r == -EMFILE || r == CONTROL_E_BAD)
                 *ret_record = record;
         return r;
 }

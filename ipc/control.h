@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ipc/violation.h"
+
 enum control_party {
         CONTROL_BASE = 1 << 0,
         CONTROL_MANAGER = 1 << 1,
@@ -365,6 +367,11 @@ struct control_topic {
         uint32_t slot;             /* SUBSCRIBE, JOIN: of the subscriber's ears */
         int32_t error;             /* ACCEPT without descriptors: error_code; 0: it has joined already */
 };
+struct control_edge_poisoned {
+        uint64_t peer;   /* the instance at the other end */
+        uint32_t reason; /* enum violation */
+        uint32_t reserved;
+};
 struct control_level {
         uint32_t level; /* enum page_level */
         uint32_t reserved;
@@ -408,6 +415,7 @@ struct control_record {
         };
         int fds[CONTROL_FDS_MAX];
         uint32_t n_fds;
+        enum violation violation; /* why it is CONTROL_E_BAD */
 };
 void control_record_deinit(struct control_record *record);
 
@@ -427,6 +435,7 @@ int control_send(int link, enum control_kind kind, uint64_t request, const void 
 
 /* Receives one record that `from` may send to `to`: size, kind, direction and number of descriptors are checked.
  * 0, CONTROL_E_AGAIN, CONTROL_E_CLOSED, CONTROL_E_BAD or -errno. All descriptors of a bad record are closed.
+ * CONTROL_E_BAD: ret_record->violation says why, and nothing else in it counts.
  * -EMFILE: the record is good and in *ret_record, but without descriptors, because we could have no more of them.
  * Text fields are forced to end in NUL by the receiver where it uses them: control_text_ok(). */
 int control_receive(int link, enum control_party from, enum control_party to, struct control_record *ret_record);

@@ -22,7 +22,7 @@ struct outgoing_list {
 
 struct edge {
         struct edge_limits limits;
-        const char *poison;
+        enum violation poison; /* the first one */
         bool hung_up;
         bool ended; /* its tail was read after that, for the last time */
 

@@ -63,15 +63,15 @@ static struct partial **partial_find(struct edge *edge, uint64_t correlation) {
 
 /* The record is taken and cannot be put back: what comes after it would be a message with a hole. */
 static int partial_lost(struct edge *edge) {
-        edge_poison(edge, "out of memory in the middle of a message");
+        edge_poison(edge, VIOLATION_NO_MEMORY);
         return -ENOMEM;
 }
 
 static int partial_append(struct edge *edge, struct partial *p, const uint8_t *payload, uint32_t size) {
         if (size > edge->limits.max_message - p->size)
-                return edge_poison(edge, "a message is longer than max-message");
+                return edge_poison(edge, VIOLATION_MESSAGE_SIZE);
         if (edge->partial_bytes + size > edge->limits.max_partial)
-                return edge_poison(edge, "too many bytes in unfinished messages");
+                return edge_poison(edge, VIOLATION_UNFINISHED_SIZE);
         if (p->size + size > p->room) {
                 uint64_t room = MIN(MAX((uint64_t)p->room * 2, (uint64_t)p->size + size), (uint64_t)edge->limits.max_message);
                 uint8_t *grown = realloc(p->data, room);
@@ -94,7 +94,7 @@ static int partial_begin(struct edge *edge, const struct frame *frame, const uin
         int r;
 
         if (*partial_find(edge, frame->correlation) || edge->n_partials == PARTIALS_MAX)
-                return edge_poison(edge, "a message begins twice, or too many are unfinished");
+                return edge_poison(edge, VIOLATION_UNFINISHED);
         p = calloc(1, sizeof(*p));
         if (!p)
                 return partial_lost(edge);
@@ -111,7 +111,7 @@ static int partial_continue(struct edge *edge, const struct frame *frame, const 
         int r;
 
         if (!*link)
-                return edge_poison(edge, "a fragment belongs to no message");
+                return edge_poison(edge, VIOLATION_FRAGMENT);
         r = partial_append(edge, *link, payload, size);
         if (r || frame->kind == FRAME_DATA)
                 return r ? r : EDGE_E_EMPTY;
@@ -155,7 +155,7 @@ static int take_record(struct edge *edge, const struct frame *frame, const uint8
         if (frame->flags & FRAME_MORE)
                 return partial_begin(edge, frame, payload, size);
         if (size > edge->limits.max_message)
-                return edge_poison(edge, "a message is longer than max-message");
+                return edge_poison(edge, VIOLATION_MESSAGE_SIZE);
         if (frame->kind == FRAME_CANCEL) {
                 link = partial_find(edge, frame->correlation);
                 if (*link) {

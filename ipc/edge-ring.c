@@ -38,7 +38,7 @@ static int ring_look_for_room(struct edge *edge) {
         uint64_t head = shared_load64(&edge->peer->head);
 
         if (head < edge->peer_head || head > edge->published || head % RECORD_ALIGN)
-                return edge_poison(edge, "it has consumed what was never sent");
+                return edge_poison(edge, VIOLATION_HEAD);
         edge->peer_head = head;
         return 0;
 }
@@ -146,7 +146,7 @@ static uint64_t ring_available(struct edge *edge, int *ret_result) {
                 uint64_t tail = shared_load64(&edge->peer->tail);
 
                 if (tail < edge->peer_tail || tail - edge->head > edge->peer_size || tail % RECORD_ALIGN) {
-                        *ret_result = edge_poison(edge, "its tail is out of range");
+                        *ret_result = edge_poison(edge, VIOLATION_TAIL);
                         return 0;
                 }
                 edge->peer_tail = tail;
@@ -169,15 +169,15 @@ int ring_take(struct edge *edge, struct frame *frame, const uint8_t **ret_payloa
         shared_copy_out(frame, edge->peer_data + offset, MIN(to_end, (uint64_t)FRAME_SIZE));
         if (frame->kind == FRAME_PAD) {
                 if (frame->length != edge->peer_size - offset || frame->length > available)
-                        return edge_poison(edge, "a pad record does not reach the end of its ring");
+                        return edge_poison(edge, VIOLATION_PAD);
                 edge->head += frame->length;
                 *ret_size = 0;
                 return 0;
         }
         if (to_end < FRAME_SIZE || frame_check(frame, to_end) < 0 || ALIGNED((uint64_t)frame->length) > to_end)
-                return edge_poison(edge, "a record's header is malformed");
+                return edge_poison(edge, VIOLATION_HEADER);
         if (frame->length > edge->peer_size / 4)
-                return edge_poison(edge, "a record is longer than a quarter of its ring");
+                return edge_poison(edge, VIOLATION_RECORD_SIZE);
         *ret_size = frame->length - FRAME_SIZE;
         *ret_payload = edge->peer_data + offset + FRAME_SIZE;
         edge->head += ALIGNED((uint64_t)frame->length);

@@ -221,7 +221,7 @@ void edge_cancel(struct edge_outgoing *out) {
         if (cancel)
                 outgoing_add(edge, cancel);
         else
-                edge_poison(edge, "out of memory in the middle of a message");
+                edge_poison(edge, VIOLATION_NO_MEMORY);
         outgoing_drop(edge, out);
         if (!edge->poison && !edge->hung_up)
                 queue_pump(edge);

@@ -28,7 +28,7 @@
 
 #define BELLS_MAX 1024 /* that may lie in the pipe; the smallest pipe has room for some thousands */
 
-int edge_poison(struct edge *edge, const char *reason) {
+int edge_poison(struct edge *edge, enum violation reason) {
         if (!edge->poison)
                 edge->poison = reason;
         return EDGE_E_POISONED;
@@ -133,12 +133,12 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
                 return -EALREADY;
         r = memfd_check(memory, MEMFD_SEALS_BUS, EDGE_DATA_OFFSET + EDGE_RING_MIN, EDGE_DATA_OFFSET + EDGE_RING_MAX, &size);
         if (r < 0)
-                return edge_poison(edge, "its memory is not a sealed memory file of the right size");
+                return edge_poison(edge, VIOLATION_MEMORY);
         if (!ring_size_ok(size - EDGE_DATA_OFFSET))
-                return edge_poison(edge, "its ring's size is no power of two");
+                return edge_poison(edge, VIOLATION_RING);
         r = bell_check(bell);
         if (r < 0)
-                return r != -EPROTO ? r : edge_poison(edge, "its doorbell is not the read end of a pipe");
+                return r != -EPROTO ? r : edge_poison(edge, VIOLATION_BELL);
         edge->peer_size = size - EDGE_DATA_OFFSET;
         r = memfd_map_ro(memory, size, &map);
         if (r < 0)
@@ -148,7 +148,7 @@ int edge_attach(struct edge *edge, int memory_fd, int doorbell_fd) {
         edge->peer_data = (const uint8_t *)map + EDGE_DATA_OFFSET;
         shared_copy_out(&begin, (const uint8_t *)map, sizeof(begin));
         if (begin.magic != EDGE_MAGIC || begin.version != EDGE_VERSION || begin.ring_size != edge->peer_size)
-                return edge_poison(edge, "its memory does not begin as an edge does");
+                return edge_poison(edge, VIOLATION_LAYOUT);
         edge->wait_fd = TAKE_FD(bell);
         return 0;
 }
@@ -171,7 +171,7 @@ static void drain_bell(struct edge *edge) {
 
         edge->n_asked = 0;
         if (bell_drain(edge->wait_fd, &hung_up) < 0)
-                edge_poison(edge, "its doorbell cannot be read");
+                edge_poison(edge, VIOLATION_BELL_BROKEN);
         edge->hung_up |= hung_up;
 }
 
@@ -205,6 +205,10 @@ bool edge_is_lost(const struct edge *edge) {
         return edge->poison || edge->hung_up;
 }
 
-const char *edge_poison_reason(const struct edge *edge) {
+enum violation edge_violation(const struct edge *edge) {
         return edge->poison;
+}
+
+const char *edge_poison_reason(const struct edge *edge) {
+        return edge->poison ? violation_text(edge->poison) : NULL;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "ipc/frame-layout.h"
+#include "ipc/violation.h"
 
 enum {
         _EDGE_E_SUCCESS,
@@ -105,9 +106,11 @@ int edge_on_event(struct edge *edge, bool ended);
  * there is something to receive or to send (go round again). Only needed after a bell rang or at start. */
 bool edge_arm(struct edge *edge);
 
-bool edge_is_idle(const struct edge *edge);          /* nothing queued, nothing under reassembly */
-bool edge_is_lost(const struct edge *edge);          /* the peer has gone or broken the protocol: what is queued will never be sent */
-uint64_t edge_partial_room(const struct edge *edge); /* bytes of memory that messages under reassembly take */
-/* For a violation that shows only in what a message means. The first reason stays; static text. EDGE_E_POISONED. */
-int edge_poison(struct edge *edge, const char *reason);
-const char *edge_poison_reason(const struct edge *edge); /* static text or NULL */
+bool edge_is_idle(const struct edge *edge);              /* nothing queued, nothing under reassembly */
+bool edge_is_lost(const struct edge *edge);              /* the peer has gone or broken the protocol: what is queued will never be sent */
+uint64_t edge_partial_room(const struct edge *edge);     /* bytes of memory that messages under reassembly take */
+enum violation edge_violation(const struct edge *edge);  /* that poisoned it, or VIOLATION_NONE */
+const char *edge_poison_reason(const struct edge *edge); /* its text or NULL */
+
+/* For what only the receiver of messages can see: the edge is of no further use. The first reason stays. EDGE_E_POISONED. */
+int edge_poison(struct edge *edge, enum violation reason);

@@ -99,3 +99,9 @@ void bus_swept(struct bus *bus, uint32_t n_open) {
 void bus_timed_out(struct bus *bus, uint64_t instance) {
         CONTROL_SEND(the_worker.start.link, TIMED_OUT, 0, NULL, 0, .instance = instance);
 }
+
+void bus_tell_violation(uint64_t instance, enum violation reason, const char *peer) {
+        if (!violation_is_peers(reason) ||
+            CONTROL_SEND(the_worker.start.link, EDGE_POISONED, 0, NULL, 0, .peer = instance, .reason = reason) != 0)
+                socle_log(SOCLE_LOG_ERROR, "the edge to %s is closed: %s", peer, violation_text(reason));
+}

@@ -38,3 +38,5 @@ int bus_ask_edge(struct bus *bus, uint64_t instance, const int fds[2], uint64_t 
 bool bus_released(struct bus *bus, uint64_t instance);
 void bus_swept(struct bus *bus, uint32_t n_open);
 void bus_timed_out(struct bus *bus, uint64_t instance);
+/* Tells who broke an edge, the manager or, when that cannot be, the log: `peer` is what it is called there. */
+void bus_tell_violation(uint64_t instance, enum violation reason, const char *peer);

@@ -4,6 +4,7 @@
  * with their peer.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -84,6 +85,15 @@ static struct connection *connection_new(const struct control_edge_offer *offer)
         return c;
 }
 
+static void tell_violation(const struct connection *c) {
+        char name[48];
+
+        if (!edge_violation(c->edge))
+                return;
+        snprintf(name, sizeof(name), "instance %llu", (unsigned long long)c->peer);
+        bus_tell_violation(c->peer, edge_violation(c->edge), name);
+}
+
 static int connection_open(struct connection *c, int memory_fd, int doorbell_fd) {
         struct edge_limits limits = worker_edge_limits();
         struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &c->bell };
@@ -96,8 +106,10 @@ static int connection_open(struct connection *c, int memory_fd, int doorbell_fd)
                 return ERROR_NO_MEMORY;
         }
         r = edge_attach(c->edge, memory_fd, doorbell_fd);
-        if (r)
-                return ERROR_BAD_REQUEST;
+        if (r) {
+                tell_violation(c);
+                return r < 0 ? ERROR_NO_MEMORY : ERROR_BAD_REQUEST;
+        }
         if (epoll_ctl(the_worker.epoll, EPOLL_CTL_ADD, edge_wait_fd(c->edge), &event) < 0)
                 return ERROR_NO_MEMORY;
         edge_local_fds(c->edge, fds);
@@ -156,10 +168,7 @@ static bool connection_is_stalled(const struct connection *c) {
 }
 
 static void connection_lost(struct connection *c) {
-        const char *reason = edge_poison_reason(c->edge);
-
-        if (reason)
-                socle_log(SOCLE_LOG_ERROR, "edge %llu is closed: %s", (unsigned long long)c->id, reason);
+        tell_violation(c);
         connection_close(c);
 }
 

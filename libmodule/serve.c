@@ -319,7 +319,7 @@ static void on_part(struct connection *c, struct edge_message *m) {
                 return;
         count(&the_worker.start.page->bytes_in, m->size);
         if (stream_on_message(task->stream, m))
-                edge_poison(c->edge, "it sends more of a stream than it may");
+                edge_poison(c->edge, VIOLATION_STREAM_SIZE);
 }
 
 void serve_message(struct connection *c, struct edge_message *m) {
@@ -329,6 +329,8 @@ void serve_message(struct connection *c, struct edge_message *m) {
                 on_request(c, m);
         else if (m->frame.kind == FRAME_CANCEL)
                 on_cancel(c, m->frame.correlation);
+        else if (m->frame.kind != FRAME_CAST)
+                edge_poison(c->edge, VIOLATION_KIND);
 }
 
 void serve_check_drained(void) {

@@ -161,9 +161,11 @@ void target_open(struct target *t, int memory_fd, int bell_fd) {
         r = edge_attach(t->edge, memory_fd, bell_fd);
         if (!r)
                 r = epoll_ctl(the_worker.epoll, EPOLL_CTL_ADD, edge_wait_fd(t->edge), &event);
+        if (r > 0)
+                bus_tell_violation(t->id, edge_violation(t->edge), t->provider->module.name);
+        if (r < 0)
+                socle_log(SOCLE_LOG_ERROR, "no edge to %s: no memory or descriptors", t->provider->module.name);
         if (r) {
-                socle_log(SOCLE_LOG_ERROR, "no edge to %s: %s", t->provider->module.name,
-                          r > 0 ? edge_poison_reason(t->edge) : "no memory or descriptors");
                 target_refused(t, r > 0 ? ERROR_UNAVAILABLE : ERROR_NO_MEMORY);
                 return;
         }
@@ -218,7 +220,6 @@ static void give_up_sent(struct target *t, uint64_t accepted, bool poisoned) {
 }
 
 static void target_lost(struct target *t, int result) {
-        const char *reason;
         uint64_t accepted;
         bool poisoned;
 
@@ -226,9 +227,7 @@ static void target_lost(struct target *t, int result) {
                 result = receive_last(t);
         poisoned = result == EDGE_E_POISONED;
         if (poisoned) {
-                reason = edge_poison_reason(t->edge);
-                socle_log(SOCLE_LOG_ERROR, "the edge to %s is closed: %s", t->provider->module.name,
-                          reason ? reason : "it answers what nobody asked");
+                bus_tell_violation(t->id, edge_violation(t->edge), t->provider->module.name);
                 t->refused = ERROR_BAD_REPLY;
                 t->refused_version = the_worker.bus.version;
         }
@@ -379,7 +378,7 @@ static int on_late_part(struct target *t, const struct edge_message *m) {
         uint64_t n = MAX(m->size, LATE_PART_MIN);
 
         if (n > t->late_max)
-                return edge_poison(t->edge, "it sends parts of streams that nobody has opened");
+                return edge_poison(t->edge, VIOLATION_STREAM);
         t->late_max -= n;
         return 0;
 }
@@ -391,7 +390,7 @@ static int on_part(struct target *t, struct edge_message *m) {
                 return on_late_part(t, m);
         if (!stream_on_message(call->stream, m))
                 return 0;
-        return edge_poison(t->edge, "it sends more of a stream than it may");
+        return edge_poison(t->edge, VIOLATION_STREAM_SIZE);
 }
 
 static int on_message(struct target *t, struct edge_message *m) {
@@ -403,11 +402,13 @@ static int on_message(struct target *t, struct edge_message *m) {
         }
         if (stream_is_part(&m->frame))
                 return on_part(t, m);
+        if (m->frame.kind != FRAME_REPLY && m->frame.kind != FRAME_ERROR)
+                return edge_poison(t->edge, VIOLATION_KIND);
         call = call_find(m->frame.correlation);
-        if (!call || call->target != t || (m->frame.kind != FRAME_REPLY && m->frame.kind != FRAME_ERROR)) {
+        if (!call || call->target != t) {
                 /* Late, invented, or somebody else's. */
                 if (!t->n_abandoned)
-                        return EDGE_E_POISONED;
+                        return edge_poison(t->edge, VIOLATION_INVENTED);
                 t->n_abandoned--;
                 return 0;
         }

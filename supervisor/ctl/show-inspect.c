@@ -120,6 +120,20 @@ static void show_topics(const json_t *topics, FILE *out) {
         line(out, "messages", text);
 }
 
+/* What others have noticed of it, and it of others. */
+static void show_violations(const json_t *violations, FILE *out) {
+        json_int_t n = document_number(violations, "n"), noticed = document_number(violations, "noticed");
+        char text[256];
+
+        if (n > 0)
+                snprintf(text, sizeof(text), "broke the bus protocol %s times, the last: %s; noticed %s times that others did",
+                         text_number(n).text, document_text(violations, "last"), text_number(MAX(noticed, 0)).text);
+        else
+                snprintf(text, sizeof(text), "none; noticed %s times that others broke the bus protocol",
+                         text_number(MAX(noticed, 0)).text);
+        line(out, "violations", text);
+}
+
 static void show_instance(const json_t *i, FILE *out) {
         const json_t *landlock = json_object_get(i, "landlock"), *edges = json_object_get(i, "edges");
 
@@ -137,6 +151,7 @@ static void show_instance(const json_t *i, FILE *out) {
         show_list(json_object_get(edges, "calls"), "calls", "module", out);
         show_list(json_object_get(edges, "called_by"), "called by", "module", out);
         show_topics(json_object_get(i, "topics"), out);
+        show_violations(json_object_get(i, "violations"), out);
 }
 
 int show_inspection(const json_t *inspection, FILE *out) {

@@ -151,6 +151,12 @@ void bus_timed_out(struct bus *bus, uint64_t instance) {
                 CONTROL_SEND(bus->manager.fd, TIMED_OUT, 0, NULL, 0, .instance = instance);
 }
 
+int bus_tell_violation(struct bus *bus, uint64_t instance, enum violation reason) {
+        if (bus->manager.fd < 0)
+                return CONTROL_E_CLOSED;
+        return CONTROL_SEND(bus->manager.fd, EDGE_POISONED, 0, NULL, 0, .peer = instance, .reason = reason);
+}
+
 /* The generation that was seen lets the manager answer at once when it has published another since. */
 void bus_watch(struct bus *bus) {
         if (bus->watching || bus->manager.fd < 0)

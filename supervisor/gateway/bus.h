@@ -47,4 +47,6 @@ int bus_ask_edge(struct bus *bus, uint64_t instance, const int fds[2], uint64_t 
  * lost ends with its deadline. */
 void bus_call_result(struct bus *bus, uint64_t request, const struct control_call_result *result, int fd);
 void bus_timed_out(struct bus *bus, uint64_t instance);
+/* Tells who broke an edge: 0, CONTROL_E_* or -errno. */
+int bus_tell_violation(struct bus *bus, uint64_t instance, enum violation reason);
 void bus_publish_counters(struct bus *bus);

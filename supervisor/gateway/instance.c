@@ -86,6 +86,7 @@ void instance_close(struct instance *i) {
         charge(i);
         i->state = INSTANCE_COLD;
         i->full = false;
+        i->n_abandoned = 0;
 }
 
 bool instance_was_unused(struct instance *i) {
@@ -167,6 +168,13 @@ static void on_bell(struct net_watch *watch, bool hung_up) {
         ring(i);
 }
 
+/* The manager tells the operator, who is told here only when he cannot. */
+static void tell_violation(const struct instance *i, enum violation reason) {
+        if (!violation_is_peers(reason) || bus_tell_violation(&i->upstream->gateway->bus, i->id, reason) != 0)
+                log_error("%s: the edge to instance %llu is closed: %s", upstream_name(i->upstream), (unsigned long long)i->id,
+                          violation_text(reason));
+}
+
 bool instance_open(struct instance *i, int memory_fd, int bell_fd) {
         struct gateway *g = i->upstream->gateway;
         int r;
@@ -176,9 +184,12 @@ bool instance_open(struct instance *i, int memory_fd, int bell_fd) {
                 i->bell.on_ready = on_bell;
                 r = net_watch_add(g->net, &i->bell, edge_wait_fd(i->edge), true);
         }
-        if (r) {
+        if (r > 0)
+                tell_violation(i, edge_violation(i->edge));
+        if (r < 0)
                 log_error("%s: the edge to instance %llu cannot be opened: %s", upstream_name(i->upstream), (unsigned long long)i->id,
-                          r > 0 ? edge_poison_reason(i->edge) : strerror(-r));
+                          strerror(-r));
+        if (r) {
                 instance_refused(i, r > 0 ? ERROR_UNAVAILABLE : ERROR_NO_MEMORY);
                 return false;
         }
@@ -198,15 +209,15 @@ static void sent_remove(struct instance *i, struct request *request) {
         request->instance = NULL;
 }
 
-static void on_message(struct instance *i, struct edge_message *message);
+static int on_message(struct instance *i, struct edge_message *message);
 
 /* A reply may have been published just before the end. */
 static int receive_last(struct instance *i) {
         struct edge_message message;
         int r;
 
-        while (!(r = edge_receive(i->edge, &message)))
-                on_message(i, &message);
+        while (!(r = edge_receive(i->edge, &message)) && !(r = on_message(i, &message)))
+                ;
         return r;
 }
 
@@ -231,8 +242,7 @@ static void instance_lost(struct instance *i, int result) {
                 result = receive_last(i);
         poisoned = result == EDGE_E_POISONED;
         if (poisoned)
-                log_error("%s: instance %llu broke the protocol of the bus: %s; its edge is closed", upstream_name(i->upstream),
-                          (unsigned long long)i->id, edge_poison_reason(i->edge));
+                tell_violation(i, edge_violation(i->edge));
         else if (result < 0)
                 log_error("%s: the edge to instance %llu is closed: %s", upstream_name(i->upstream), (unsigned long long)i->id,
                           strerror(-result));
@@ -304,6 +314,7 @@ bool instance_send(struct instance *i, struct request *request) {
 
 void instance_cancel(struct instance *i, struct request *request) {
         sent_remove(i, request);
+        i->n_abandoned++;
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);
         else
@@ -409,19 +420,28 @@ static void on_error(struct instance *i, struct request *request, const struct e
         }
 }
 
-static void on_message(struct instance *i, struct edge_message *message) {
+/* An answer that nobody asked for is a lie as soon as there are more of them than requests that were given up: who has his
+ * edge full of inventions keeps nobody busy with them. */
+static int on_invention(struct instance *i) {
+        if (!i->n_abandoned)
+                return edge_poison(i->edge, VIOLATION_INVENTED);
+        i->n_abandoned--;
+        return 0;
+}
+
+static int on_message(struct instance *i, struct edge_message *message) {
         struct request *request;
 
         if (message->frame.kind == FRAME_GOAWAY) {
                 i->refused_version = i->upstream->gateway->bus.version;
-                return;
+                return 0;
         }
         if (message->frame.kind != FRAME_REPLY && message->frame.kind != FRAME_ERROR)
-                return;
+                return edge_poison(i->edge, VIOLATION_KIND);
         request = call_table_find(&i->upstream->gateway->calls, message->frame.correlation);
         /* Late, invented, or somebody else's. */
         if (!request || request->instance != i)
-                return;
+                return on_invention(i);
         /* An answer before all of the request was sent: the rest is not sent any more. */
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);
@@ -433,6 +453,7 @@ static void on_message(struct instance *i, struct edge_message *message) {
                 admin_call_succeed(request->call, message->payload, message->size);
         else
                 on_reply(i, request, message);
+        return 0;
 }
 
 /* True: there may be more. */
@@ -444,11 +465,12 @@ static bool receive(struct instance *i) {
 
                 if (r == EDGE_E_EMPTY)
                         return !edge_arm(i->edge);
+                if (!r)
+                        r = on_message(i, &message);
                 if (r) {
                         instance_lost(i, r);
                         return false;
                 }
-                on_message(i, &message);
         }
         return true;
 }
@@ -494,6 +516,7 @@ void instances_relieve(struct gateway *g) {
         while (g->n_partial > PARTIAL_MAX && (i = greediest(g))) {
                 log_warning("%s: instance %llu has %llu bytes of replies unfinished, of all who have too many it has most",
                             upstream_name(i->upstream), (unsigned long long)i->id, (unsigned long long)i->n_partial);
+                bus_tell_violation(&g->bus, i->id, VIOLATION_GREEDY);
                 instance_lost(i, -ENOBUFS);
                 i->retry_ns = g->now_ns + GREEDY_NS;
                 upstream_settle(i->upstream);

@@ -36,7 +36,8 @@ struct instance {
         uint64_t warned_ns;       /* when a malformed reply was last logged */
         struct edge *edge;
         struct net_watch bell;
-        uint64_t n_partial; /* bytes of its replies that are not whole: its part of gateway->n_partial */
+        uint64_t n_partial;   /* bytes of its replies that are not whole: its part of gateway->n_partial */
+        uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
         struct load load;
         uint64_t swept; /* load.served, when it was last asked whether it is used */
         struct request_list sent;

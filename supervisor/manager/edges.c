@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "conf/manifest-calls.h"
+#include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
@@ -31,10 +32,14 @@
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/topics.h"
+#include "supervisor/manager/violations.h"
 
 #define RECORDS_PER_TURN 16
 #define PENDING_MAX 64 /* edge requests of one instance under way */
 #define GATEWAY_PENDING_MAX DIRECTORY_INSTANCES_MAX
+#define OFFERED_MAX 64 /* that one instance has not answered: the kernel holds their descriptors on our account */
+#define OFFERS_PER_SECOND 64
+#define OFFERS_AT_ONCE 256
 
 static_assert(CONTROL_METHODS_MAX == MANIFEST_METHODS_MAX + 1 && MANIFEST_METHODS_MAX == DIRECTORY_MODULE_METHODS_MAX,
               "a set of methods has room for all of a manifest");
@@ -53,12 +58,25 @@ static void directory_send(struct manager *m, int link) {
 /* Asking and answering -------------------------------------------------------------------------------------------------- */
 
 static void pending_free(struct manager *m, struct pending_edge *p) {
+        p->target->n_offered--;
         if (p->caller)
                 p->caller->n_pending--;
         else
                 p->from->n_pending--;
         TAILQ_REMOVE(&m->pending_edges, p, entry);
         free(p);
+}
+
+/* Who asks again has given up to wait. Were what he asked for kept until the other one answers, one who never does would use
+ * up all that he may have under way, and keep him from everybody else. */
+static void pending_forget(struct manager *m, const struct pending_edge *ask, const struct instance *target) {
+        struct pending_edge *p, *next;
+
+        for (p = TAILQ_FIRST(&m->pending_edges); p; p = next) {
+                next = TAILQ_NEXT(p, entry);
+                if (p->from == ask->from && p->caller == ask->caller && p->target == target)
+                        pending_free(m, p);
+        }
 }
 
 static int pending_link(const struct pending_edge *p) {
@@ -79,6 +97,8 @@ static int edge_offer(struct manager *m, const struct pending_edge *ask, struct 
 
         if (!target || target->state != INSTANCE_READY)
                 return target ? ERROR_MOVED : ERROR_UNAVAILABLE;
+        if (target->n_offered >= OFFERED_MAX)
+                return ERROR_BUSY;
         p = calloc(1, sizeof(*p));
         if (!p)
                 return ERROR_NO_MEMORY;
@@ -95,17 +115,19 @@ static int edge_offer(struct manager *m, const struct pending_edge *ask, struct 
                 p->caller->n_pending++;
         else
                 p->from->n_pending++;
+        target->n_offered++;
         TAILQ_INSERT_TAIL(&m->pending_edges, p, entry);
         return 0;
 }
 
 static void on_gateway_request(struct gateway *g, struct control_record *record) {
         struct control_edge_offer offer = { .peer = g->id, .is_gateway = 1 };
+        const struct pending_edge ask = { .from = g };
         int error;
 
         memset(offer.methods, 0xff, sizeof(offer.methods));
-        error = g->n_pending < GATEWAY_PENDING_MAX ? edge_offer(g->manager, &(struct pending_edge){ .from = g }, &offer, record)
-                                                   : ERROR_BUSY;
+        pending_forget(g->manager, &ask, instance_find(g->manager, record->EDGE_REQUEST.target));
+        error = g->n_pending < GATEWAY_PENDING_MAX ? edge_offer(g->manager, &ask, &offer, record) : ERROR_BUSY;
         if (error)
                 edge_refuse(g->link, record->header.request, record->EDGE_REQUEST.target, error, EDGE_LIMIT_NONE);
 }
@@ -148,17 +170,28 @@ bool edges_may_call(const struct instance *caller, const struct instance *target
         return manifest_grant(&caller->candidate->manifest, &target->candidate->manifest, offer.methods);
 }
 
+/* Each edge costs the one who is asked for it, too. */
+static bool may_ask(struct instance *caller) {
+        log_bucket_set(&caller->offers, OFFERS_PER_SECOND, OFFERS_AT_ONCE);
+        if (log_bucket_take(&caller->offers, clock_now_ns()))
+                return true;
+        violation_of_asking(caller, VIOLATION_EDGE_FLOOD);
+        return false;
+}
+
 void edges_on_request(struct manager *m, struct instance *caller, struct control_record *record) {
         struct instance *target = instance_find(m, record->EDGE_REQUEST.target);
         struct control_edge_offer offer = { .peer = caller->id };
+        const struct pending_edge ask = { .caller = caller };
         enum edge_limit limit = EDGE_LIMIT_NONE;
         int error;
 
         if (caller->state == INSTANCE_KILLED)
                 return;
+        pending_forget(m, &ask, target);
         error = target ? edge_check(caller, target, &offer, &limit) : ERROR_UNAVAILABLE;
         if (!error)
-                error = edge_offer(m, &(struct pending_edge){ .caller = caller }, &offer, record);
+                error = may_ask(caller) ? edge_offer(m, &ask, &offer, record) : ERROR_BUSY;
         if (error)
                 edge_refuse(caller->link, record->header.request, record->EDGE_REQUEST.target, error, limit);
 }
@@ -288,6 +321,9 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 break;
         case CONTROL_KIND_CALL_RESULT:
                 calls_on_result(g, record);
+                break;
+        case CONTROL_KIND_EDGE_POISONED:
+                violations_by_gateway(g, record->EDGE_POISONED.peer, record->EDGE_POISONED.reason);
                 break;
         case CONTROL_KIND_PEER_PAGE:
                 g->page = page_reader_free(g->page);

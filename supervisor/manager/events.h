@@ -26,7 +26,8 @@ struct operation;
         X(crash)                                                                                                                           \
         X(respawn)                                                                                                                         \
         X(role)                                                                                                                            \
-        X(reload)
+        X(reload)                                                                                                                          \
+        X(violation)
 
 enum event_kind {
 #define X(name) EVENT_##name,

@@ -18,6 +18,7 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/topics.h"
+#include "supervisor/manager/violations.h"
 
 struct inspection {
         TAILQ_ENTRY(inspection) entry;
@@ -279,6 +280,7 @@ static json_t *instance_json(const struct manager *m, const struct instance *i, 
         set(j, "landlock", landlock_json(m, &i->candidate->manifest));
         set(j, "edges", peers_json(i));
         set(j, "topics", topics_json(i));
+        set(j, "violations", violations_json(&i->violations));
         return j;
 }
 

@@ -30,8 +30,13 @@
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/topics.h"
+#include "supervisor/manager/violations.h"
 
 #define RECORDS_PER_TURN 16
+#define RECORDS_PER_SECOND 4000 /* nobody has so much to say; who has, waits */
+#define RECORDS_AT_ONCE 2000
+#define PAUSE_MS 10
+#define CLOSED_MS 1000
 #define OUTPUT_LINES_LOOKED_AT 64
 #define JOIN_TIMEOUT_MS 250 /* for the publishers of its topics: one that hangs holds nobody up */
 
@@ -58,6 +63,8 @@ static void instance_free(struct instance *i) {
         i->diagnosis = diagnosis_free(i->diagnosis);
         if (i->timer)
                 event_free(i->timer);
+        if (i->pause)
+                event_free(i->pause);
         page_reader_free(i->page);
         fd_close(i->page_fd);
         outbox_forget(i->link);
@@ -378,6 +385,9 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
         case CONTROL_KIND_DIAGNOSED:
                 diagnosis_on_answer(i);
                 break;
+        case CONTROL_KIND_EDGE_POISONED:
+                violations_by_instance(i, record->EDGE_POISONED.peer, record->EDGE_POISONED.reason);
+                break;
         case CONTROL_KIND_TIMED_OUT:
                 on_complaint(i, record->TIMED_OUT.instance);
                 break;
@@ -386,12 +396,45 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
         }
 }
 
+static void on_pause_over(evutil_socket_t fd, short what, void *userdata) {
+        struct instance *i = userdata;
+
+        if (i->state != INSTANCE_KILLED)
+                event_add(i->link_event, NULL);
+}
+
+/* Who says more than is read of him waits: nothing is lost, and others are heard meanwhile. */
+static bool is_flooding(struct instance *i) {
+        const struct timeval tv = { .tv_usec = PAUSE_MS * 1000 };
+
+        log_bucket_set(&i->records, RECORDS_PER_SECOND, RECORDS_AT_ONCE);
+        if (log_bucket_take(&i->records, clock_now_ns()))
+                return false;
+        if (!i->pause)
+                i->pause = evtimer_new(instance_manager(i)->loop, on_pause_over, i);
+        if (!i->pause || evtimer_add(i->pause, &tv) < 0)
+                return false;
+        event_del(i->link_event);
+        violation_of_asking(i, VIOLATION_LINK_FLOOD);
+        return true;
+}
+
+/* Who dies closes his link, too, and that is told by the base in a moment. Who is ready and lives on without one cannot be
+ * told anything any more; in other states there is a timer already. */
+static void on_link_closed(struct instance *i) {
+        event_del(i->link_event);
+        if (i->state == INSTANCE_READY)
+                instance_arm(i, CLOSED_MS);
+}
+
 static void on_worker_link(evutil_socket_t fd, short what, void *userdata) {
         struct instance *i = userdata;
         struct control_record record;
         int n, r;
 
         for (n = 0; n < RECORDS_PER_TURN; n++) {
+                if (is_flooding(i))
+                        return;
                 r = control_receive(i->link, CONTROL_WORKER, CONTROL_MANAGER, &record);
                 if (r == CONTROL_E_AGAIN)
                         return;
@@ -399,11 +442,17 @@ static void on_worker_link(evutil_socket_t fd, short what, void *userdata) {
                         log_error("instance %llu: a record is lost, for we may have no more descriptors", (unsigned long long)i->id);
                         continue;
                 }
+                if (r == CONTROL_E_CLOSED) {
+                        on_link_closed(i);
+                        return;
+                }
                 if (r) {
                         event_del(i->link_event);
-                        /* Its death comes from the base; a lie is answered by death. */
-                        if (r != CONTROL_E_CLOSED)
-                                instance_kill(i, "it sent a record that it may not send");
+                        /* A lie is answered by death. */
+                        if (r == CONTROL_E_BAD)
+                                violation_of_link(i, record.violation);
+                        else
+                                instance_kill(i, "its control link broke");
                         return;
                 }
                 on_worker_record(i, &record);
@@ -777,6 +826,9 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
                             i->candidate->manifest.version, i->pid);
                 module_log_say(i, 4, "requests were still in flight after drain-timeout");
                 instance_stop(i);
+                break;
+        case INSTANCE_READY: /* for some time, without a link */
+                violation_of_link(i, VIOLATION_LINK_CLOSED);
                 break;
         case INSTANCE_STOPPING:
                 end_overdue(i, "`stop` has taken longer than stop-timeout");

@@ -22,6 +22,7 @@
 #include "ipc/control.h"
 #include "ipc/directory.h"
 #include "ipc/page.h"
+#include "supervisor/manager/log-bucket.h"
 #include "supervisor/manager/operation.h"
 
 #define SHA256_HEX_SIZE 65
@@ -71,6 +72,15 @@ struct edge_sweep {
         bool asked; /* and was given none since it was asked */
 };
 
+/* What an instance did against the protocol of the bus, by the word of those who noticed it. */
+struct violations {
+        uint64_t n;                   /* that are its doing */
+        uint64_t n_noticed;           /* that it noticed of others */
+        uint64_t n_untold;            /* of n: since one was last told */
+        unsigned last;                /* enum violation */
+        uint64_t told_ns, noticed_ns; /* of who is told of no more: until when */
+};
+
 struct instance {
         struct candidate *candidate;
         TAILQ_ENTRY(instance) entry; /* candidate->instances */
@@ -82,14 +92,18 @@ struct instance {
         uint64_t forked_ns;
         int link, memory; /* memory: its smaps_rollup, -1 when the base could not open it */
         struct event *link_event, *timer;
+        struct event *pause;       /* of reading its link */
+        struct log_bucket records; /* that are read of it */
+        struct log_bucket offers;  /* edges that it may ask for */
         struct instance_log *log;
         struct health *health; /* NULL: it was never asked */
         struct page_reader *page;
         int page_fd; /* until it is sealed by its owner */
         uint32_t n_edges;
         TAILQ_HEAD(, made_edge) edges_out, edges_in; /* by who asked for them, by who is asked */
-        uint32_t n_out, n_in, n_pending;
+        uint32_t n_out, n_in, n_pending, n_offered;  /* pending: by who asks, by who is asked */
         struct edge_sweep sweep;
+        struct violations violations;
         struct instance_topics *topics; /* NULL: none */
         bool watches;                   /* tell it once when the directory changes */
         bool joining;                   /* it is ready, but for publishers that have not taken it yet */
@@ -167,6 +181,7 @@ struct gateway {
         struct page_reader *page;
         uint32_t n_pending; /* edges under negotiation */
         struct edge_sweep sweep;
+        struct violations violations;
         bool watches;
 };
 

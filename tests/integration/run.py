@@ -17,9 +17,9 @@ sys.path.insert(0, str(HERE))
 import harness  # noqa: E402
 
 
-def collect(patterns):
+def collect(folder, patterns):
     tests = []
-    for path in sorted(HERE.glob("test_*.py")):
+    for path in sorted(folder.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, fn in vars(module).items():
             full = f"{path.stem[5:]}.{name[5:]}"
@@ -46,7 +46,7 @@ def run(name, fn):
         return name, text + line, time.monotonic() - begin, log
 
 
-def main():
+def main(folder=HERE):
     parser = argparse.ArgumentParser()
     parser.add_argument("-j", type=int, default=3)
     parser.add_argument("-v", action="store_true")
@@ -54,7 +54,7 @@ def main():
     args = parser.parse_args()
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
-        futures = [pool.submit(run, name, fn) for name, fn in collect(args.patterns)]
+        futures = [pool.submit(run, name, fn) for name, fn in collect(folder, args.patterns)]
         for future in concurrent.futures.as_completed(futures):
             name, error, seconds, log = future.result()
             if error is None:

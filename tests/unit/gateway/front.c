@@ -213,6 +213,14 @@ void front_accept_edge(struct control_record *request, struct worker *ret_worker
         edge_local_sent(ret_worker->edge);
 }
 
+void front_expect_violation(uint64_t instance, enum violation reason) {
+        struct control_record record;
+
+        front_expect(CONTROL_KIND_EDGE_POISONED, &record);
+        assert_int_equal(record.EDGE_POISONED.peer, instance);
+        assert_int_equal(record.EDGE_POISONED.reason, reason);
+}
+
 void front_grant(uint64_t instance, struct worker *ret_worker) {
         struct control_record record;
 

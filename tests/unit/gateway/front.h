@@ -68,6 +68,8 @@ void front_new_manager(void);
 /* The next record of this kind from the gateway. The caller deinits it. */
 void front_expect(enum control_kind kind, struct control_record *ret_record);
 /* Waits for an EDGE_REQUEST to the instance and grants it. */
+/* The gateway says who broke an edge. */
+void front_expect_violation(uint64_t instance, enum violation reason);
 void front_grant(uint64_t instance, struct worker *ret_worker);
 void front_accept_edge(struct control_record *request, struct worker *ret_worker);
 

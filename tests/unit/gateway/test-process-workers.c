@@ -158,6 +158,7 @@ static void test_an_edge_that_breaks_the_protocol_is_closed(void **state) {
         assert_int_equal(edge_send(w.edge, &orphan, NULL, 0, NULL), 0);
         edge_flush(w.edge);
         client_expect_answer(c, 502, "BAD_REPLY");
+        front_expect_violation(1, VIOLATION_FRAGMENT);
         worker_expect_closed(&w);
         /* It is not asked again before something about it changes. */
         client_send(c, GET("/m"));
@@ -181,12 +182,13 @@ static void test_somebody_elses_request_cannot_be_answered(void **state) {
         front_grant(2, &b);
         worker_expect(&b, FRAME_REQUEST);
         worker_reply(&b, a.message.frame.correlation, 200, "stolen");
-        client_expect_reply(d, &b, "own");
+        front_expect_violation(2, VIOLATION_INVENTED);
+        client_expect_answer(d, 502, "BAD_REPLY");
+        worker_expect_closed(&b);
         client_expect_reply(c, &a, "honest");
         close(c);
         close(d);
         worker_die(&a);
-        worker_die(&b);
 }
 
 static void test_no_more_in_flight_than_the_manifest_says(void **state) {

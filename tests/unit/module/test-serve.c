@@ -685,6 +685,10 @@ static void test_bad_offer(void **state) {
         assert_int_equal(fd_pipe(pipes), 0);
         connection_offer(&OFFER(8), memfd_new("x", 4096), pipes[0]);
         assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
+        assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_POISONED);
+        assert_int_equal(record.EDGE_POISONED.peer, 8);
+        assert_int_equal(record.EDGE_POISONED.reason, VIOLATION_MEMORY);
+        assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
         assert_int_equal(record.header.kind, CONTROL_KIND_EDGE_REJECT);
         assert_int_equal(record.EDGE_REJECT.edge, 8);
         assert_int_equal(record.EDGE_REJECT.error, ERROR_BAD_REQUEST);
@@ -716,6 +720,7 @@ static void test_failed_offer_is_not_watched(void **state) {
 
 static void test_poison_closes(void **state) {
         struct world *w = *state;
+        struct control_record record;
         struct edge_side *side;
         int fds[2], pipes[2];
         void *map;
@@ -734,6 +739,11 @@ static void test_poison_closes(void **state) {
         shared_store64(&side->tail, 1 << 20);
         turn(0);
         assert_int_equal(the_worker.connections->id, 7);
+        do
+                assert_int_equal(control_receive(w->link[1], CONTROL_WORKER, CONTROL_MANAGER, &record), 0);
+        while (record.header.kind != CONTROL_KIND_EDGE_POISONED && (control_record_deinit(&record), true));
+        assert_int_equal(record.EDGE_POISONED.peer, 9);
+        assert_int_equal(record.EDGE_POISONED.reason, VIOLATION_TAIL);
         /* and its neighbour is none the worse */
         send_request(w, 1, "/hello", "");
         expect_reply(w, 1, 200, "hello world");

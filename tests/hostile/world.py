@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A base with innocent modules and one that lies, and what must hold whatever it does.
+
+Innocent are hello (HTTP alone), echo (is called) and caller (calls). While a lie is told, calls of caller to echo and
+requests to hello go on, and all of them must succeed; their processes, the gateway and the manager must be the same
+afterwards, and have grown by no more than a bound."""
+
+import contextlib
+import json
+import os
+import threading
+import time
+import urllib.parse
+
+from harness import SLOW, Failure, expect, expect_equal, package, wait
+
+MEMORY_GROWTH = 96 << 20  # of a victim; more than 64 unfinished messages of 1 MiB
+FDS_GROWTH = 24
+INNOCENT = ("hello", "echo", "caller")
+
+
+class World:
+    def __init__(self, base, liar=(), caller=()):
+        self.base = base
+        base.config("[bus]\nmax-message = 1M\n")
+        base.start()
+        base.drop(package(base, "examples/hello"))
+        base.drop(package(base, "tests/modules/echo"))
+        base.drop(package(base, "tests/modules/caller", changes=(("allow = echo", "allow = lies, echo"), *caller)))
+        base.drop(package(base, "tests/hostile/liar", changes=liar))
+        wait(lambda: all(base.worker(m) for m in (*INNOCENT, "liar")), "all modules", 20)
+        self.call("echo.say", "up")
+        base.serves("/hello")
+        self.seen = 0  # id of the last event that was looked at
+
+    # what is asked
+    def call(self, method, text, timeout=None, **query):
+        query.update(method=method, text=text)
+        r = self.base.get("/caller/call?" + urllib.parse.urlencode(query), timeout=timeout or 40)
+        return r
+
+    def control(self):
+        """Requests of neighbours, through everything that could be a victim."""
+        expect_equal(self.base.get("/hello").status, 200, "a neighbour's request")
+        r = self.call("echo.say", "neighbour")
+        expect_equal((r.status, r.text.split()[0]), (200, "neighbour"), f"a neighbour's call: {r.text}")
+        expect_equal(self.base.ctl("status", check=False).returncode, 0, "the manager")
+
+    def tell(self, lie, path="tell", status=None, **query):
+        """GET /liar/PATH?lie=LIE: of whoever was told something else than it should be, the answer may be anything."""
+        query["lie"] = lie
+        r = self.base.try_get(f"/liar/{path}?" + urllib.parse.urlencode(query), timeout=20)
+        expect(r is not None, f"{lie}: no answer")
+        if status is not None:
+            expect_equal(r.status, status, f"{lie}: {r.text}")
+        return r
+
+    def instance(self, name):
+        ready = wait(lambda: [i for i in self.base.instances(name) if i["state"] == "ready"], f"{name} to be ready", 20)
+        return ready[0]["instance"]
+
+    def fresh(self):
+        """Another liar: the last one is not asked again by whom it has lied to."""
+        self.base.ctl("restart", "liar")
+        wait(lambda: self.base.worker("liar"), "the liar")
+
+    # what is seen
+    def processes(self):
+        pids = {m: self.base.worker(m) for m in INNOCENT}
+        pids.update((r, p) for r, p in self.base.roles().items() if r in ("gateway", "manager", "template"))
+        return pids
+
+    def events(self):
+        found = json.loads(self.base.ctl("events", "-n", "512", "--json").stdout)["events"]
+        return [e for e in found if e["event"] == "violation" and e["id"] > self.seen]
+
+    def expect_seen(self, lie, code, by):
+        """The operator sees who did it: an event, the module's log, `inspect`."""
+        codes = (code,) if isinstance(code, str) else code
+        found = wait(lambda: self.events(), f"{lie}: a violation to be told", 10)
+        e = found[-1]
+        expect(e["code"] in codes, f"{lie}: {e} and not {code}")
+        expect_equal((e.get("module"), e.get("version")), ("liar", "1.0.0"), f"{lie}: who did it")
+        expect(e["actor"].split()[0] == by, f"{lie}: noticed by {e['actor']}, not {by}")
+        expect(e["reason"], f"{lie}: why")
+        self.seen = max(x["id"] for x in found)
+        return e
+
+    @contextlib.contextmanager
+    def attack(self, what):
+        """Innocent traffic all the while; nobody else is the worse for it."""
+        self.control()
+        before = self.processes()
+        sizes = {name: size(pid) for name, pid in before.items()}
+        end, bad, n = threading.Event(), [], [0]
+
+        def load(ask):
+            while not end.is_set():
+                try:
+                    r = ask(n[0])
+                    if r:
+                        bad.append(r)
+                except Exception as e:  # whatever it is, it should not have been
+                    bad.append(repr(e))
+                n[0] += 1
+                time.sleep(0.002)
+
+        def say(i):
+            text = f"nonce-{i}-{threading.get_ident()}"
+            r = self.call("echo.say", text)
+            return None if r.status == 200 and r.text.split()[0] == text else f"{r.status} {r.text[:300]}"
+
+        def hello(_):
+            r = self.base.get("/hello")
+            return None if r.status == 200 else f"{r.status} {r.text[:300]}"
+
+        threads = [threading.Thread(target=load, args=(ask,)) for ask in (say, hello)]
+        for t in threads:
+            t.start()
+        try:
+            yield
+            wait(lambda: n[0] >= 4 or bad, "innocent requests")
+        finally:
+            end.set()
+            for t in threads:
+                t.join()
+        expect(not bad, f"{what}: {len(bad)} of {n[0]} innocent requests failed: {bad[:3]}")
+        self.control()
+        after = self.processes()
+        expect_equal(after, before, f"{what}: processes")
+        for name, (memory, fds) in sizes.items():
+            now = size(after[name])
+            expect(now[0] - memory < MEMORY_GROWTH, f"{what}: {name} has grown by {now[0] - memory} bytes")
+            expect(now[1] - fds < FDS_GROWTH, f"{what}: {name} has {now[1]} descriptors and had {fds}")
+
+
+def size(pid):
+    """Resident memory and open descriptors; of whom we may not look at, nothing."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            rss = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS"))
+        return rss, len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0, 0
