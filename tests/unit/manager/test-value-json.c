@@ -15,6 +15,8 @@
 
 #include "ipc/cleanup.h"
 #include "supervisor/manager/value-json.h"
+#include "tests/unit/msgpack/dump.h"
+#include "tests/unit/msgpack/vectors.h"
 
 #define B(text)                                                                                                                            \
         { text, sizeof(text) - 1 }
@@ -187,6 +189,41 @@ static void test_depth_and_size(void **state) {
         assert_int_equal(from_json("[[[[1]]]]", 3, &data, &size, &reason), -EMSGSIZE);
 }
 
+/* All of it to JSON, parsed as strictly as arguments are, and back: the same value but where the table says why not. */
+static bool comes_back(const struct vector *c) {
+        struct dump was = { .size = 0 }, is = { .size = 0 };
+        _cleanup_free_ void *data = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t size, text_size, back_size;
+        _cleanup_free_ uint8_t *bytes = vector_bytes(c, &size);
+        const char *reason = NULL;
+        struct value v;
+        json_t *j;
+        int r;
+
+        assert_int_equal(value_check(bytes, size, &v, NULL), 0);
+        dump_value(&was, &v);
+        r = value_to_json(&v, &text, &text_size);
+        if (r < 0)
+                return false;
+        assert_true(text_size <= 8 * size + 32); /* a small multiple */
+        j = json_loadb(text, text_size, VALUE_JSON_FLAGS, NULL);
+        r = j ? value_from_json(j, SIZE_MAX, &data, &back_size, &reason) : -EINVAL;
+        json_decref(j);
+        if (r < 0)
+                return false;
+        assert_int_equal(value_check(data, back_size, &v, NULL), 0);
+        dump_value(&is, &v);
+        return dump_equal(&was, &is);
+}
+
+static void test_vectors(void **state) {
+        for (const struct vector *c = vectors; c < vectors + n_vectors; c++) {
+                if (c->text && comes_back(c) != !c->no_json)
+                        fail_msg("%s: %s", c->name, c->no_json ? "it does come back" : "it does not come back");
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_value_both_ways),
@@ -194,6 +231,7 @@ int main(void) {
                 cmocka_unit_test(test_keys_that_json_cannot_have),
                 cmocka_unit_test(test_arguments_that_are_refused),
                 cmocka_unit_test(test_depth_and_size),
+                cmocka_unit_test(test_vectors),
         };
 
         return cmocka_run_group_tests_name("value-json", tests, NULL, NULL);
