@@ -307,22 +307,44 @@ SOCLE_PUBLIC uint64_t socle_topic_lost(struct socle_module *self, const char *to
  *         f   number             double                            double * (takes integers too)
  *         b   boolean            int                               int *
  *         n   nil                -                                 -
+ *         v   any value          const struct socle_value *        struct socle_value * (a view; since 1.1)
+ *         @   a buffer's values  const struct socle_buffer *       - (since 1.1)
  *         [ ] array of items     { } map: a string key and an item each
  *
- * Spaces, commas and colons are for the eye: "{s:s, s:I, s:[i,i]}". */
+ * Spaces, commas and colons are for the eye: "{s:s, s:I, s:[i,i]}". What has any number of items is packed into a buffer of its
+ * own, one by one, and put in its place by `@`, which stands for all values of that buffer:
+ *
+ *         for (size_t i = 0; i < n; i++)
+ *                 socle_pack(names, "s", name[i]);
+ *         socle_pack(result, "{s:[@], s:b}", "names", names, "more", more);
+ *
+ * and is taken apart item by item:
+ *
+ *         if (socle_unpack(args, "{s:v}", "names", &list) || socle_value_items(&list, &n, &item))
+ *                 return SOCLE_E_BAD_REQUEST;
+ *         for (; n; n--, socle_value_next(&item))
+ *                 r = socle_unpack(&item, "s", &name);
+ */
 
 /* A buffer belongs to who made it. NULL: out of memory. Since 1.0 */
 SOCLE_PUBLIC struct socle_buffer *socle_buffer_new(void);
 SOCLE_PUBLIC struct socle_buffer *socle_buffer_free(struct socle_buffer *b); /* returns NULL; NULL is allowed */
-/* Appends one value; the arguments are copied. -EINVAL: not one well-formed item, or a NULL string; -ENOMEM. The buffer is
- * unchanged after an error. Since 1.0 */
+/* Appends one value; the arguments are copied. `@` stands for any number of values in an array, for pairs of key and value in the
+ * place of a map's key, and for exactly one elsewhere. -EINVAL: not one well-formed item, NULL for a string, a value or a
+ * buffer, the buffer itself, or nested deeper than 32; -ENOMEM. The buffer is unchanged after an error. Since 1.0 */
 SOCLE_PUBLIC int socle_pack(struct socle_buffer *b, const char *format, ...);
 /* Takes a value apart. Keys of maps are given as arguments before the place for their value: ("{s:I}", "n", &n); other keys
  * of the map are not looked at; an array must have as many items as the format. Bytes are views as long as the value is;
  * strings are terminated copies that live as long as the request (in `start`: as the worker). -ENOENT: a key is missing;
- * -EINVAL: another type, a number that does not fit, or a bad format; -ENOMEM. Nothing is written on -ENOENT and -EINVAL.
- * Since 1.0 */
+ * -EINVAL: another type, a number that does not fit, a string with a NUL in it (y# takes it), or a bad format; -ENOMEM. Nothing
+ * is written on -ENOENT and -EINVAL. Since 1.0 */
 SOCLE_PUBLIC int socle_unpack(const struct socle_value *v, const char *format, ...);
+/* How many items an array, or pairs a map has, and the first of them: an item, or a key, behind which its value is the next.
+ * -EINVAL when v is neither. Since 1.1 */
+SOCLE_PUBLIC int socle_value_items(const struct socle_value *v, size_t *ret_n, struct socle_value *ret_first);
+/* From an item to the one behind it, over all that it contains. Behind the last one v is some value or nil, but none of the
+ * array or map. Since 1.1 */
+SOCLE_PUBLIC void socle_value_next(struct socle_value *v);
 
 /* Surroundings -----------------------------------------------------------------------------------------------------
  *
@@ -338,7 +360,7 @@ SOCLE_PUBLIC void socle_log(enum socle_log_level level, const char *format, ...)
  * [board] keys does not list it. Since 1.0 */
 SOCLE_PUBLIC int socle_board_get(const char *key, struct socle_value *ret);
 /* A string value as a terminated copy that lives as long as the request (in `start`: as the worker); NULL when v is no
- * string or memory is out. Since 1.0 */
+ * string, has a NUL in it, or memory is out. Since 1.0 */
 SOCLE_PUBLIC const char *socle_value_text(const struct socle_value *v);
 /* Milliseconds until the current request's deadline, 0 when it has passed; INT64_MAX without one (in `start`, say). A
  * deadline that passes does not end the handler. Since 1.0 */
