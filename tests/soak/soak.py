@@ -274,26 +274,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seconds", type=float, nargs="?", default=600)
     parser.add_argument("--width", type=int, default=16, help="requests under way in each module")
+    parser.add_argument("--replicas", type=int, default=2, metavar="N", help="workers of `right`")
     parser.add_argument("--kill-every", type=float, default=0.1, metavar="S")
     args = parser.parse_args()
     base = harness.Base("soak")
     try:
-        return soak(base, args.seconds, args.width, args.kill_every)
+        return soak(base, args)
     finally:
         base.close()
 
 
-def soak(base, seconds, width, every):
+def soak(base, args):
     base.start()
-    for source in ("tests/soak/left", "tests/soak/right"):
-        base.drop(harness.package(base, source))
+    base.drop(harness.package(base, "tests/soak/left"))
+    base.drop(harness.package(base, "tests/soak/right", extra=f"[scale]\nmin = {args.replicas}\n"))
     base.drop(harness.package(base, "examples/hello", extra="[restart]\nburst = 1000\nbackoff = 0\n"))
     for name in MODULES:
         base.serves(f"/{name}/run?calls=100")
     harness.wait(lambda: base.worker(BYSTANDER), "the bystander")
     before = measure_roles(base)
-    took, loads, killer = run(base, seconds, width, every)
-    harness.wait(lambda: all(base.worker(n) for n in (*MODULES, BYSTANDER)), "all to be back")
+    took, loads, killer = run(base, args.seconds, args.width, args.kill_every)
+    harness.wait(lambda: all(base.state(n) == "ACTIVE" for n in (*MODULES, BYSTANDER)), "all to be back")
     v = judge(base, took, loads, killer, before)
     for text in v.failures:
         print("FAIL:", text)
