@@ -8,7 +8,7 @@
  *   kv.get    {key}                        {value}         NOT_FOUND
  *   kv.put    {key, value}                 {created}
  *   kv.delete {key}                        nil             NOT_FOUND
- *   kv.list   {prefix, after, limit}       {keys, more}    keys: one string, each ends in a newline; all three may be left out
+ *   kv.list   {prefix, after, limit}       {keys, more}    keys: an array; all three may be left out
  *
  * A key is 1 to 511 bytes of UTF-8 without control characters, a value up to 1 MiB of
  * anything. Reading happens where it is asked for: it is a look into mapped
@@ -86,33 +86,6 @@ static int refusal(int error, int *ret_status, const char **ret_detail) {
         }
 }
 
-struct keys {
-        FILE *f;
-        char *text;
-        size_t size;
-        bool more;
-};
-
-static int add_key(void *userdata, const void *key, size_t size) {
-        struct keys *keys = userdata;
-
-        return fwrite(key, 1, size, keys->f) == size && fputc('\n', keys->f) != EOF ? 0 : -ENOMEM;
-}
-
-/* keys->text is malloc'ed. */
-static int list(const char *prefix, const char *after, size_t n, struct keys *keys) {
-        int r;
-
-        *keys = (struct keys){ 0 };
-        keys->f = open_memstream(&keys->text, &keys->size);
-        if (!keys->f)
-                return -ENOMEM;
-        r = store_list(store, prefix, after, n, add_key, keys, &keys->more);
-        if (fclose(keys->f) != 0)
-                r = -ENOMEM;
-        return r;
-}
-
 /* HTTP --------------------------------------------------------------------------------------------------------------- */
 
 static int reply_error(struct socle_reply *reply, int error) {
@@ -176,24 +149,36 @@ static int on_delete(struct socle_request *req, struct socle_reply *reply) {
         return r ? reply_error(reply, r) : socle_reply_text(reply, 204, "%s", "");
 }
 
+static int put_line(void *f, const void *key, size_t size) {
+        return fwrite(key, 1, size, f) == size && fputc('\n', f) != EOF ? 0 : -ENOMEM;
+}
+
 static int on_list(struct socle_request *req, struct socle_reply *reply) {
         const char *limit = socle_request_query(req, "limit", "1000");
-        struct keys keys;
-        char *end;
+        char *text = NULL, *end;
+        size_t size = 0;
+        bool more;
+        FILE *f;
         long n;
         int r;
 
         n = strtol(limit, &end, 10);
         if (end == limit || *end || n < 1 || n > LIST_MAX)
                 return socle_reply_problem(reply, 400, "BAD_REQUEST", "limit is a number from 1 to 1000");
-        r = list(socle_request_query(req, "prefix", ""), socle_request_query(req, "after", NULL), (size_t)n, &keys);
+        f = open_memstream(&text, &size);
+        if (!f)
+                return reply_error(reply, -ENOMEM);
+        r = store_list(store, socle_request_query(req, "prefix", ""), socle_request_query(req, "after", NULL), (size_t)n, put_line, f,
+                       &more);
+        if (fclose(f) != 0)
+                r = -ENOMEM;
         if (!r)
-                r = socle_reply_data(reply, 200, "text/plain; charset=utf-8", keys.text, keys.size);
+                r = socle_reply_data(reply, 200, "text/plain; charset=utf-8", text, size);
         if (!r)
-                r = socle_reply_header(reply, "x-more", keys.more ? "yes" : "no");
+                r = socle_reply_header(reply, "x-more", more ? "yes" : "no");
         if (!r)
                 r = socle_reply_header(reply, "x-content-type-options", "nosniff");
-        free(keys.text);
+        free(text);
         return r ? reply_error(reply, r) : 0;
 }
 
@@ -262,10 +247,19 @@ static int take_optional(int r) {
         return r == -ENOENT ? 0 : r;
 }
 
+static int pack_key(void *keys, const void *key, size_t size) {
+        char text[STORE_KEY_MAX + 1];
+
+        memcpy(text, key, size);
+        text[size] = '\0';
+        return socle_pack(keys, "s", text);
+}
+
 static int kv_list(struct socle_context *ctx, const struct socle_value *args, struct socle_buffer *result) {
         const char *prefix = "", *after = NULL;
+        struct socle_buffer *keys;
         long long n = LIST_MAX;
-        struct keys keys;
+        bool more;
         int r;
 
         r = take_optional(socle_unpack(args, "{s:s}", "prefix", &prefix));
@@ -275,10 +269,11 @@ static int kv_list(struct socle_context *ctx, const struct socle_value *args, st
                 r = take_optional(socle_unpack(args, "{s:I}", "limit", &n));
         if (r || n < 1 || n > LIST_MAX)
                 return socle_fail(SOCLE_E_BAD_REQUEST, "expected {prefix, after, limit}, limit from 1 to 1000");
-        r = list(prefix, after, (size_t)n, &keys);
+        keys = socle_buffer_new();
+        r = keys ? store_list(store, prefix, after, (size_t)n, pack_key, keys, &more) : -ENOMEM;
         if (!r)
-                r = socle_pack(result, "{s:s, s:b}", "keys", keys.text, "more", keys.more);
-        free(keys.text);
+                r = socle_pack(result, "{s:[@], s:b}", "keys", keys, "more", more);
+        socle_buffer_free(keys);
         return r ? fail(r) : 0;
 }
 

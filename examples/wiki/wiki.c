@@ -300,16 +300,27 @@ static int on_get(struct socle_request *req, struct socle_reply *reply) {
         return edit ? show_edit(reply, name) : show_page(reply, name);
 }
 
+/* One that is no page's is not shown. */
+static void put_entry(FILE *f, const struct socle_value *key) {
+        const char *text = socle_value_text(key), *name = text ? text + strlen(KEYS) : "";
+
+        if (text && !strncmp(text, KEYS, strlen(KEYS)) && page_name_ok(name, strlen(name)))
+                fprintf(f, "<li><a href=\"/wiki/%s\">%s</a></li>\n", name, name);
+}
+
 static int on_index(struct socle_request *req, struct socle_reply *reply) {
         struct socle_buffer *args = socle_buffer_new();
         struct socle_result *result = NULL;
         struct html content = { 0 };
-        const char *keys;
+        struct socle_value keys, key;
+        size_t n = 0;
         int more, r;
 
         r = call("kv.list", args, args ? socle_pack(args, "{s:s}", "prefix", KEYS) : 0, &result);
         if (!r)
-                r = socle_unpack(socle_result_value(result), "{s:s, s:b}", "keys", &keys, "more", &more);
+                r = socle_unpack(socle_result_value(result), "{s:v, s:b}", "keys", &keys, "more", &more);
+        if (!r)
+                r = socle_value_items(&keys, &n, &key);
         if (!r)
                 r = html_open(&content);
         if (r) {
@@ -317,14 +328,8 @@ static int on_index(struct socle_request *req, struct socle_reply *reply) {
                 return r;
         }
         fputs("<h1>Pages</h1>\n<ul class=\"pages\">\n", content.f);
-        for (size_t n; *keys; keys += n + (keys[n] != '\0')) {
-                const char *name = keys + strlen(KEYS);
-
-                n = strcspn(keys, "\n");
-                if (n > strlen(KEYS) && page_name_ok(name, n - strlen(KEYS)))
-                        fprintf(content.f, "<li><a href=\"/wiki/%.*s\">%.*s</a></li>\n", (int)(n - strlen(KEYS)), name,
-                                (int)(n - strlen(KEYS)), name);
-        }
+        for (; n; n--, socle_value_next(&key))
+                put_entry(content.f, &key);
         fputs(more ? "</ul>\n<p class=\"note\">There are more.</p>\n" : "</ul>\n", content.f);
         socle_result_free(result);
         return reply_page(reply, 200, "Pages", "", &content);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """examples/wiki: three modules in three processes, and the data that outlives them."""
 
+import json
 import os
 import re
 import signal
@@ -126,6 +127,8 @@ def test_kv_over_http(base):
     expect_equal((r.text, r.headers["X-More"]), ("n/0\nn/1\n", "yes"), "the first two")
     r = base.get("/kv?prefix=n/&after=n/2")
     expect_equal((r.text, r.headers["X-More"]), ("n/3\nn/4\n", "no"), "the rest")
+    listed = json.loads(base.ctl("call", "kv.list", '{"prefix": "n/", "limit": 2}').stdout)
+    expect_equal(listed, {"keys": ["n/0", "n/1"], "more": True}, "the first two on the bus")
     expect_equal(base.request("DELETE", "/kv/n/0").status, 204, "DELETE")
     expect_equal(base.request("DELETE", "/kv/n/0").status, 404, "DELETE of nothing")
     expect_equal(base.get("/kv/n/0").json["code"], "NOT_FOUND", "what is gone")
