@@ -192,6 +192,45 @@ int verb_restart(const struct command *c, FILE *out, FILE *err) {
         return change_each(c, restart, on_deployed, out, err);
 }
 
+/* Versions -------------------------------------------------------------------------------------------------------------- */
+
+static void post_version(const struct command *c, const char *name, const char *verb, const char *key, const char *version,
+                         struct answer *answer) {
+        char query[128] = "";
+        _cleanup_free_ char *target = NULL;
+        struct request request = { .method = "POST", .body_fd = -1, .wait_ms = -1 };
+
+        if (!*name || strchr(name, '/')) {
+                answer_problem(answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"", name);
+                return;
+        }
+        /* What a version is made of stands for itself in a query. */
+        if (version && (strlen(version) > 63 || version[strcspn(version, "&#% ?")])) {
+                answer_problem(answer, VERDICT_USAGE, "BAD_REQUEST", NULL, "%s: expected a version as 1.2.3", version);
+                return;
+        }
+        snprintf(query, sizeof(query), "/%s%s%s%s%s", verb, version ? "?" : "", version ? key : "", version ? "=" : "",
+                 version ? version : "");
+        request.target = target = url_of("/v1/modules/", name, query);
+        answer_fetch(answer, c->options[OPTION_root], &request);
+}
+
+static void rollback(const struct command *c, const char *name, struct answer *answer) {
+        post_version(c, name, "rollback", "to", c->options[OPTION_to], answer);
+}
+
+int verb_rollback(const struct command *c, FILE *out, FILE *err) {
+        return change_each(c, rollback, on_deployed, out, err);
+}
+
+int verb_switch(const struct command *c, FILE *out, FILE *err) {
+        _cleanup_(answer_deinit) struct answer answer;
+
+        answer_init(&answer);
+        post_version(c, c->args[0], "switch", "version", c->args[1], &answer);
+        return answer_finish(&answer, c, on_deployed, out, err);
+}
+
 /* Reload ---------------------------------------------------------------------------------------------------------------- */
 
 static int on_reloaded(const struct command *c, const json_t *document, FILE *out) {

@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/cleanup.h"
 #include "supervisor/manager/admin-operation.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/drop-put.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/versions.h"
 
 /* Deployment --------------------------------------------------------------------------------------------------------- */
 
@@ -34,7 +37,7 @@ void admin_put_package(struct manager *m, struct evhttp_request *req, const char
         if (!op)
                 return;
         snprintf(op->version, sizeof(op->version), "%s", version);
-        admin_operation_upload(op);
+        drop_put(m, op, evhttp_request_get_input_buffer(req), -1);
 }
 
 /* Undeployment ------------------------------------------------------------------------------------------------------- */
@@ -183,12 +186,87 @@ static void post_restart(struct manager *m, struct evhttp_request *req, const ch
         drop_look(f, false);
 }
 
+/* Versions ----------------------------------------------------------------------------------------------------------- */
+
+/* The one parameter that a call may have: NULL without it. False: something else stands there, and that was answered. */
+static bool take_version(struct evhttp_request *req, const char *query, const char *key, char ret_version[64]) {
+        size_t n = strlen(key);
+        _cleanup_free_ char *text = NULL;
+        char detail[128];
+
+        ret_version[0] = '\0';
+        if (!query || !*query)
+                return true;
+        if (!strncmp(query, key, n) && query[n] == '=')
+                text = evhttp_uridecode(query + n + 1, 0, NULL);
+        if (text && module_version_ok(text) && strlen(text) < 64) {
+                strcpy(ret_version, text);
+                return true;
+        }
+        snprintf(detail, sizeof(detail), "expected ?%s=VERSION, VERSION as 1.2.3", key);
+        admin_problem(req, 400, "BAD_REQUEST", detail, NULL);
+        return false;
+}
+
+static struct operation *begin_on_module(struct manager *m, struct evhttp_request *req, enum operation_kind kind, const char *name,
+                                         struct module **ret_module) {
+        struct module *mod = module_find(m, name);
+
+        if (admin_conflict(m, req, name))
+                return NULL;
+        if (!mod || TAILQ_EMPTY(&mod->candidates)) {
+                admin_module_not_found(req, name);
+                return NULL;
+        }
+        *ret_module = mod;
+        return admin_operation_begin(m, req, kind, name, "");
+}
+
+static void post_switch(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
+        char version[64], detail[256];
+        struct operation *op;
+        struct candidate *c;
+        struct module *mod;
+
+        if (!take_version(req, query, "version", version))
+                return;
+        mod = module_find(m, name);
+        c = mod ? version_find(mod, version) : NULL;
+        if (mod && !c && !admin_conflict(m, req, name)) {
+                snprintf(detail, sizeof(detail), "%s has no version %s in the drop directory", name,
+                         *version ? version : "(none is named)");
+                admin_problem(req, 404, "NOT_FOUND", detail,
+                              "`soclectl status NAME` lists them; `soclectl rollback --to` looks among kept packages, too");
+        }
+        if (mod && !c)
+                return;
+        op = begin_on_module(m, req, OPERATION_SWITCH, name, &mod);
+        if (op)
+                version_switch(mod, c, op);
+}
+
+static void post_rollback(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
+        struct operation *op;
+        struct module *mod;
+        char to[64];
+
+        if (!take_version(req, query, "to", to))
+                return;
+        op = begin_on_module(m, req, OPERATION_ROLLBACK, name, &mod);
+        if (op)
+                version_rollback(mod, *to ? to : NULL, op);
+}
+
 /* POST /v1/modules/NAME/VERB */
-void admin_post_module(struct manager *m, struct evhttp_request *req, char *rest) {
+void admin_post_module(struct manager *m, struct evhttp_request *req, char *rest, const char *query) {
         const char *name = strsep(&rest, "/");
 
         if (rest && !strcmp(rest, "restart"))
                 post_restart(m, req, name);
+        else if (rest && !strcmp(rest, "switch"))
+                post_switch(m, req, name, query);
+        else if (rest && !strcmp(rest, "rollback"))
+                post_rollback(m, req, name, query);
         else
                 admin_not_found(req, rest ? rest : "such call");
 }

@@ -13,4 +13,4 @@ void admin_put_package(struct manager *manager, struct evhttp_request *req, cons
 /* DELETE /v1/modules/NAME[@VERSION]; target is written to. */
 void admin_delete_module(struct manager *manager, struct evhttp_request *req, char *target);
 /* POST /v1/modules/NAME/VERB[?query]; rest is written to. */
-void admin_post_module(struct manager *manager, struct evhttp_request *req, char *rest);
+void admin_post_module(struct manager *manager, struct evhttp_request *req, char *rest, const char *query);

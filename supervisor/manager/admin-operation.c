@@ -9,28 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
 #include <jansson.h>
 
-#include "ipc/fd.h"
+#include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
-#include "supervisor/manager/base-link.h"
 #include "supervisor/manager/choices.h"
-#include "supervisor/manager/drop.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
 
 struct waiter {
-        struct job job; /* writes the upload; later settles the drop directory */
+        struct job job; /* settles the drop directory */
         struct manager *manager;
         struct evhttp_request *req; /* NULL: the client went away */
-        struct operation *operation;
-        int upload; /* file being written in the drop directory */
-        struct evbuffer *body;
         int status;
         const char *type;
         json_t *answer;
@@ -45,10 +39,7 @@ static void on_client_gone(struct evhttp_connection *connection, void *userdata)
 static void waiter_free(struct waiter *w) {
         if (w->req)
                 admin_on_gone(w->req, NULL, NULL);
-        if (w->body)
-                evbuffer_free(w->body);
         json_decref(w->answer);
-        fd_close(w->upload);
         free(w);
 }
 
@@ -59,9 +50,7 @@ static struct waiter *waiter_new(struct manager *m, struct evhttp_request *req, 
                 return NULL;
         w->manager = m;
         w->req = req;
-        w->operation = op;
         admin_access_of_request(m, req, op->actor);
-        w->upload = -1;
         admin_on_gone(req, on_client_gone, w);
         return w;
 }
@@ -157,71 +146,4 @@ struct operation *admin_operation_begin(struct manager *m, struct evhttp_request
         op->on_end = on_operation_end;
         op->userdata = w;
         return op;
-}
-
-/* Uploads ------------------------------------------------------------------------------------------------------------ */
-
-/* The base answers in order: who looks at the file from now on sees this content. */
-static void on_committed(struct manager *m, int result, void *userdata) {
-        struct operation *op = operation_find(&m->operations, (uint64_t)(uintptr_t)userdata);
-        struct drop_file *f = result < 0 || !op || op->state != OPERATION_RUNNING ? NULL : drop_get(m, op->file);
-
-        if (!f) {
-                operation_fail(op, "NO_SPACE", strerror(result < 0 ? -result : ENOMEM));
-                return;
-        }
-        operation_fail(f->operation, "SUPERSEDED", "the same file was deployed again before it was looked at");
-        f->operation = op;
-}
-
-static void upload_failed(struct waiter *w, int error) {
-        struct operation *op = w->operation;
-        char detail[300];
-
-        snprintf(detail, sizeof(detail), "the drop directory: %s", strerror(-error));
-        operation_fail(op, "NO_SPACE", detail); /* frees the waiter */
-}
-
-static int upload_run(struct job *job) {
-        struct waiter *w = (struct waiter *)job;
-
-        return store_fill(w->upload, w->body);
-}
-
-static void upload_done(struct job *job, int result) {
-        struct waiter *w = (struct waiter *)job;
-        struct operation *op = w->operation;
-
-        w->upload = fd_close(w->upload);
-        if (result >= 0)
-                result = base_link_file(w->manager, CONTROL_KIND_FILE_COMMIT, HANDOVER_DROP, op->file, on_committed,
-                                        (void *)(uintptr_t)op->id);
-        if (result < 0)
-                upload_failed(w, result);
-}
-
-/* Written whole before it has its name: a name in the drop directory never stands for half a package, whenever the power goes. */
-static void on_created(struct manager *m, int result, void *userdata) {
-        struct waiter *w = userdata;
-
-        if (result < 0 || !w->body) {
-                upload_failed(w, result < 0 ? result : -ENOMEM);
-                return;
-        }
-        w->upload = result;
-        w->job.run = upload_run;
-        w->job.done = upload_done;
-        writer_add(m->writer, &w->job);
-}
-
-void admin_operation_upload(struct operation *op) {
-        struct waiter *w = op->userdata;
-        int r;
-
-        w->body = evbuffer_new();
-        if (w->body)
-                evbuffer_add_buffer(w->body, evhttp_request_get_input_buffer(w->req));
-        r = base_link_file(w->manager, CONTROL_KIND_FILE_CREATE, HANDOVER_DROP, op->file, on_created, w);
-        if (r < 0)
-                upload_failed(w, r);
 }

@@ -16,5 +16,3 @@ bool admin_conflict(struct manager *manager, struct evhttp_request *req, const c
 /* A new operation whose end is the answer. NULL: out of memory, and that was answered. */
 struct operation *admin_operation_begin(struct manager *manager, struct evhttp_request *req, enum operation_kind kind, const char *module,
                                         const char *file);
-/* Writes the request's body into the drop directory under op->file: op is its deployment. */
-void admin_operation_upload(struct operation *op);

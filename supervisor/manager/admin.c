@@ -196,7 +196,7 @@ static void on_request(struct evhttp_request *req, void *userdata) {
         else if (method == EVHTTP_REQ_DELETE && !strncmp(path, "/v1/data/", 9))
                 data_remove(m, req, path + 9);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/modules/", 12))
-                admin_post_module(m, req, path + 12);
+                admin_post_module(m, req, path + 12, evhttp_uri_get_query(uri));
         else if (method == EVHTTP_REQ_POST && !strcmp(path, "/v1/reload"))
                 config_reload_ask(m, req);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))

@@ -264,7 +264,8 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
         struct candidate *old;
 
         choices_save(c->module->manager);
-        if (!c->by_api)
+        /* What has given way by itself stays to be looked at. */
+        if (!c->by_api || !op->on_end)
                 return;
         TAILQ_FOREACH(old, &c->module->candidates, entry) {
                 if (old == c || !old->by_api || !old->file || old->choice > c->choice)

@@ -83,6 +83,10 @@ static enum event_kind kind_of(const struct operation *op) {
                 return EVENT_undeploy;
         case OPERATION_RESTART:
                 return EVENT_restart;
+        case OPERATION_SWITCH:
+                return EVENT_switch;
+        case OPERATION_ROLLBACK:
+                return EVENT_rollback;
         default:
                 return EVENT_deploy;
         }

@@ -22,6 +22,8 @@ struct operation;
         X(deploy)                                                                                                                          \
         X(undeploy)                                                                                                                        \
         X(restart)                                                                                                                         \
+        X(switch)                                                                                                                          \
+        X(rollback)                                                                                                                        \
         X(state)                                                                                                                           \
         X(crash)                                                                                                                           \
         X(respawn)                                                                                                                         \

@@ -9,7 +9,10 @@
  * that dies in between leaves it where it is, and the next deployment of the name
  * takes it up again.
  */
+#include "supervisor/manager/kept.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +45,66 @@ static bool belongs(const char *name, const char *module) {
         return !strncmp(name, module, n) && name[n] == '@';
 }
 
+/* NAME@CHOICE@VERSION.smod of this module: its version and choice. */
+static bool parse(const char *file, const char *module, char ret_version[64], uint64_t *ret_choice) {
+        const char *choice = file + strlen(module) + 1, *version, *end;
+        char *behind;
+
+        if (!belongs(file, module))
+                return false;
+        version = strchr(choice, '@');
+        end = strrchr(file, '.');
+        if (!version || !end || end <= version || (size_t)(end - version - 1) >= 64)
+                return false;
+        *ret_choice = strtoull(choice, &behind, 16);
+        memcpy(ret_version, version + 1, (size_t)(end - version - 1));
+        ret_version[end - version - 1] = '\0';
+        return behind == version;
+}
+
+int kept_find(int state, const char *module, const char *to, const struct text_list *except, struct kept *ret) {
+        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct text_list names = { 0 };
+        struct kept best = { .fd = -1 }, k;
+        const char *file = NULL;
+        int r;
+
+        if (folder < 0)
+                return -errno;
+        r = folder_list(folder, ".smod", &names);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < names.n; i++) {
+                if (!parse(names.items[i], module, k.version, &k.choice) || text_list_has(except, k.version) ||
+                    (to && strcmp(to, k.version) != 0))
+                        continue;
+                if (file && k.choice < best.choice)
+                        continue;
+                best = k;
+                file = names.items[i];
+        }
+        best.fd = file ? openat(folder, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        r = !file ? -ENOENT : best.fd < 0 ? -errno : 0;
+        text_list_deinit(&names);
+        if (!r)
+                *ret = best;
+        return r;
+}
+
+/* A version that is kept anew is kept once. */
+static void remove_doubles(int folder, const char *module, const char *kept) {
+        struct text_list names = { 0 };
+        char version[64], other[64];
+        uint64_t choice;
+
+        if (!parse(kept, module, version, &choice) || folder_list(folder, ".smod", &names) < 0)
+                return;
+        for (size_t i = 0; i < names.n; i++)
+                if (strcmp(names.items[i], kept) != 0 && parse(names.items[i], module, other, &choice) && !strcmp(version, other))
+                        store_remove(folder, names.items[i]);
+        text_list_deinit(&names);
+}
+
 static void remove_oldest(int folder, const char *module, uint64_t keep) {
         struct text_list names = { 0 };
         uint64_t n = 0;
@@ -68,8 +131,10 @@ static int keep_run(struct job *job) {
                 return folder;
         store_sweep(folder);
         r = store_copy(folder, k->name, k->from);
-        if (r >= 0)
+        if (r >= 0) {
+                remove_doubles(folder, k->module, k->name);
                 remove_oldest(folder, k->module, k->keep);
+        }
         return r;
 }
 
@@ -117,7 +182,8 @@ void packages_supersede(struct candidate *c) {
         if (!c->file || c->superseded)
                 return;
         c->superseded = true;
-        k = c->manifest.keep ? calloc(1, sizeof(*k)) : NULL;
+        /* What did not serve well is nothing to go back to. */
+        k = c->manifest.keep && c->served && c->state != CANDIDATE_QUARANTINED ? calloc(1, sizeof(*k)) : NULL;
         if (!k) {
                 remove_file(m, c->file->name);
                 return;

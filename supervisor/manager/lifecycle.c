@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
@@ -37,7 +38,10 @@
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/restart.h"
+#include "supervisor/manager/versions.h"
 #include "supervisor/manager/writer.h"
+
+#define PROBATION_BURST 2u /* crashes that a new version may have before the one before comes back */
 
 const char *candidate_state_name(enum candidate_state state) {
         static const char *const names[] = {
@@ -159,6 +163,26 @@ void candidate_choose(struct candidate *c, uint64_t choice) {
         choices_save(c->module->manager);
 }
 
+static void stamp_all(struct operation *op, enum operation_step first, enum operation_step last) {
+        for (int s = (int)first; s <= (int)last; s++)
+                operation_stamp(op, (enum operation_step)s, clock_now_ns());
+}
+
+void candidate_choose_again(struct candidate *c, struct operation *op, uint64_t choice) {
+        const struct instance *i;
+
+        if (c->operation)
+                operation_fail(c->operation, "SUPERSEDED", "it was chosen again");
+        c->operation = op;
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->id && !i->retire)
+                        stamp_all(op, STEP_forked, STEP_forked);
+        }
+        if (c->module->active == c && c->state == CANDIDATE_ACTIVE)
+                stamp_all(op, STEP_forked, STEP_routed);
+        candidate_choose(c, choice);
+}
+
 void candidate_detach(struct candidate *c) {
         if (c->file)
                 c->file->candidate = NULL;
@@ -264,6 +288,16 @@ static void candidate_start(struct candidate *c) {
                 publish(c->module->manager);
 }
 
+/* As long as there is something to go back to. */
+static void begin_probation(struct candidate *c, const struct candidate *before) {
+        bool stays = before && strcmp(before->sha256, c->sha256) != 0 && !before->failed && before->state != CANDIDATE_QUARANTINED &&
+                     (before->file || before->manifest.keep);
+
+        /* It has its own only once: what is switched back to has shown what it can. */
+        if (stays && !c->served && c->manifest.probation_ms)
+                c->probation_ns = clock_now_ns() + c->manifest.probation_ms * NS_PER_MS;
+}
+
 void lifecycle_reconcile(struct module *mod) {
         struct candidate *want = module_wanted(mod), *c, *next;
 
@@ -274,6 +308,7 @@ void lifecycle_reconcile(struct module *mod) {
         if (want && replicas_complete(want) && mod->active != want) {
                 struct candidate *before = mod->active;
 
+                begin_probation(want, before);
                 mod->active = want;
                 want->served = true;
                 if (before && want->operation)
@@ -429,6 +464,7 @@ static void restart_later(struct candidate *c) {
         const struct manifest *man = &c->manifest;
         struct restart_policy policy = { man->burst, man->period_ms, man->backoff_ms, man->backoff_max_ms };
         uint64_t now = clock_now_ns(), delay;
+        bool on_probation = now < c->probation_ns;
         struct timeval tv;
         char text[64];
         uint32_t random = 0;
@@ -441,6 +477,8 @@ static void restart_later(struct candidate *c) {
         }
         c->n_crashes++;
         c->restarts++;
+        if (on_probation)
+                policy.burst = MIN(policy.burst, PROBATION_BURST);
         if (restart_exceeds(&policy, c->n_crashes)) {
                 char reason[640];
 
@@ -450,6 +488,8 @@ static void restart_later(struct candidate *c) {
                 operation_fail(TAKE_PTR(c->operation), "QUARANTINED", reason);
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
                 publish(c->module->manager);
+                if (on_probation)
+                        version_give_way(c, reason);
                 return;
         }
         if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)

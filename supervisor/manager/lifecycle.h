@@ -17,6 +17,8 @@ struct candidate *candidate_new(struct module *module, struct manifest *manifest
 void candidate_set_state(struct candidate *candidate, enum candidate_state state, const char *code, const char *reason);
 /* Its place in the order of choices (manager->next_choice++ makes it the newest); clears an earlier failure. */
 void candidate_choose(struct candidate *candidate, uint64_t choice);
+/* Likewise, for an operation: a quarantine or a back-off ends, and what is being started anyway is waited for. */
+void candidate_choose_again(struct candidate *candidate, struct operation *op, uint64_t choice);
 /* It did not start when it was chosen, in a former life. */
 void candidate_set_failed(struct candidate *candidate);
 /* When all have failed in a former life, all are tried again. */

@@ -139,6 +139,7 @@ struct candidate {
         struct event *restart_timer;
         uint64_t restarts, first_crash_ns;
         uint32_t n_crashes;
+        uint64_t probation_ns;                   /* CLOCK_MONOTONIC: until then the version before is a crash loop away; 0: it has none */
         struct operation *operation;             /* the deployment under way, not owned */
         uint64_t requests_before, errors_before; /* of instances that are gone */
 };

@@ -33,7 +33,9 @@ extern const char *const operation_step_names[];
 #define OPERATION_KINDS                                                                                                                    \
         X(DEPLOY, "deploy")                                                                                                                \
         X(UNDEPLOY, "undeploy")                                                                                                            \
-        X(RESTART, "restart")
+        X(RESTART, "restart")                                                                                                              \
+        X(SWITCH, "switch")                                                                                                                \
+        X(ROLLBACK, "rollback")
 
 enum operation_kind {
 #define X(name, text) OPERATION_##name,

@@ -105,7 +105,7 @@ static void admission_settle(struct admission *a) {
 static void candidate_place(struct admission *a, struct candidate *c, const struct candidate *before) {
         const struct remembered *known = choices_find(a->manager, c->module->name, c->manifest.version, c->sha256);
 
-        c->by_api = a->operation && a->operation->on_end ? true : known && known->by_api;
+        c->by_api = a->operation && (a->operation->on_end || a->operation->kind == OPERATION_ROLLBACK) ? true : known && known->by_api;
         if (before && !a->file->arrived && !strcmp(before->sha256, c->sha256)) {
                 c->by_api = before->by_api;
                 candidate_choose(c, before->choice); /* only its settings have changed */
@@ -126,22 +126,6 @@ static void operation_stamp_all(struct operation *op, enum operation_step first,
                 operation_stamp(op, (enum operation_step)s, clock_now_ns());
 }
 
-/* Chosen again: a quarantine or a back-off ends, and what is being started anyway is waited for. */
-static void candidate_choose_again(struct admission *a, struct candidate *c) {
-        const struct instance *i;
-
-        if (c->operation)
-                operation_fail(c->operation, "SUPERSEDED", "the same package was dropped again");
-        c->operation = a->operation;
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i->id && !i->retire)
-                        operation_stamp_all(c->operation, STEP_forked, STEP_forked);
-        }
-        if (c->module->active == c && c->state == CANDIDATE_ACTIVE)
-                operation_stamp_all(c->operation, STEP_forked, STEP_routed);
-        candidate_choose(c, a->file->choice ? a->file->choice : a->manager->next_choice++);
-}
-
 static bool serves(const struct candidate *c) {
         return c->module->active == c && c->state == CANDIDATE_ACTIVE && module_wanted(c->module) == c;
 }
@@ -152,7 +136,7 @@ static void admission_same(struct admission *a, struct candidate *c) {
 
         a->file->code[0] = a->file->reason[0] = '\0';
         if ((a->file->arrived || op) && !serves(c)) {
-                candidate_choose_again(a, c);
+                candidate_choose_again(c, op, a->file->choice ? a->file->choice : a->manager->next_choice++);
         } else if (op) {
                 op->unchanged = true;
                 operation_stamp_all(op, STEP_forked, STEP_routed);

@@ -98,6 +98,12 @@ int store_fill(int fd, struct evbuffer *content) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
+int store_fill_from(int fd, int from) {
+        int r = copy_all(fd, from);
+
+        return r >= 0 && fsync(fd) < 0 ? -errno : r;
+}
+
 int store_folder(int parent, const char *name) {
         int fd, r;
 

@@ -17,6 +17,8 @@ int store_copy(int folder, const char *name, int from);
 int store_read(int folder, const char *name, char **ret_text, size_t *ret_size);
 /* Writes all of it into an open file, and to the disk. 0 or -errno. */
 int store_fill(int fd, struct evbuffer *content);
+/* The same from the begin of another file. */
+int store_fill_from(int fd, int from);
 /* What was renamed or removed in the folder before has happened for good. 0 or -errno. */
 int store_settle(int folder);
 /* Opens parent/name, made when it is missing. The fd or -errno. */

@@ -35,18 +35,19 @@ _soclectl() {
                 logs) options+=' -f -n --level' ;;
                 pack) options+=' -o' ;;
                 undeploy) options+=' --purge' ;;
+                rollback) options+=' --to' ;;
                 sign) options+=' --key' ;;
                 esac
                 mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart call logs events history health inspect reload config pack sign keygen version' -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart switch rollback call logs events history health inspect reload config pack sign keygen version' -- "$word") ;;
         deploy | sign) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
         pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         config) mapfile -t COMPREPLY < <(compgen -W "show $(_soclectl_modules)" -- "$word") ;;
         keygen) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        status | undeploy | restart | inspect | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
+        status | undeploy | restart | switch | rollback | inspect | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
         esac
 }
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packages that are kept for a rollback.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct text_list;
+
+struct kept {
+        char version[64];
+        uint64_t choice; /* its place in the order of choices when it served */
+        int fd;
+};
+
+/* The newest of a module, or that of the version `to`; none of the versions `except`. Waits for the disk: on the writer's thread.
+ * 0 and an open file, -ENOENT, -errno. */
+int kept_find(int state, const char *module, const char *to, const struct text_list *except, struct kept *ret);

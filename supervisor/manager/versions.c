@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Switching and rolling back. Both make a version the newest choice, and the rest
+ * is the way of every choice (lifecycle.c): the chosen one serves before the other
+ * is let go, and when it does not start, nothing has changed.
+ *
+ * What `soclectl deploy` has superseded lies among the kept packages: it is put
+ * back into the drop directory, under the name that it had there. A rollback of a
+ * rollback leads back again: the version before is always the one that was chosen
+ * before.
+ */
+#include "supervisor/manager/versions.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/boot-config.h"
+#include "supervisor/manager/drop-put.h"
+#include "supervisor/manager/kept.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/writer.h"
+
+struct candidate *version_find(const struct module *mod, const char *version) {
+        struct candidate *c;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (c->file && !strcmp(c->manifest.version, version))
+                        return c;
+        }
+        return NULL;
+}
+
+void version_switch(struct module *mod, struct candidate *to, struct operation *op) {
+        snprintf(op->version, sizeof(op->version), "%s", to->manifest.version);
+        if (to->file)
+                snprintf(op->file, sizeof(op->file), "%s", to->file->name);
+        for (int s = STEP_noticed; s <= STEP_unpacked; s++)
+                operation_stamp(op, (enum operation_step)s, clock_now_ns());
+        if (mod->active == to && to->state == CANDIDATE_ACTIVE && module_wanted(mod) == to) {
+                op->unchanged = true;
+                for (int s = STEP_forked; s < N_STEPS; s++)
+                        operation_stamp(op, (enum operation_step)s, clock_now_ns());
+                operation_done(op);
+                return;
+        }
+        candidate_choose_again(to, op, mod->manager->next_choice++);
+        lifecycle_reconcile(mod);
+}
+
+/* Rollback ----------------------------------------------------------------------------------------------------------- */
+
+struct rollback {
+        struct job job;
+        struct manager *manager;
+        uint64_t operation;
+        char module[CONTROL_NAME_SIZE], to[64]; /* to: "" = the one before */
+        struct text_list there;                 /* versions whose files lie in the drop directory */
+        struct kept kept;
+};
+
+static const struct candidate *present(const struct module *mod) {
+        return mod->active ? mod->active : module_wanted(mod);
+}
+
+/* The one before among those with a file. */
+static struct candidate *before(const struct module *mod, const char *to) {
+        const struct candidate *now = present(mod);
+        struct candidate *c, *best = NULL;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (!c->file || c == now || (*to && strcmp(c->manifest.version, to) != 0))
+                        continue;
+                if (!*to && (c->failed || c->state == CANDIDATE_QUARANTINED))
+                        continue;
+                if (!best || c->choice > best->choice)
+                        best = c;
+        }
+        return best;
+}
+
+static void rollback_free(struct rollback *r) {
+        text_list_deinit(&r->there);
+        fd_close(r->kept.fd);
+        free(r);
+}
+
+static int rollback_run(struct job *job) {
+        struct rollback *r = (struct rollback *)job;
+
+        return kept_find(r->manager->state, r->module, *r->to ? r->to : NULL, &r->there, &r->kept);
+}
+
+static void fail_without(const struct rollback *r, const struct module *mod, struct operation *op, int error) {
+        const struct candidate *now = present(mod);
+        char detail[300];
+
+        if (error && error != -ENOENT)
+                snprintf(detail, sizeof(detail), "the kept packages: %s", strerror(-error));
+        else if (*r->to)
+                snprintf(detail, sizeof(detail), "version %s of %s is neither in the drop directory nor kept", r->to, mod->name);
+        else
+                snprintf(detail, sizeof(detail), "there is no version before %s %s, neither in the drop directory nor kept", mod->name,
+                         now ? now->manifest.version : "");
+        operation_hint(op,
+                       "[deploy] keep of module.ini says how many packages of `soclectl deploy` are kept; `soclectl history NAME` tells "
+                       "what there was");
+        operation_fail(op, "NO_VERSION", detail);
+}
+
+static void rollback_done(struct job *job, int result) {
+        struct rollback *r = (struct rollback *)job;
+        struct manager *m = r->manager;
+        struct operation *op = operation_find(&m->operations, r->operation);
+        struct module *mod = module_find(m, r->module);
+        struct candidate *c = mod ? before(mod, r->to) : NULL;
+
+        if (!op || op->state != OPERATION_RUNNING) {
+                rollback_free(r);
+                return;
+        }
+        if (!mod)
+                operation_fail(op, "SUPERSEDED", "the module was removed meanwhile");
+        else if (c && (result || c->choice > r->kept.choice))
+                version_switch(mod, c, op);
+        else if (result)
+                fail_without(r, mod, op, result);
+        else {
+                snprintf(op->version, sizeof(op->version), "%s", r->kept.version);
+                snprintf(op->file, sizeof(op->file), "%s-%s.smod", mod->name, r->kept.version);
+                drop_put(m, op, NULL, TAKE_FD(r->kept.fd));
+        }
+        rollback_free(r);
+}
+
+void version_rollback(struct module *mod, const char *to, struct operation *op) {
+        struct rollback *r = calloc(1, sizeof(*r));
+        const struct candidate *c;
+        bool ok = r;
+
+        if (r) {
+                *r = (struct rollback){
+                        .job = { .run = rollback_run, .done = rollback_done }, .manager = mod->manager, .operation = op->id, .kept.fd = -1
+                };
+                snprintf(r->module, sizeof(r->module), "%s", mod->name);
+                snprintf(r->to, sizeof(r->to), "%s", to ? to : "");
+                TAILQ_FOREACH(c, &mod->candidates, entry)
+                ok = ok && (!c->file || text_list_add(&r->there, c->manifest.version, strlen(c->manifest.version)) >= 0);
+        }
+        if (ok) {
+                writer_add(mod->manager->writer, &r->job);
+                return;
+        }
+        if (r)
+                rollback_free(r);
+        operation_fail(op, "NO_MEMORY", "out of memory");
+}
+
+void version_give_way(struct candidate *c, const char *why) {
+        struct module *mod = c->module;
+        struct operation *op = operation_new(&mod->manager->operations, OPERATION_ROLLBACK, mod->name, "");
+
+        log_error("%s %s: it is on probation and gives way to the version before: %s", mod->name, c->manifest.version, why);
+        if (!op)
+                return;
+        snprintf(op->actor, sizeof(op->actor), "probation");
+        snprintf(op->replaces, sizeof(op->replaces), "%s", c->manifest.version);
+        version_rollback(mod, NULL, op);
+}

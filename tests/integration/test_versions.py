@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions side by side in the drop directory, and the way back."""
+
+import contextlib
+import json
+import os
+
+from harness import SLOW, expect, expect_equal, package, wait
+from test_survival import Load
+
+
+def states(base, name):
+    return {v["version"]: v["state"] for v in base.module(name)["versions"]}
+
+
+def version(base, name="hello"):
+    m = base.module(name)
+    return next((v["version"] for v in m["versions"] if v["state"] == "ACTIVE"), None) if m else None
+
+
+def files(base):
+    return sorted(os.listdir(base.path("modules")))
+
+
+def history(base, name):
+    return json.loads(base.ctl("history", name, "--json").stdout)["history"]
+
+
+def test_switch_between_files(base):
+    base.start()
+    for v in ("1.0.0", "1.1.0", "1.2.0"):
+        base.drop(package(base, "examples/hello", version=v))
+        wait(lambda v=v: version(base) == v, f"{v} to be active")
+    wait(lambda: states(base, "hello") == {"1.0.0": "STOPPED", "1.1.0": "STOPPED", "1.2.0": "ACTIVE"}, "one to be active")
+    with Load(base, "/hello") as load:
+        for v in ("1.0.0", "1.2.0", "1.1.0"):
+            p = base.ctl("switch", "hello", v)
+            expect_equal(version(base), v, "what serves when switch has returned")
+            expect("routed" in p.stdout, p.stdout)
+    expect_equal(load.bad, [], "requests meanwhile")
+    expect_equal(base.ctl("switch", "hello", "1.1.0").returncode, 0, "to what serves already")
+    r = base.ctl("switch", "hello", "9.0.0", check=False)
+    expect_equal((r.returncode, "9.0.0" in r.stderr), (4, True), r.stderr)
+    expect_equal(base.ctl("switch", "nobody", "1.0.0", check=False).returncode, 4, "an unknown module")
+    expect_equal(base.ctl("switch", "hello", "a b", check=False).returncode, 2, "no version")
+    # the choice is kept: over the base's death, too
+    base.kill()
+    base.start()
+    wait(lambda: version(base) == "1.1.0", "the version that was switched to")
+    # back and forth
+    base.ctl("rollback", "hello")
+    expect_equal(version(base), "1.2.0", "the one chosen before")
+    base.ctl("rollback", "hello")
+    expect_equal(version(base), "1.1.0", "a rollback of the rollback")
+    base.ctl("rollback", "hello", "--to", "1.0.0")
+    expect_equal(version(base), "1.0.0", "--to")
+    expect_equal(len(files(base)), 3, "files of people stay")
+
+
+def test_rollback_to_what_is_kept(base):
+    base.start()
+    for n in range(5):
+        base.ctl("deploy", package(base, "examples/hello", version=f"1.{n}.0"))
+    wait(lambda: files(base) == ["hello-1.4.0.smod"], "the superseded ones to be kept elsewhere")
+    with Load(base, "/hello") as load:
+        base.ctl("rollback", "hello")
+        expect_equal(version(base), "1.3.0", "the one before")
+        wait(lambda: files(base) == ["hello-1.3.0.smod"], "one file")
+        base.ctl("rollback", "hello")
+        expect_equal(version(base), "1.4.0", "and back")
+        base.ctl("rollback", "hello", "--to", "1.3.0")
+        expect_equal(version(base), "1.3.0", "by name")
+    expect_equal(load.bad, [], "requests meanwhile")
+    # [deploy] keep is 2
+    r = base.ctl("rollback", "hello", "--to", "1.0.0", check=False)
+    expect_equal(r.returncode, 3, r.stderr)
+    expect("1.0.0" in r.stderr and "kept" in r.stderr, r.stderr)
+    wait(lambda: len(os.listdir(base.path("state", "manager", "kept"))) == 2, "two to be kept")
+    # the way back is there after the base's death, too
+    base.kill()
+    base.start()
+    wait(lambda: version(base) == "1.3.0", "the version that was rolled back to")
+    base.ctl("rollback", "hello")
+    expect_equal(version(base), "1.4.0", "after the base's death")
+
+
+def test_rollback_without_a_version_before(base):
+    base.start()
+    base.ctl("deploy", package(base, "examples/hello"))
+    r = base.ctl("rollback", "hello", check=False)
+    expect_equal(r.returncode, 3, r.stderr)
+    expect("no version before hello 1.0.0" in r.stderr and "hint" in r.stderr, r.stderr)
+    expect_equal(base.get("/hello").status, 200, "what serves")
+    # what did not start is no way back
+    base.ctl("deploy", package(base, "tests/modules/start-fails", name="hello", version="2.0.0", changes=[("/start-fails", "/hello")]), check=False)
+    wait(lambda: states(base, "hello") == {"1.0.0": "ACTIVE", "2.0.0": "BROKEN"}, "a broken one")
+    expect_equal(base.ctl("rollback", "hello", check=False).returncode, 3, "a broken one is none")
+    # install over it works
+    base.ctl("deploy", package(base, "examples/hello", version="3.0.0"))
+    wait(lambda: states(base, "hello") == {"3.0.0": "ACTIVE"}, "the next one")
+    base.ctl("rollback", "hello")
+    expect_equal(version(base), "1.0.0", "the one before that served")
+
+
+def crash(base):
+    """What the client sees is his affair."""
+    with contextlib.suppress(OSError):
+        base.get("/crash/abort")
+
+
+def test_a_version_on_probation_gives_way(base):
+    base.start()
+    for deploy in (base.drop, lambda p: base.ctl("deploy", p)):
+        deploy(package(base, "tests/modules/crash", version="1.0.0", extra="[restart]\nbackoff = 10ms\n"))
+        wait(lambda: version(base, "crash") == "1.0.0", "the first")
+        deploy(package(base, "tests/modules/crash", version="2.0.0", extra="[restart]\nbackoff = 10ms\n"))
+        wait(lambda: version(base, "crash") == "2.0.0", "the second")
+        for n in range(3):
+            base.serves("/crash/ok")
+            worker = base.worker("crash")
+            crash(base)
+            wait(lambda worker=worker: base.worker("crash") != worker, "the end of the worker")
+        wait(lambda: version(base, "crash") == "1.0.0", "the version before", 20 * SLOW)
+        expect_equal(states(base, "crash")["2.0.0"], "QUARANTINED", "the one that gave way")
+        base.serves("/crash/ok")
+        ops = json.loads(base.ctl("history", "crash", "--json").stdout)["history"]
+        expect(any(h["version"] == "2.0.0" and h["to"] == "QUARANTINED" and "crashes" in h["reason"] for h in ops), f"why: {ops}")
+        # the one before is on no probation: it has shown what it can
+        for n in range(3):
+            base.serves("/crash/ok")
+            worker = base.worker("crash")
+            crash(base)
+            wait(lambda worker=worker: base.worker("crash") != worker, "the end of the worker")
+        base.serves("/crash/ok")
+        expect_equal(version(base, "crash"), "1.0.0", "no way back to what gave way")
+        base.ctl("undeploy", "crash")
