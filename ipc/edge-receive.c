@@ -19,6 +19,7 @@
 
 #define FRUITLESS_MAX (64u << 10)
 #define SCRATCH_MIN 256u
+#define SCRATCH_KEPT 4096u
 
 /* A message under reassembly. */
 struct partial {
@@ -169,6 +170,10 @@ static int take_record(struct edge *edge, const struct frame *frame, const uint8
 /* Nothing to take now. The end is told only when all that the peer had published before it is taken. */
 static int receive_empty(struct edge *edge) {
         edge->fruitless = 0;
+        if (edge->scratch_room > SCRATCH_KEPT) {
+                edge->scratch = (free(edge->scratch), NULL);
+                edge->scratch_room = 0;
+        }
         ring_return_credit(edge);
         return edge->ended && edge->peer_tail == edge->head ? EDGE_E_CLOSED : EDGE_E_EMPTY;
 }
@@ -195,10 +200,11 @@ int edge_receive(struct edge *edge, struct edge_message *ret_message) {
                 if (r)
                         return r;
                 r = take_record(edge, &frame, payload, size, &message);
-                if (edge->head - edge->returned >= edge->peer_size / 4)
+                /* At once when all is taken that is known of: who sends the next one then finds the ring empty. */
+                if (edge->head == edge->peer_tail || edge->head - edge->returned >= edge->peer_size / 4)
                         ring_return_credit(edge);
                 if (r == EDGE_E_EMPTY) {
-                        edge->fruitless += edge->head - before;
+                        edge->fruitless += frame.kind == FRAME_PAD ? FRAME_SIZE : edge->head - before;
                         continue;
                 }
                 if (r)

@@ -11,6 +11,11 @@
  * ring is empty. Peer words are cached and re-read only when out of room or data,
  * and every value read must lie between what it was and what is possible.
  *
+ * A ring takes memory as far as it has been written. It is large enough for long
+ * messages and many short ones to pass with few wakes, and mostly nearly empty:
+ * who finds it empty and its warm part used up begins at the start again, so that
+ * the rest stays untouched (and out of the caches) until somebody needs it.
+ *
  * Sleep. The consumer that has found nothing stores `armed` = odd, fences, looks
  * once more, and sleeps in epoll on its bell, the read end of a pipe that the
  * producer made. The producer publishes, fences, and reads `armed`: odd and not
@@ -28,6 +33,7 @@
 #include "ipc/shared.h"
 
 #define RECORD_ALIGN 16u
+#define RING_WARM (8u << 10)
 #define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
 
 /* The producer ------------------------------------------------------------------------------------------------------- */
@@ -43,12 +49,32 @@ static int ring_look_for_room(struct edge *edge) {
         return 0;
 }
 
+/* Is it time to begin at the start again, though the end is not reached? It is for a batch that would leave the warm part of a
+ * ring with nothing in it; not for a long message, which is what the rest is for. */
+static bool ring_rewinds(struct edge *edge, const struct frame *frame, uint64_t need) {
+        uint64_t offset = edge->tail & (edge->limits.ring_size - 1);
+
+        if (edge->limits.ring_size <= RING_WARM || edge->tail != edge->published)
+                return false;
+        if (frame->flags & FRAME_MORE || frame->kind == FRAME_DATA || frame->kind == FRAME_END)
+                return false;
+        /* A pad's header lies in the warm part too; what is larger than the way back would not fit behind one. */
+        if (offset + need + FRAME_SIZE <= RING_WARM || offset < need)
+                return false;
+        if (edge->peer_head != edge->tail)
+                ring_look_for_room(edge);
+        return edge->peer_head == edge->tail;
+}
+
 /* Is there room for `need` bytes that must not be split? Positions the private tail behind a pad if one is needed. */
-static int ring_reserve(struct edge *edge, uint64_t need) {
+static int ring_reserve(struct edge *edge, const struct frame *frame, uint64_t need) {
         uint64_t size = edge->limits.ring_size, to_end = size - (edge->tail & (size - 1)), total = need;
+        bool pads = need > to_end || ring_rewinds(edge, frame, need);
         int r;
 
-        if (need > to_end)
+        if (edge->poison)
+                return EDGE_E_POISONED;
+        if (pads)
                 total += to_end;
         if (size - (edge->tail - edge->peer_head) < total) {
                 r = ring_look_for_room(edge);
@@ -57,7 +83,7 @@ static int ring_reserve(struct edge *edge, uint64_t need) {
                 if (size - (edge->tail - edge->peer_head) < total)
                         return EDGE_E_FULL;
         }
-        if (need > to_end) {
+        if (pads) {
                 struct frame pad = { .length = (uint32_t)to_end, .kind = FRAME_PAD };
 
                 /* At least 16 bytes are left, for records are aligned so; older content behind is the owner's own. */
@@ -74,7 +100,7 @@ int ring_put(struct edge *edge, const struct frame *frame, const void *payload, 
         int r;
 
         assert(payload || !size);
-        r = ring_reserve(edge, need);
+        r = ring_reserve(edge, frame, need);
         if (r)
                 return r;
         at = edge->own_data + (edge->tail & mask);

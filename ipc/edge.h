@@ -55,7 +55,7 @@ struct edge_limits {
         uint32_t max_message; /* bytes of payload, both ways */
         uint64_t max_partial; /* bytes of messages under reassembly */
 };
-#define EDGE_LIMITS_DEFAULT ((struct edge_limits){ .ring_size = 16384, .max_message = 16u << 20, .max_partial = 64u << 20 })
+#define EDGE_LIMITS_DEFAULT ((struct edge_limits){ .ring_size = 128 << 10, .max_message = 16u << 20, .max_partial = 64u << 20 })
 
 /* Creates the own half: memory and the doorbell pipe that this side rings. 0 or -errno. */
 int edge_new(struct edge **ret_edge, const struct edge_limits *limits);

@@ -41,7 +41,7 @@ static const struct key_case cases[] = {
         { "template", "preload", "", "libcmark.so.0, /opt/a.so", NULL, "./a.so", OBJECTS },
         { "template", "plugins", "", "/opt/b.so", NULL, "b c", OBJECTS },
         { "template", "affinity", "auto", "none", NULL, "all", "auto, spread or none" },
-        { "bus", "ring", "16K", "1M", NULL, "24K", "a power of two such as 16K or 1M" },
+        { "bus", "ring", "128K", "1M", NULL, "24K", "a power of two such as 16K or 1M" },
         { "bus", "max-message", "16M", "64M", NULL, "1G", "64K to 64M" },
         { "bus", "idle", "1m", "50ms", NULL, "9ms", "10ms to 24h" },
         { "log", "to", "auto", "journal", NULL, "syslog", "auto, journal or files" },
@@ -97,7 +97,7 @@ static void test_an_empty_file_is_a_working_base(void **state) {
         assert_string_equal(c.name, "default");
         assert_int_equal(c.listen.n, 1);
         assert_string_equal(c.listen.items[0], "127.0.0.1:8080");
-        assert_true(!c.ready_base && !c.require_signature && !c.strict && c.processes == 0 && c.ring == 16384);
+        assert_true(!c.ready_base && !c.require_signature && !c.strict && c.processes == 0 && c.ring == 128 << 10);
 }
 
 static void test_a_later_file_wins(void **state) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -165,6 +166,73 @@ static void test_rings_of_all_sizes(void **state) {
                 edge_free(a);
                 edge_free(b);
         }
+}
+
+/* KiB of this process's rings that exist. */
+static unsigned long resident_kb(void) {
+        FILE *f = fopen("/proc/self/smaps", "re");
+        unsigned long kb, sum = 0;
+        bool owned = false;
+        char line[512], mode[5];
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                if (sscanf(line, "%*x-%*x %4s", mode) == 1)
+                        owned = strstr(line, "socle-edge") && mode[1] == 'w';
+                else if (owned && sscanf(line, "Rss: %lu kB", &kb) == 1)
+                        sum += kb;
+        }
+        fclose(f);
+        return sum;
+}
+
+/* A large ring is there for long messages and bursts: short ones that are taken at once do not walk through all of it. */
+static void test_nearly_empty_ring_stays_small(void **state) {
+        struct edge_limits limits = { .ring_size = 128 << 10, .max_message = 1 << 20, .max_partial = 1 << 20 };
+        struct edge *a, *b;
+
+        edges_join(&a, &b, &limits);
+        for (uint32_t i = 0; i < 10000; i++)
+                round_trip(a, b, i % 200, i);
+        assert_in_range(resident_kb(), 8, 4 + 12 + 4);
+        round_trip(a, b, 1 << 20, 0);
+        assert_in_range(resident_kb(), 4 + 128 + 4, 4 + 128 + 8);
+        for (uint32_t i = 0; i < 10000; i++)
+                round_trip(a, b, i * 37 % 40000, i);
+        edge_free(a);
+        edge_free(b);
+}
+
+/* Bursts of all lengths, taken in part: whatever the ring's end or a new beginning does to a batch, all of it arrives. */
+static void test_bursts(void **state) {
+        struct edge_limits limits = { .ring_size = 64 << 10, .max_message = 1 << 20, .max_partial = 1 << 20 };
+        struct frame frame = { .kind = FRAME_CAST };
+        uint32_t sent = 0, received = 0, dice = 1;
+        uint8_t data[4000];
+        struct edge *a, *b;
+
+        edges_join(&a, &b, &limits);
+        while (received < 100000) {
+                struct edge_message m;
+
+                dice = dice * 1664525 + 1013904223;
+                for (uint32_t n = dice >> 24; n; n--) {
+                        uint32_t size = sent * 2654435761u >> (20 + sent % 3);
+
+                        fill(data, MIN(size, 4000u), sent);
+                        if (edge_send(a, &frame, data, MIN(size, 4000u), NULL) == EDGE_E_FULL)
+                                break;
+                        sent++;
+                }
+                edge_flush(a);
+                for (uint32_t n = dice >> 16 & 0xff; n && !edge_receive(b, &m); n--) {
+                        uint32_t size = received * 2654435761u >> (20 + received % 3);
+
+                        assert_filled(&m, MIN(size, 4000u), received++);
+                }
+        }
+        edge_free(a);
+        edge_free(b);
 }
 
 static void test_bad_limits(void **state) {
@@ -567,6 +635,8 @@ int main(void) {
                 TEST(test_sizes),
                 TEST(test_wrap),
                 cmocka_unit_test(test_rings_of_all_sizes),
+                cmocka_unit_test(test_nearly_empty_ring_stays_small),
+                cmocka_unit_test(test_bursts),
                 cmocka_unit_test(test_bad_limits),
                 cmocka_unit_test(test_not_attached),
                 TEST(test_too_large),
