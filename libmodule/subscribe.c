@@ -365,7 +365,7 @@ void subscribe_on_ask(void) {
                 subscribe_announce();
 }
 
-/* Armed, so that a publisher that has not been told of it finds out when he rings. */
+/* Armed anew, so that a publisher that has not been told of it finds out when it rings. */
 void subscribe_leave(void) {
         for (uint32_t i = 0; subs.ears && i < n_topics(); i++) {
                 struct subscription *s = &subs.of[i];
@@ -373,6 +373,7 @@ void subscribe_leave(void) {
                 while (s->sources)
                         source_free(&s->sources);
                 s->pending = false;
+                ears_disarm(subs.ears, s->slot);
                 ears_arm(subs.ears, s->slot);
         }
 }
