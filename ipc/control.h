@@ -318,6 +318,8 @@ struct control_directory {
         uint64_t epoch;
         uint32_t ring_size;
         uint32_t max_message;
+        uint32_t prefer_near; /* of equally loaded instances, the one on the caller's core */
+        uint32_t reserved;
 };
 struct control_watch {
         uint64_t generation; /* of the directory that the sender has */

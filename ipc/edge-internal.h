@@ -48,6 +48,7 @@ struct edge {
         uint64_t returned;
         uint64_t peer_tail; /* cached */
         uint32_t armed, waiting_rung;
+        uint32_t cpu; /* as own->cpu */
 
         /* messages to be sent: edge-send.c */
         uint32_t record_max;        /* payload of one record */

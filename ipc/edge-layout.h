@@ -34,7 +34,8 @@ struct edge_side {
         _Atomic uint64_t head;     /* credit: bytes of the peer's ring that were consumed */
         _Atomic uint64_t accepted; /* position up to which requests have been begun */
         _Atomic uint32_t armed;    /* sequence, odd = the owner sleeps and wants its bell rung */
-        uint8_t pad2[44];
+        _Atomic uint32_t cpu;      /* 1 + where the owner ran when it armed last; 0: not known. A hint */
+        uint8_t pad2[40];
 
         _Atomic uint32_t waiting; /* sequence, odd = the owner wants its bell rung for credit */
         uint8_t pad3[60];
@@ -43,4 +44,5 @@ struct edge_side {
 static_assert(sizeof(struct edge_side) == 256, "edge layout");
 static_assert(offsetof(struct edge_side, tail) == 64, "edge layout");
 static_assert(offsetof(struct edge_side, head) == 128, "edge layout");
+static_assert(offsetof(struct edge_side, cpu) == 148, "edge layout");
 static_assert(offsetof(struct edge_side, waiting) == 192, "edge layout");

@@ -25,6 +25,7 @@
  * with the roles exchanged gives bells for credit: `waiting` and head.
  */
 #include <assert.h>
+#include <sched.h>
 #include <string.h>
 
 #include "ipc/cleanup.h"
@@ -229,8 +230,24 @@ void edge_accept(struct edge *edge, const struct edge_message *message) {
         shared_store64(&edge->own->accepted, message->position);
 }
 
+/* It is of the process, not of the edge; but it is told to nobody else. No order is needed: who reads it expects nothing. */
+static void note_cpu(struct edge *edge) {
+        uint32_t cpu = (uint32_t)(sched_getcpu() + 1);
+
+        if (cpu != edge->cpu)
+                atomic_store_explicit(&edge->own->cpu, cpu, memory_order_relaxed);
+        edge->cpu = cpu;
+}
+
+int edge_peer_cpu(const struct edge *edge) {
+        uint32_t cpu = edge->peer ? shared_load32(&edge->peer->cpu) : 0;
+
+        return cpu > INT32_MAX ? -1 : (int)cpu - 1;
+}
+
 bool edge_arm(struct edge *edge) {
         if (!(edge->armed & 1)) {
+                note_cpu(edge);
                 edge->armed++;
                 edge->n_asked++;
                 shared_store32(&edge->own->armed, edge->armed);

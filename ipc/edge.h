@@ -106,6 +106,9 @@ int edge_on_event(struct edge *edge, bool ended);
  * there is something to receive or to send (go round again). Only needed after a bell rang or at start. */
 bool edge_arm(struct edge *edge);
 
+/* The CPU that the peer says it ran on when it last went to sleep; -1: not known. A hint, and only that: it may lie. */
+int edge_peer_cpu(const struct edge *edge);
+
 bool edge_is_idle(const struct edge *edge);              /* nothing queued, nothing under reassembly */
 bool edge_is_lost(const struct edge *edge);              /* the peer has gone or broken the protocol: what is queued will never be sent */
 uint64_t edge_partial_room(const struct edge *edge);     /* bytes of memory that messages under reassembly take */

@@ -37,6 +37,7 @@ void bus_on_directory(struct bus *bus, struct control_record *record) {
                 providers_on_manager();
         }
         bus->epoch = record->DIRECTORY.epoch;
+        bus->prefer_near = record->DIRECTORY.prefer_near;
         calls_on_directory();
 }
 

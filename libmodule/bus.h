@@ -17,7 +17,8 @@ struct bus {
         uint64_t version; /* counts the changes of `table`, over all managers; 0: there is none yet */
         uint64_t epoch;
         uint64_t next_request;
-        bool watching; /* the manager will tell when the directory changes */
+        bool prefer_near; /* [template] affinity */
+        bool watching;    /* the manager will tell when the directory changes */
 };
 
 void bus_deinit(struct bus *bus);

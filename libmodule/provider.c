@@ -4,7 +4,8 @@
  *
  * Choosing, reserving and committing is one step without a wait in it: of the
  * instances with an open edge the one with the fewest calls of ours in flight is
- * chosen, and the call is in its ring before anything else happens. Whatever
+ * chosen (of equals the one that sleeps on our core, ipc/load.c), and the call is
+ * in its ring before anything else happens. Whatever
  * cannot be placed at once waits in its provider's queue, and after any wait is
  * chosen for again:
  *
@@ -23,6 +24,7 @@
  */
 #include "libmodule/provider.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,15 +122,16 @@ uint16_t method_id(struct method_ref *ref, const struct target *target) {
 /* Choosing ----------------------------------------------------------------------------------------------------------- */
 
 static struct target *choose(const struct provider *p, const char *version) {
-        struct target *t, *best = NULL;
+        int here = the_worker.bus.prefer_near && p->n_active > 1 ? sched_getcpu() : -1;
+        struct load_choice choice = { 0 };
+        struct target *t;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
                 if (!target_usable(t) || (version && strcmp(version, t->version) != 0))
                         continue;
-                if (!best || load_prefers(&t->load, &best->load))
-                        best = t;
+                load_consider(&choice, t, &t->load, here >= 0 && edge_peer_cpu(t->edge) == here);
         }
-        return best;
+        return load_choose(&choice);
 }
 
 bool provider_has_other(const struct provider *p, const struct target *other) {

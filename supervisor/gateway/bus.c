@@ -45,6 +45,7 @@ static void on_directory(struct bus *bus, struct control_record *record) {
         bus->reader = reader;
         bus->ring_size = record->DIRECTORY.ring_size;
         bus->max_message = record->DIRECTORY.max_message;
+        bus->prefer_near = record->DIRECTORY.prefer_near;
         if (bus->epoch && bus->epoch != record->DIRECTORY.epoch) {
                 bus->watching = false;
                 send_page(bus);

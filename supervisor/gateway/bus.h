@@ -24,6 +24,7 @@ struct bus {
         uint64_t version; /* counts the changes of `table`, over all managers; 0: there is none yet */
         uint64_t epoch;
         uint32_t ring_size, max_message;
+        bool prefer_near; /* [template] affinity */
         uint64_t next_request;
         int page_fd;
         struct page_memory *page;

@@ -3,8 +3,9 @@
  * How a request finds its instance.
  *
  * Choosing, reserving and committing is one step without a wait in it: the
- * instance with an open edge that has the fewest requests in flight is chosen,
- * and the request is in its ring before anything else happens. Whatever cannot be
+ * instance with an open edge that has the fewest requests in flight is chosen
+ * (of equals the one that sleeps on our core, ipc/load.c), and the request is in
+ * its ring before anything else happens. Whatever cannot be
  * placed at once waits in its module's queue, and after any wait is chosen for
  * again:
  *
@@ -25,6 +26,7 @@
 #include "supervisor/gateway/upstream.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,13 +55,15 @@ uint64_t upstream_body_max(const struct upstream *u) {
 /* Choosing ---------------------------------------------------------------------------------------------------------------- */
 
 static struct instance *choose(const struct upstream *u) {
-        struct instance *i, *best = NULL;
+        int here = u->gateway->bus.prefer_near && u->n_active > 1 ? sched_getcpu() : -1;
+        struct load_choice choice = { 0 };
+        struct instance *i;
 
         TAILQ_FOREACH(i, &u->instances, entry) {
-                if (instance_usable(i) && (!best || load_prefers(&i->load, &best->load)))
-                        best = i;
+                if (instance_usable(i))
+                        load_consider(&choice, i, &i->load, here >= 0 && edge_peer_cpu(i->edge) == here);
         }
-        return best;
+        return load_choose(&choice);
 }
 
 /* Is it sensible to wait? */

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -566,6 +567,31 @@ static void test_bells_are_left(void **state) {
         fd_close(epoll);
 }
 
+static void test_where_the_peer_sleeps(void **state) {
+        struct pair *p = *state;
+        struct frame frame = { .kind = FRAME_REPLY, .correlation = 4 };
+        cpu_set_t before, one;
+        struct edge_message m;
+
+        assert_int_equal(edge_peer_cpu(p->a), -1);
+        assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+        for (int cpu = 0; cpu < 8; cpu++) {
+                if (!CPU_ISSET((size_t)cpu, &before))
+                        continue;
+                CPU_ZERO(&one);
+                CPU_SET((size_t)cpu, &one);
+                assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+                assert_int_equal(edge_send(p->a, &frame, "x", 1, NULL), 0);
+                assert_int_equal(edge_flush(p->a), 0);
+                edge_on_bell(p->b);
+                assert_int_equal(edge_receive(p->b, &m), 0);
+                assert_int_equal(edge_receive(p->b, &m), EDGE_E_EMPTY);
+                assert_true(edge_arm(p->b));
+                assert_int_equal(edge_peer_cpu(p->a), cpu);
+        }
+        assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 /* The end is met when ringing: the caller must not go to sleep over what is left. */
 static void test_peer_gone_seen_by_flush(void **state) {
         struct pair *p = *state;
@@ -655,6 +681,7 @@ int main(void) {
                 TEST(test_peer_gone),
                 TEST(test_bells_are_left),
                 TEST(test_peer_gone_seen_by_flush),
+                TEST(test_where_the_peer_sleeps),
                 TEST(test_free_tells_the_queue),
                 cmocka_unit_test(test_no_descriptor_stays),
         };

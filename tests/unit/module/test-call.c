@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -724,6 +725,55 @@ static void test_least_in_flight(void **state) {
                 assert_int_equal(asks[i].done, 1);
 }
 
+/* One after the other: which of the two took each of n calls. */
+static uint32_t taken_by_first(struct callee c[2], uint32_t n) {
+        uint32_t first = 0;
+
+        for (uint32_t i = 0; i < n; i++) {
+                struct ask a = { .method = "kv.put" };
+                struct edge_message m;
+                struct callee *who = &c[0];
+
+                ask(&a);
+                edge_on_bell(c[0].edge);
+                if (edge_receive(c[0].edge, &m)) {
+                        who = &c[1];
+                        assert_int_equal(edge_receive(c[1].edge, &m), 0);
+                }
+                edge_arm(c[0].edge); /* it sleeps here; where the other one does, nobody knows */
+                first += who == &c[0];
+                reply(who, m.frame.correlation, "x");
+                expect(&a, 0, "x");
+        }
+        return first;
+}
+
+static void test_of_equals_the_near_one(void **state) {
+        struct ask a = { .method = "kv.put" };
+        struct edge_message m;
+        struct callee c[2];
+        cpu_set_t before, here;
+
+        assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+        CPU_ZERO(&here);
+        CPU_SET((size_t)sched_getcpu(), &here);
+        assert_int_equal(sched_setaffinity(0, sizeof(here), &here), 0);
+        publish(2);
+        turns();
+        ask(&a);
+        take_two_requests(c);
+        accept_request(&c[0]);
+        accept_request(&c[1]);
+        receive(&c[0], FRAME_REQUEST, &m);
+        reply(&c[0], m.frame.correlation, "x");
+        assert_int_equal(taken_by_first(c, 10), 5);
+        the_worker.bus.prefer_near = true;
+        assert_int_equal(taken_by_first(c, 10), 10);
+        edge_free(c[0].edge);
+        edge_free(c[1].edge);
+        assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 static void test_refused_edges(void **state) {
         struct ask a = { .method = "kv.put" }, b = { .method = "kv.put" };
         struct callee c;
@@ -956,6 +1006,7 @@ int main(void) {
                 TEST(test_overloaded),
                 TEST(test_full_ends_with_the_last_call),
                 TEST(test_least_in_flight),
+                TEST(test_of_equals_the_near_one),
                 TEST(test_refused_edges),
                 TEST(test_limit_of_edges),
                 TEST(test_limit_of_one_of_two),
