@@ -99,9 +99,11 @@ static int outgoing_step(struct edge *edge, struct edge_outgoing *out) {
                 frame.flags |= FRAME_MORE;
         }
         r = ring_put(edge, &frame, out->payload ? out->payload + out->sent : NULL, n);
-        if (!r)
-                out->sent += n;
-        return r;
+        if (r)
+                return r;
+        out->sent += n;
+        /* The peer begins to take a long message while we go on with it. */
+        return n < left ? edge_flush(edge) : 0;
 }
 
 int queue_pump(struct edge *edge) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MSGPACK_SBUFFER_INIT_SIZE 256 /* most messages are small, and malloc() is slow with what is large */
 #include <msgpack.h>
 
 #include <socle/module.h>
