@@ -58,7 +58,7 @@ struct topic_reader {
         const _Atomic uint64_t *data;
         uint64_t size, map_size;
         int bell;
-        const char *poison;
+        enum violation poison; /* why it was */
         bool hung_up, ended;
         uint64_t cursor, number; /* of the next message */
         uint64_t marked;         /* where the last number was known */
@@ -66,7 +66,7 @@ struct topic_reader {
         uint64_t *scratch;
 };
 
-static int poison(struct topic_reader *t, const char *reason) {
+static int poison(struct topic_reader *t, enum violation reason) {
         t->poison = reason;
         return TOPIC_E_POISONED;
 }
@@ -143,7 +143,7 @@ static int look_at_tail(struct topic_reader *t) {
         uint64_t tail = shared_load64(&t->memory->tail);
 
         if (tail < t->tail || tail % RECORD_ALIGN)
-                return poison(t, "its tail is out of range");
+                return poison(t, VIOLATION_TOPIC_TAIL);
         t->tail = tail;
         return 0;
 }
@@ -155,7 +155,7 @@ static int check_copy(struct topic_reader *t) {
         shared_fence_loads();
         reserved = shared_load64(&t->memory->reserved);
         if (reserved < t->reserved || reserved < t->tail || reserved % RECORD_ALIGN)
-                return poison(t, "its words do not fit together");
+                return poison(t, VIOLATION_TOPIC_WORDS);
         t->reserved = reserved;
         return reserved - t->cursor > t->size ? OVERTAKEN : 0;
 }
@@ -174,7 +174,7 @@ static int go_on_behind(struct topic_reader *t) {
         if (r)
                 return r;
         if (restart <= t->cursor || restart > t->tail || restart % RECORD_ALIGN)
-                return poison(t, "its words do not fit together");
+                return poison(t, VIOLATION_TOPIC_WORDS);
         t->cursor = restart;
         return 0;
 }
@@ -182,11 +182,11 @@ static int go_on_behind(struct topic_reader *t) {
 static int check_record(struct topic_reader *t, const struct frame *frame, uint64_t available) {
         if (frame_check(frame, available) < 0 || ALIGNED((uint64_t)frame->length) > available || frame->kind != FRAME_PUBLISH ||
             frame->flags)
-                return poison(t, "a record's header is malformed");
+                return poison(t, VIOLATION_TOPIC_HEADER);
         if (frame->length > t->size / 4)
-                return poison(t, "a record is longer than a quarter of its ring");
+                return poison(t, VIOLATION_TOPIC_SIZE);
         if (frame->correlation < t->number || frame->correlation - t->number > (t->cursor - t->marked) / FRAME_SIZE)
-                return poison(t, "messages are numbered wrongly");
+                return poison(t, VIOLATION_TOPIC_NUMBER);
         return 0;
 }
 
@@ -204,7 +204,7 @@ static int take_record(struct topic_reader *t, struct frame *frame, uint32_t *re
         if (frame->kind == FRAME_PAD) {
                 /* A longer one is never needed; and so there are no two of them in a row. */
                 if (frame->length != to_end || frame->length > available || frame->length >= t->size / 4)
-                        return poison(t, "a pad record does not reach the end of its ring");
+                        return poison(t, VIOLATION_TOPIC_PAD);
                 t->cursor += frame->length;
                 *ret_size = UINT32_MAX;
                 return 0;
@@ -266,7 +266,7 @@ void topic_reader_on_bell(struct topic_reader *t) {
         bool hung_up;
 
         if (bell_drain(t->bell, &hung_up) < 0 && !t->poison)
-                t->poison = "its bell cannot be read";
+                t->poison = VIOLATION_TOPIC_BELL;
         t->hung_up |= hung_up;
 }
 
@@ -284,7 +284,7 @@ int topic_reader_wait_fd(const struct topic_reader *t) {
         return t->bell;
 }
 
-const char *topic_reader_reason(const struct topic_reader *t) {
+enum violation topic_reader_violation(const struct topic_reader *t) {
         return t->poison;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "ipc/frame-layout.h"
+#include "ipc/violation.h"
 
 enum {
         _TOPIC_E_SUCCESS,
@@ -86,4 +87,4 @@ void topic_reader_on_bell(struct topic_reader *reader);
 bool topic_reader_is_empty(const struct topic_reader *reader);
 /* The publisher has hung up, and all that it had published was read. */
 bool topic_reader_ended(const struct topic_reader *reader);
-const char *topic_reader_reason(const struct topic_reader *reader); /* why it is poisoned; static text or NULL */
+enum violation topic_reader_violation(const struct topic_reader *reader); /* that poisoned it, or VIOLATION_NONE */

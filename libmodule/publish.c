@@ -133,6 +133,8 @@ static int topic_join(struct topic *t, const struct control_topic *join, int ear
         r = topic_listener_new(&l->ears, ears, join->slot);
         if (r) {
                 free(l);
+                if (r > 0)
+                        CONTROL_SEND(the_worker.start.link, EDGE_POISONED, 0, NULL, 0, .peer = join->peer, .reason = VIOLATION_TOPIC_EARS);
                 return r < 0 ? ERROR_NO_MEMORY : ERROR_BAD_REQUEST;
         }
         l->subscriber = join->peer;
@@ -172,6 +174,10 @@ void publish_on_join(const struct control_topic *join, int ears_fd) {
         t = topic_find(join->topic, &error);
         if (!t || is_joined(t, join->peer)) {
                 answer(join, t ? 0 : error);
+                return;
+        }
+        if (ears < 0) {
+                answer(join, ERROR_BUSY);
                 return;
         }
         error = topic_join(t, join, TAKE_FD(ears));

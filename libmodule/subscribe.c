@@ -25,6 +25,7 @@
 #include "libmodule/worker-internal.h"
 
 #define MESSAGES_PER_TURN 64
+#define BELLS_MAX 1024 /* the smallest pipe has room for some thousands */
 #define TELL_EVERY_NS NS_PER_S
 #define ANNOUNCE_AGAIN_NS (10 * NS_PER_MS)
 
@@ -36,6 +37,7 @@ struct source {
         struct subscription *subscription;
         struct topic_reader *reader;
         uint64_t publisher; /* instance */
+        uint64_t n_armed;   /* of the subscription, when its bell was last read */
 };
 
 struct subscription {
@@ -46,6 +48,7 @@ struct subscription {
         struct source *sources; /* the one that is read next is the first */
         bool pending;           /* there may be something to read */
         bool running;           /* its handler */
+        uint64_t n_armed;       /* times */
         struct task task;       /* of the handler */
         struct value args;
         uint64_t lost, told; /* messages; as far as the log knows */
@@ -114,7 +117,11 @@ static void on_bell(struct bell *bell, bool ended) {
         struct source *source = (struct source *)bell;
         struct subscription *s = source->subscription;
 
-        topic_reader_on_bell(source->reader);
+        /* A bell is left in its pipe until the pipe could be full: there is at most one for each time that we were armed. */
+        if (ended || s->n_armed - source->n_armed >= BELLS_MAX) {
+                topic_reader_on_bell(source->reader);
+                source->n_armed = s->n_armed;
+        }
         ears_disarm(subs.ears, s->slot);
         s->pending = true;
 }
@@ -129,6 +136,12 @@ static void source_free(struct source **link) {
         free(source);
 }
 
+static void tell_violation(const struct subscription *s, uint64_t publisher, enum violation reason) {
+        socle_log(SOCLE_LOG_ERROR, "topic %s: no more of instance %llu: %s", s->topic, (unsigned long long)publisher,
+                  violation_text(reason));
+        CONTROL_SEND(the_worker.start.link, EDGE_POISONED, 0, NULL, 0, .peer = publisher, .reason = reason);
+}
+
 void subscribe_on_source(const struct control_topic *body, int ring_fd, int bell_fd) {
         struct subscription *s = control_text_ok(body->topic, sizeof(body->topic)) ? subscription_find(body->topic) : NULL;
         struct source *source = s && s->topic && !the_worker.draining ? calloc(1, sizeof(*source)) : NULL;
@@ -140,11 +153,14 @@ void subscribe_on_source(const struct control_topic *body, int ring_fd, int bell
                 fd_close(bell_fd);
                 return;
         }
-        *source = (struct source){ .bell = { on_bell }, .subscription = s, .publisher = body->peer };
+        *source = (struct source){ .bell = { on_bell }, .subscription = s, .publisher = body->peer, .n_armed = s->n_armed };
         r = topic_reader_new(&source->reader, ring_fd, bell_fd, (struct topic_mark){ .position = body->position, .number = body->number });
         if (r) {
-                socle_log(SOCLE_LOG_ERROR, "topic %s: instance %llu cannot be subscribed to: %s", s->topic, (unsigned long long)body->peer,
-                          r < 0 ? strerror(-r) : "its memory is not as it must be");
+                if (r > 0)
+                        tell_violation(s, body->peer, VIOLATION_TOPIC_MEMORY);
+                else
+                        socle_log(SOCLE_LOG_ERROR, "topic %s: nothing comes from instance %llu: %s", s->topic,
+                                  (unsigned long long)body->peer, strerror(-r));
                 free(source);
                 return;
         }
@@ -168,9 +184,8 @@ static void source_to_end(struct subscription *s, struct source **link) {
         *end = source;
 }
 
-static void source_lost(struct source **link, const char *why) {
-        socle_log(SOCLE_LOG_ERROR, "topic %s: no more of instance %llu: %s", (*link)->subscription->topic,
-                  (unsigned long long)(*link)->publisher, why);
+static void source_lost(struct source **link, enum violation reason) {
+        tell_violation((*link)->subscription, (*link)->publisher, reason);
         source_free(link);
 }
 
@@ -225,7 +240,7 @@ static void take(struct subscription *s, struct source **link, const struct topi
                 note_lost(s, 1);
         } else if (m->size && value_check(copy, m->size, &s->args, NULL) < 0) {
                 free(copy);
-                source_lost(link, "a message is not one well-formed value");
+                source_lost(link, VIOLATION_TOPIC_VALUE);
         } else {
                 source_to_end(s, link);
                 deliver(s, copy);
@@ -247,7 +262,7 @@ static bool subscription_step(struct subscription *s) {
                         return true;
                 }
                 if (r == TOPIC_E_POISONED)
-                        source_lost(link, topic_reader_reason((*link)->reader));
+                        source_lost(link, topic_reader_violation((*link)->reader));
                 else if (topic_reader_ended((*link)->reader))
                         source_free(link);
                 else
@@ -257,6 +272,7 @@ static bool subscription_step(struct subscription *s) {
 }
 
 static bool subscription_may_sleep(struct subscription *s) {
+        s->n_armed++;
         ears_arm(subs.ears, s->slot);
         for (const struct source *source = s->sources; source; source = source->next) {
                 if (!topic_reader_is_empty(source->reader))

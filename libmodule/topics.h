@@ -9,7 +9,7 @@
 
 #include "ipc/control.h"
 
-/* The manager's records. The descriptors are taken. */
+/* The manager's records. The descriptors are taken; without ears: there was no room for one more. */
 void publish_on_join(const struct control_topic *join, int ears_fd);
 void publish_on_leave(const struct control_topic *leave);
 void subscribe_on_source(const struct control_topic *source, int ring_fd, int bell_fd);

@@ -235,6 +235,8 @@ static void on_starved(const struct control_record *record) {
                 CONTROL_SEND(the_worker.start.link, EDGE_REJECT, 0, NULL, 0, .edge = record->EDGE_OFFER.edge, .error = ERROR_BUSY);
         else if (record->header.kind == CONTROL_KIND_EDGE_READY)
                 providers_on_refused(record->header.request, ERROR_BUSY);
+        else if (record->header.kind == CONTROL_KIND_TOPIC_JOIN)
+                publish_on_join(&record->TOPIC_JOIN, -1);
         else
                 socle_log(SOCLE_LOG_ERROR, "%s of the manager is lost: all descriptors are in use", control_kind_name(record->header.kind));
 }

@@ -69,6 +69,20 @@ static bool lists(const struct text_list *list, const char *topic) {
         return false;
 }
 
+static bool shares_topic(const struct instance *publisher, const struct instance *subscriber) {
+        const struct text_list *list = &publisher->candidate->manifest.topics_publish;
+
+        for (size_t i = 0; i < list->n; i++) {
+                if (lists(&subscriber->candidate->manifest.topics_subscribe, list->items[i]))
+                        return true;
+        }
+        return false;
+}
+
+bool topics_may_join(const struct instance *a, const struct instance *b) {
+        return shares_topic(a, b) || shares_topic(b, a);
+}
+
 static bool may_publish(const struct instance *i, const char *topic) {
         return i->link >= 0 && i->state != INSTANCE_STOPPING && i->state != INSTANCE_KILLED &&
                lists(&i->candidate->manifest.topics_publish, topic);

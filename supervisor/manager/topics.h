@@ -26,6 +26,8 @@ void topics_leave(struct instance *subscriber);
 void topics_forget(struct instance *instance);
 /* How many connections of it there are, for [limits] edges. */
 uint32_t topics_count(const struct instance *instance);
+/* Could one of them publish something to the other? */
+bool topics_may_join(const struct instance *a, const struct instance *b);
 /* Calls fn with each pair that the instance is one of. */
 void topics_each(const struct instance *instance,
                  void (*fn)(const char *topic, const struct instance *publisher, const struct instance *subscriber, void *userdata),

@@ -22,6 +22,7 @@
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/module-log.h"
+#include "supervisor/manager/topics.h"
 
 #define TOLD_EVERY_NS (10 * NS_PER_S)
 #define TOLD_AT_ONCE 8     /* of one */
@@ -109,11 +110,12 @@ static bool note(struct violations *v, enum violation reason, bool may_tell, cha
 
 /* Edges -------------------------------------------------------------------------------------------------------------- */
 
-/* Could the two have an edge? Everybody has one with a gateway; who is gone is nobody to be spared. */
+/* Could the two have an edge, or a topic? Everybody has one with a gateway; who is gone is nobody to be spared. */
 static bool could_have_edge(const struct end *a, const struct end *b) {
         if (!a->instance || !b->instance)
                 return !a->gateway || !b->gateway;
-        return edges_may_call(a->instance, b->instance) || edges_may_call(b->instance, a->instance);
+        return edges_may_call(a->instance, b->instance) || edges_may_call(b->instance, a->instance) ||
+               topics_may_join(a->instance, b->instance);
 }
 
 static void report(const struct end *by, uint64_t peer, unsigned reason) {

@@ -151,7 +151,7 @@ static void read_all(struct publisher *p) {
                 last_end = UINT64_MAX;
                 r = topic_read(p->reader, &m, &lost);
                 CHECK(r == 0 || r == TOPIC_E_EMPTY || r == TOPIC_E_POISONED);
-                CHECK((r == TOPIC_E_POISONED) == (topic_reader_reason(p->reader) != NULL));
+                CHECK((r == TOPIC_E_POISONED) == (topic_reader_violation(p->reader) != VIOLATION_NONE));
                 if (r)
                         return;
                 CHECK(m.size <= RING / 4 - FRAME_SIZE);
@@ -196,7 +196,7 @@ static void step(struct publisher *p, struct input *in) {
         restless = NULL;
         n_loads = 0;
         if (topic_reader_is_empty(p->reader))
-                CHECK(!topic_reader_reason(p->reader));
+                CHECK(!topic_reader_violation(p->reader));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -204,7 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct publisher p = { 0 };
 
         publisher_open(&p, &in);
-        while (in.left && !topic_reader_reason(p.reader))
+        while (in.left && !topic_reader_violation(p.reader))
                 step(&p, &in);
         publisher_close(&p);
         return 0;

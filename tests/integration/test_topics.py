@@ -194,6 +194,58 @@ def test_a_subscriber_that_dies(base):
     nothing_lost(base, 8, "another")
 
 
+def test_a_publisher_that_hangs_holds_up_no_deployment(base):
+    base.start()
+    deploy(base, publisher(base), publisher(base, "hung"))
+    pid = base.worker("hung")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        deploy(base, subscriber(base))
+        publish(base, 3)
+        nothing_lost(base, 3)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait(lambda: len(inspected(base, "subscriber")["publishers"]) == 2 and len(inspected(base, "hung")["subscribers"]) == 1, "the pair")
+    publish(base, 1, "hung")
+    nothing_lost(base, 4, broken=1)
+
+
+def test_every_instance_of_each(base):
+    base.start()
+    deploy(
+        base,
+        publisher(base, extra="[scale]\nmin = 2\nmax = 2\n"),
+        subscriber(base, extra="[scale]\nmin = 3\nmax = 3\n"),
+    )
+
+    def all_topics(name):
+        return [i["topics"] for i in json.loads(base.ctl("inspect", name, "--json").stdout)["instances"]]
+
+    wait(lambda: [len(t["publishers"]) for t in all_topics("subscriber")] == [2] * 3, "all pairs")
+    wait(lambda: all(len(t["subscribers"]) == 3 for t in all_topics("publisher")), "all pairs")
+    for _ in range(10):
+        publish(base, 1)
+    wait(lambda: [t["received"] for t in all_topics("subscriber")] == [10] * 3, f"messages at all: {all_topics('subscriber')}")
+    expect_equal(sum(t["published"] for t in all_topics("publisher")), 10, "messages of all")
+
+
+def test_what_goes_on_while_managers_come_and_go(base):
+    base.start()
+    deploy(base, publisher(base), subscriber(base))
+    sent = 0
+    for n in range(5):
+        kill_manager(base)
+        publish(base, 10)
+        sent += 10
+        nothing_lost(base, sent)
+        deploy(base, subscriber(base, f"late-{n}"))
+        publish(base, 1)
+        sent += 1
+        nothing_lost(base, 1, f"late-{n}")
+    nothing_lost(base, sent)
+    nothing_lost(base, 1 + 4 * 11, "late-0")
+
+
 def kill_manager(base):
     pid = base.role("manager")
     os.kill(pid, signal.SIGKILL)

@@ -274,16 +274,28 @@ static void test_subscribers_come_and_go(void **state) {
         ears_free(of);
 }
 
+static void expect_violation(uint64_t peer, enum violation reason) {
+        struct control_record record = told(CONTROL_KIND_EDGE_POISONED);
+
+        assert_int_equal(record.EDGE_POISONED.peer, peer);
+        assert_int_equal(record.EDGE_POISONED.reason, reason);
+}
+
 static void test_subscribers_that_lie(void **state) {
         struct control_topic body = topic("p.a", 30, 5);
         int bell[2];
 
         assert_int_equal(fd_pipe(bell), 0);
         publish_on_join(&body, bell[0]);
+        expect_violation(30, VIOLATION_TOPIC_EARS);
         expect_refused(ERROR_BAD_REQUEST);
         body.slot = EARS_MAX;
         publish_on_join(&body, fd_dup(ears));
+        expect_violation(30, VIOLATION_TOPIC_EARS);
         expect_refused(ERROR_BAD_REQUEST);
+        body.slot = 5;
+        publish_on_join(&body, -1); /* there was no room for the descriptor */
+        expect_refused(ERROR_BUSY);
         body = topic("s.a", 30, 5);
         publish_on_join(&body, fd_dup(ears));
         expect_refused(ERROR_DENIED);
@@ -387,10 +399,12 @@ static void test_publishers_that_lie(void **state) {
         assert_int_equal(n_heard, 2);
         assert_true(topic_listener_is_gone(bad.listener));
         assert_false(topic_listener_is_gone(good.listener));
+        expect_violation(44, VIOLATION_TOPIC_VALUE);
         n_heard = 0;
         /* a ring that is none; a topic that nobody has asked for */
         assert_int_equal(fd_pipe(bell), 0);
         subscribe_on_source(&body, fd_dup(bell[0]), fd_dup(bell[0]));
+        expect_violation(45, VIOLATION_TOPIC_MEMORY);
         body = topic("s.unused", 45, 0);
         subscribe_on_source(&body, fd_dup(topic_writer_fd(good.writer)), bell[0]);
         turns();
@@ -399,6 +413,24 @@ static void test_publishers_that_lie(void **state) {
         hang_up(&good);
         hang_up(&bad);
         fd_close(bell[1]);
+        turns();
+}
+
+/* More wakes than a pipe holds bells: none is lost, and it ends when it ends. */
+static void test_many_bells(void **state) {
+        struct publisher p = source("s.a", 50, 0), quiet = source("s.a", 51, 0);
+
+        for (int i = 0; i < 100000; i++) {
+                send_number(&p, 1);
+                turns();
+                assert_int_equal(n_heard, 1);
+                n_heard = 0;
+        }
+        hang_up(&p);
+        turns();
+        send_number(&quiet, 2);
+        expect_heard(1, (const long long[]){ 2 });
+        hang_up(&quiet);
         turns();
 }
 
@@ -458,6 +490,7 @@ int main(void) {
                 cmocka_unit_test(test_messages),
                 cmocka_unit_test(test_losses_are_counted),
                 cmocka_unit_test(test_publishers_that_lie),
+                cmocka_unit_test(test_many_bells),
                 cmocka_unit_test(test_a_slow_handler),
                 cmocka_unit_test(test_who_drains_hears_no_more),
         };

@@ -153,7 +153,7 @@ static void *subscribe(void *arg) {
                         continue;
                 }
                 if (r != TOPIC_E_EMPTY) {
-                        print_error("at message %llu: %s\n", (unsigned long long)number, topic_reader_reason(s->reader));
+                        print_error("at message %llu: %s\n", (unsigned long long)number, violation_text(topic_reader_violation(s->reader)));
                         abort();
                 }
                 ears_arm(s->ears, 0);

@@ -93,7 +93,7 @@ static void expect_empty(struct topic_reader *reader) {
 
         assert_int_equal(topic_read(reader, &m, &lost), TOPIC_E_EMPTY);
         assert_true(topic_reader_is_empty(reader));
-        assert_null(topic_reader_reason(reader));
+        assert_int_equal(topic_reader_violation(reader), VIOLATION_NONE);
 }
 
 /* Every size in every place, over the end of the ring many times. */
