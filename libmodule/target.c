@@ -141,7 +141,9 @@ void target_refused(struct target *t, int error) {
         target_forget_ask(t);
         t->limit = EDGE_LIMIT_NONE;
         t->refused = error;
-        if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
+        if (error == ERROR_TIMEOUT)
+                t->retry_ns = clock_now_ns() + LIMITED_NS; /* it does not answer just now */
+        else if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
                 t->retry_ns = clock_now_ns() + RETRY_NS;
         else
                 t->refused_version = the_worker.bus.version;

@@ -22,6 +22,7 @@
 
 #define MESSAGES_PER_TURN 256
 #define RETRY_NS (10 * NS_PER_MS)
+#define ANSWER_AGAIN_NS (100 * NS_PER_MS)
 #define TELL_NS NS_PER_S
 #define GREEDY_NS NS_PER_S
 #define PARTIAL_MAX (512u << 20) /* bytes of unfinished replies, over all instances */
@@ -148,7 +149,9 @@ void instance_refused(struct instance *i, int error) {
         const struct gateway *g = i->upstream->gateway;
 
         instance_forget_ask(i);
-        if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
+        if (error == ERROR_TIMEOUT)
+                i->retry_ns = g->now_ns + ANSWER_AGAIN_NS; /* it does not answer just now */
+        else if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
                 i->retry_ns = g->now_ns + RETRY_NS;
         else
                 i->refused_version = g->bus.version;

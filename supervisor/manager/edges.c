@@ -28,6 +28,7 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/call.h"
+#include "supervisor/manager/edge-pending.h"
 #include "supervisor/manager/edge-sweep.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
@@ -37,7 +38,6 @@
 #define RECORDS_PER_TURN 16
 #define PENDING_MAX 64 /* edge requests of one instance under way */
 #define GATEWAY_PENDING_MAX DIRECTORY_INSTANCES_MAX
-#define OFFERED_MAX 64 /* that one instance has not answered: the kernel holds their descriptors on our account */
 #define OFFERS_PER_SECOND 64
 #define OFFERS_AT_ONCE 256
 
@@ -58,38 +58,6 @@ static void directory_send(struct manager *m, int link) {
 
 /* Asking and answering -------------------------------------------------------------------------------------------------- */
 
-static void pending_free(struct manager *m, struct pending_edge *p) {
-        p->target->n_offered--;
-        if (p->caller)
-                p->caller->n_pending--;
-        else
-                p->from->n_pending--;
-        TAILQ_REMOVE(&m->pending_edges, p, entry);
-        free(p);
-}
-
-/* Who asks again has given up to wait. Were what he asked for kept until the other one answers, one who never does would use
- * up all that he may have under way, and keep him from everybody else. */
-static void pending_forget(struct manager *m, const struct pending_edge *ask, const struct instance *target) {
-        struct pending_edge *p, *next;
-
-        for (p = TAILQ_FIRST(&m->pending_edges); p; p = next) {
-                next = TAILQ_NEXT(p, entry);
-                if (p->from == ask->from && p->caller == ask->caller && p->target == target)
-                        pending_free(m, p);
-        }
-}
-
-static int pending_link(const struct pending_edge *p) {
-        return p->from ? p->from->link : p->caller->link;
-}
-
-static void edge_refuse(int link, uint64_t request, uint64_t target, int error, enum edge_limit limit) {
-        struct control_edge_refused body = { .target = target, .error = error, .limit = limit };
-
-        outbox_send(link, CONTROL_KIND_EDGE_REFUSED, request, &body, sizeof(body), NULL, 0);
-}
-
 /* Passes the request on; `ask` says who asks. 0 or an error_code. */
 static int edge_offer(struct manager *m, const struct pending_edge *ask, struct control_edge_offer *offer, struct control_record *record) {
         struct instance *target = instance_find(m, record->EDGE_REQUEST.target);
@@ -98,8 +66,9 @@ static int edge_offer(struct manager *m, const struct pending_edge *ask, struct 
 
         if (!target || target->state != INSTANCE_READY)
                 return target ? ERROR_MOVED : ERROR_UNAVAILABLE;
-        if (target->n_offered >= OFFERED_MAX)
-                return ERROR_BUSY;
+        r = pending_room(target);
+        if (r)
+                return r;
         p = calloc(1, sizeof(*p));
         if (!p)
                 return ERROR_NO_MEMORY;
@@ -112,12 +81,7 @@ static int edge_offer(struct manager *m, const struct pending_edge *ask, struct 
         *p = (struct pending_edge){
                 .edge = offer->edge, .request = record->header.request, .from = ask->from, .caller = ask->caller, .target = target
         };
-        if (p->caller)
-                p->caller->n_pending++;
-        else
-                p->from->n_pending++;
-        target->n_offered++;
-        TAILQ_INSERT_TAIL(&m->pending_edges, p, entry);
+        pending_add(m, p);
         return 0;
 }
 
@@ -224,13 +188,7 @@ static void made_free(struct made_edge *e) {
 /* Gateways -------------------------------------------------------------------------------------------------------------- */
 
 static void gateway_free(struct gateway *g) {
-        struct pending_edge *p, *next;
-
-        for (p = TAILQ_FIRST(&g->manager->pending_edges); p; p = next) {
-                next = TAILQ_NEXT(p, entry);
-                if (p->from == g)
-                        pending_free(g->manager, p);
-        }
+        pending_forget(g->manager, &(struct pending_edge){ .from = g }, NULL);
         TAILQ_REMOVE(&g->manager->gateways, g, entry);
         calls_forget(g);
         if (g->event)
@@ -241,22 +199,12 @@ static void gateway_free(struct gateway *g) {
         free(g);
 }
 
-static struct pending_edge *pending_find(struct manager *m, struct instance *instance, uint64_t edge) {
-        struct pending_edge *p;
-
-        TAILQ_FOREACH(p, &m->pending_edges, entry) {
-                if (p->edge == edge && p->target == instance)
-                        return p;
-        }
-        return NULL;
-}
-
 void edges_on_accept(struct manager *m, struct instance *instance, uint64_t edge, const int fds[2]) {
-        struct pending_edge *p = pending_find(m, instance, edge);
+        struct pending_edge *p = pending_answered(m, instance, edge);
         struct control_edge_ready body = { .edge = edge, .target = instance->id };
 
         if (!p)
-                return; /* asked by a former manager or a caller that is gone: closing the fds tells the worker */
+                return; /* asked by a former manager or a caller that is gone or did not wait: closing the fds tells the worker */
         outbox_send(pending_link(p), CONTROL_KIND_EDGE_READY, p->request, &body, sizeof(body), fds, 2);
         instance->n_edges++;
         if (p->caller)
@@ -274,7 +222,7 @@ void edges_on_released(struct manager *m, struct instance *caller, uint64_t id) 
 }
 
 void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge, int error) {
-        struct pending_edge *p = pending_find(m, instance, edge);
+        struct pending_edge *p = pending_answered(m, instance, edge);
 
         if (!p)
                 return;
@@ -283,15 +231,8 @@ void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge
 }
 
 void edges_forget(struct manager *m, struct instance *instance, int error) {
-        struct pending_edge *p, *next;
-
-        for (p = TAILQ_FIRST(&m->pending_edges); p; p = next) {
-                next = TAILQ_NEXT(p, entry);
-                if (p->caller == instance)
-                        pending_free(m, p);
-                else if (p->target == instance)
-                        edges_on_reject(m, instance, p->edge, error);
-        }
+        pending_forget(m, &(struct pending_edge){ .caller = instance }, NULL);
+        pending_refuse(m, instance, error);
         while (!TAILQ_EMPTY(&instance->edges_out))
                 made_free(TAILQ_FIRST(&instance->edges_out));
         while (!TAILQ_EMPTY(&instance->edges_in))

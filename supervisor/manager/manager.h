@@ -102,6 +102,7 @@ struct instance {
         uint32_t n_edges;
         TAILQ_HEAD(, made_edge) edges_out, edges_in; /* by who asked for them, by who is asked */
         uint32_t n_out, n_in, n_pending, n_offered;  /* pending: by who asks, by who is asked */
+        uint64_t owes_until_ns;                      /* it let an offer lie: nothing is offered to it before */
         struct edge_sweep sweep;
         struct violations violations;
         struct instance_topics *topics; /* NULL: none */
@@ -186,10 +187,10 @@ struct gateway {
         bool watches;
 };
 
-/* An edge between EDGE_REQUEST and EDGE_ACCEPT; asked for by a gateway or by an instance. */
+/* An edge between EDGE_REQUEST and EDGE_ACCEPT; asked for by a gateway or by an instance, or by nobody who still waits. */
 struct pending_edge {
         TAILQ_ENTRY(pending_edge) entry;
-        uint64_t edge, request;
+        uint64_t edge, request, due_ns;
         struct gateway *from;
         struct instance *caller;
         struct instance *target;
@@ -214,7 +215,7 @@ struct manager {
         struct event *installer_event;
         int drop, state, packages, log, etc, conf_d, board_d, module_conf, trusted_d;
         int inotify;
-        struct event *inotify_event, *save_timer, *sweep_timer;
+        struct event *inotify_event, *save_timer, *sweep_timer, *pending_timer;
         uint64_t next_request, next_edge, next_choice;
         struct writer *writer;
         bool choices_changed; /* and not given to the writer yet */

@@ -3,10 +3,11 @@
 
 import os
 import random
+import signal
 import threading
 import time
 
-from harness import expect, expect_equal, wait
+from harness import expect, expect_equal, package, wait
 from test_calls import call, two
 from test_survival import kill_role
 
@@ -92,3 +93,35 @@ def test_a_new_manager_releases_what_the_former_gave(base):
     kill_role(base, "manager")
     expect(all(mapped(pid) for pid in pids), f"edges: {[mapped(pid) for pid in pids]}")
     wait(lambda: not any(mapped(pid) for pid in pids), "all edges to be released", 20)
+
+
+def test_one_that_takes_no_edge_holds_nobody_else_up(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/echo", extra="[scale]\nmin = 2\n"))
+    base.ctl("deploy", package(base, "tests/modules/caller"))
+    stopped, other = [i["pid"] for i in base.instances("echo")]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        for _ in range(20):
+            r = call(base, "echo.say", text="x", timeout=5000)
+            expect_equal((r.status, r.text), (200, f"x {other}"), "a call while the other one takes no edge")
+        expect(time.monotonic() - begin < 5, "calls wait for one that does not answer")
+        os.kill(other, signal.SIGSTOP)
+        # both: the call ends with its deadline, and no caller waits for ever
+        begin = time.monotonic()
+        expect_equal(call(base, "echo.say", text="x", timeout=2500).status, 504, "a call while nobody answers")
+        expect(2 < time.monotonic() - begin < 8, "it took another time than its deadline")
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+        os.kill(other, signal.SIGCONT)
+    # who comes back is called again, though the offers that he finds are of yesterday
+    def several():
+        threads = [threading.Thread(target=lambda: call(base, "echo.sleep", n=30)) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return mapped(stopped)
+
+    wait(several, "an edge to the one that came back")
