@@ -200,8 +200,7 @@ int edge_receive(struct edge *edge, struct edge_message *ret_message) {
                 if (r)
                         return r;
                 r = take_record(edge, &frame, payload, size, &message);
-                /* At once when all is taken that is known of: who sends the next one then finds the ring empty. */
-                if (edge->head == edge->peer_tail || edge->head - edge->returned >= edge->peer_size / 4)
+                if (edge->head - edge->returned >= edge->peer_size / 4)
                         ring_return_credit(edge);
                 if (r == EDGE_E_EMPTY) {
                         edge->fruitless += frame.kind == FRAME_PAD ? FRAME_SIZE : edge->head - before;

@@ -7,9 +7,10 @@
  * left before the end is filled with a PAD record. The producer writes records
  * behind its private tail and publishes any number of them by one release store.
  * The consumer copies a header out once, checks it, copies the payload out, and
- * only then looks at it. Credit (head) is returned by a quarter ring or when the
- * ring is empty. Peer words are cached and re-read only when out of room or data,
- * and every value read must lie between what it was and what is possible.
+ * only then looks at it. Credit (head) is returned by a quarter ring, with what is
+ * published, or when the ring is empty. Peer words are cached and re-read only when
+ * out of room or data, and every value read must lie between what it was and what is
+ * possible.
  *
  * A ring takes memory as far as it has been written. It is large enough for long
  * messages and many short ones to pass with few wakes, and mostly nearly empty:
@@ -115,21 +116,33 @@ int ring_put(struct edge *edge, const struct frame *frame, const void *payload, 
         return 0;
 }
 
+/* Is the word, loaded after the fence behind what it waits for, odd and not yet answered? It is then. */
+static bool is_asked(const _Atomic uint32_t *word, uint32_t *answered) {
+        uint32_t asked = shared_load32(word);
+
+        if (!(asked & 1) || asked == *answered)
+                return false;
+        *answered = asked;
+        return true;
+}
+
 int edge_flush(struct edge *edge) {
-        uint32_t armed;
+        bool returns = edge->returned != edge->head, rings;
 
         if (edge->poison)
                 return EDGE_E_POISONED;
         if (edge->published == edge->tail || !edge->peer)
                 return 0;
+        /* Who gets an answer gets the credit of his question before it, and sees his ring empty. */
+        if (returns)
+                shared_store64(&edge->own->head, edge->head);
+        edge->returned = edge->head;
         shared_store64(&edge->own->tail, edge->tail);
         edge->published = edge->tail;
         shared_fence();
-        armed = shared_load32(&edge->peer->armed);
-        if (!(armed & 1) || armed == edge->rung)
-                return 0;
-        edge->rung = armed;
-        return edge_ring_bell(edge);
+        rings = is_asked(&edge->peer->armed, &edge->rung);
+        rings |= returns && is_asked(&edge->peer->waiting, &edge->waiting_rung);
+        return rings ? edge_ring_bell(edge) : 0;
 }
 
 int ring_wait_for_room(struct edge *edge) {
@@ -212,18 +225,12 @@ int ring_take(struct edge *edge, struct frame *frame, const uint8_t **ret_payloa
 }
 
 int ring_return_credit(struct edge *edge) {
-        uint32_t waiting;
-
         if (edge->returned == edge->head)
                 return 0;
         shared_store64(&edge->own->head, edge->head);
         edge->returned = edge->head;
         shared_fence();
-        waiting = shared_load32(&edge->peer->waiting);
-        if (!(waiting & 1) || waiting == edge->waiting_rung)
-                return 0;
-        edge->waiting_rung = waiting;
-        return edge_ring_bell(edge);
+        return is_asked(&edge->peer->waiting, &edge->waiting_rung) ? edge_ring_bell(edge) : 0;
 }
 
 void edge_accept(struct edge *edge, const struct edge_message *message) {

@@ -190,11 +190,14 @@ static unsigned long resident_kb(void) {
 /* A large ring is there for long messages and bursts: short ones that are taken at once do not walk through all of it. */
 static void test_nearly_empty_ring_stays_small(void **state) {
         struct edge_limits limits = { .ring_size = 128 << 10, .max_message = 1 << 20, .max_partial = 1 << 20 };
+        struct edge_message none;
         struct edge *a, *b;
 
         edges_join(&a, &b, &limits);
-        for (uint32_t i = 0; i < 10000; i++)
+        for (uint32_t i = 0; i < 10000; i++) {
                 round_trip(a, b, i % 200, i);
+                assert_int_equal(edge_receive(b, &none), EDGE_E_EMPTY);
+        }
         assert_in_range(resident_kb(), 8, 4 + 12 + 4);
         round_trip(a, b, 1 << 20, 0);
         assert_in_range(resident_kb(), 4 + 128 + 4, 4 + 128 + 8);
