@@ -283,23 +283,34 @@ int value_get_map(const struct value *v, uint32_t *ret_n, struct value *ret_firs
         return get_container(v, VALUE_MAP, ret_n, ret_first_key);
 }
 
+/* Over the item with this head, which has been checked. */
+static void skip(struct value *v, const struct head *h) {
+        if (head_items(h)) {
+                if (walk(&v->at, v->end) < 0)
+                        v->at = v->end;
+                return;
+        }
+        v->at += h->head_size + (h->type == VALUE_ARRAY || h->type == VALUE_MAP ? 0 : h->n);
+}
+
 void value_next(struct value *v) {
-        if (v->at && v->at < v->end && walk(&v->at, v->end) < 0)
-                v->at = v->end;
+        struct head h = head_of(v);
+
+        skip(v, &h);
 }
 
 int value_map_get(const struct value *v, const char *key, struct value *ret) {
-        size_t want = strlen(key), size;
+        size_t want = strlen(key);
         struct value at;
-        const char *text;
         uint32_t n;
 
         if (value_get_map(v, &n, &at) < 0)
                 return -EINVAL;
         while (n--) {
-                bool found = value_get_str(&at, &text, &size) == 0 && size == want && !memcmp(text, key, want);
+                struct head h = head_of(&at);
+                bool found = h.type == VALUE_STR && h.n == want && !memcmp(at.at + h.head_size, key, want);
 
-                value_next(&at);
+                skip(&at, &h);
                 if (found) {
                         *ret = at;
                         return 0;
