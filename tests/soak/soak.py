@@ -265,7 +265,7 @@ def judge_base(v, base, before):
         _, fds_now, private_now = after[name]
         print(f"{name:<10} descriptors {fds} -> {fds_now}, private memory {private} -> {private_now} KiB")
         v.need(fds_now <= fds + 16, f"{name} has lost descriptors")
-        v.need(private_now <= private + 16384, f"{name} has grown")
+        v.need(private_now <= private + 16384 or harness.SLOW > 1, f"{name} has grown")  # sanitizers keep what was freed
     for m in base.status()["modules"]:
         v.need(m["state"] == "ACTIVE", f"{m['name']} is {m['state']}: {m['reason']}")
 
