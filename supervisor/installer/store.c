@@ -12,12 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/fd.h"
 
 /* Deeper than any package: what is deeper was not made by unpacking. */
 #define DEPTH_MAX 64
 
 #define NAME_SIZE (STORE_HASH_SIZE + 8)
+#define BOOT_FILE ".boot" /* the boot of the machine in which the packages were made */
+#define BOOT_ID_SIZE 64
 
 bool store_hash_ok(const char *sha256, size_t size) {
         return size == STORE_HASH_SIZE && sha256[STORE_HASH_SIZE - 1] == '\0' && strspn(sha256, "0123456789abcdef") == STORE_HASH_SIZE - 1;
@@ -71,10 +74,39 @@ static int tree_remove(int at, const char *name, unsigned depth) {
         return unlinkat(at, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-int store_tidy(int packages) {
-        int fd = openat(packages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* Reads all of a small file. Its size or -errno. */
+static ssize_t read_small(int at, const char *path, char *ret, size_t size) {
+        _cleanup_close_ int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        ssize_t n = fd < 0 ? -1 : read(fd, ret, size);
 
-        return fd < 0 ? -errno : folder_empty(fd, true, 0);
+        return n < 0 ? -errno : n;
+}
+
+/* Was the machine started since? Then what was written last may never have reached the disk, though its name has. */
+static bool is_of_another_boot(int packages, const char *boot, size_t size) {
+        char before[BOOT_ID_SIZE];
+
+        return read_small(packages, BOOT_FILE, before, sizeof(before)) != (ssize_t)size || memcmp(before, boot, size) != 0;
+}
+
+static int note_boot(int packages, const char *boot, size_t size) {
+        _cleanup_close_ int fd = openat(packages, BOOT_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+        return fd < 0 ? -errno : fd_write_all(fd, boot, size);
+}
+
+int store_tidy(int packages) {
+        int fd = openat(packages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+        char boot[BOOT_ID_SIZE];
+        ssize_t size;
+        bool all;
+
+        if (fd < 0)
+                return -errno;
+        size = read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+        all = size > 0 && is_of_another_boot(packages, boot, (size_t)size);
+        r = folder_empty(fd, !all, 0);
+        return r < 0 || size <= 0 ? r : note_boot(packages, boot, (size_t)size);
 }
 
 static void name_of(char ret_name[NAME_SIZE], const char *sha256, const char *ending) {

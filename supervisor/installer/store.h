@@ -24,5 +24,6 @@ int store_publish(int packages, const char *sha256);
 /* Removes a staged folder, a package. 0 (also when it is not there) or -errno. */
 int store_unstage(int packages, const char *sha256);
 int store_remove(int packages, const char *sha256);
-/* Removes what earlier installers left half-way. 0 or -errno. */
+/* Removes what earlier installers left half-way, and everything when the machine was started since: packages are not waited for to
+ * reach the disk. 0 or -errno. */
 int store_tidy(int packages);

@@ -13,11 +13,11 @@
 #include "ipc/cleanup.h"
 #include "supervisor/manager/admin-operation.h"
 #include "supervisor/manager/admin-reply.h"
-#include "supervisor/manager/base-link.h"
 #include "supervisor/manager/drop-put.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/undeploy.h"
 #include "supervisor/manager/versions.h"
 
 /* Deployment --------------------------------------------------------------------------------------------------------- */
@@ -42,87 +42,6 @@ void admin_put_package(struct manager *m, struct evhttp_request *req, const char
 
 /* Undeployment ------------------------------------------------------------------------------------------------------- */
 
-/* A file that the base was asked to remove. */
-struct removal {
-        uint64_t operation;
-        char file[CONTROL_FILE_SIZE];
-};
-
-/* The module lets go of it: a failed operation may be forgotten before the last worker has ended. */
-static void undeploy_fail(struct manager *m, struct operation *op, int error) {
-        struct module *mod = op ? module_find(m, op->module) : NULL;
-
-        if (mod && mod->undeploy == op)
-                mod->undeploy = NULL;
-        operation_fail(op, "NO_SPACE", strerror(-error));
-}
-
-static void on_removed(struct manager *m, int result, void *userdata) {
-        struct removal *removal = userdata;
-        struct operation *op = operation_find(&m->operations, removal->operation);
-        struct drop_file *f = drop_find(m, removal->file);
-        struct module *mod;
-
-        free(removal);
-        if (op)
-                op->n_waiting--;
-        if (result < 0 && result != -ENOENT)
-                undeploy_fail(m, op, result);
-        else if (f)
-                drop_on_removed(f);
-        mod = op ? module_find(m, op->module) : NULL;
-        if (mod)
-                lifecycle_settle(mod);
-}
-
-static int removal_ask(struct manager *m, struct operation *op, const char *file) {
-        struct removal *removal = calloc(1, sizeof(*removal));
-        int r;
-
-        if (!removal)
-                return -ENOMEM;
-        removal->operation = op->id;
-        snprintf(removal->file, sizeof(removal->file), "%s", file);
-        r = base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, file, on_removed, removal);
-        if (r < 0)
-                free(removal);
-        else
-                op->n_waiting++;
-        return r;
-}
-
-static bool file_is_of(const struct drop_file *f, const char *name, const char *version) {
-        char n[CONTROL_NAME_SIZE], v[64];
-
-        return drop_name_split(f->name, n, v) && !strcmp(n, name) && (!version || !strcmp(v, version));
-}
-
-static bool any_file_is_of(struct manager *m, const char *name, const char *version) {
-        struct drop_file *f;
-
-        TAILQ_FOREACH(f, &m->files, entry) {
-                if (file_is_of(f, name, version))
-                        return true;
-        }
-        return false;
-}
-
-/* All answers come later, so the operation cannot end while this asks. */
-static void undeploy(struct manager *m, struct module *mod, struct operation *op, const char *version) {
-        struct drop_file *f;
-        int r = 0;
-
-        mod->undeploy = op;
-        TAILQ_FOREACH(f, &m->files, entry) {
-                if (r >= 0 && file_is_of(f, mod->name, version))
-                        r = removal_ask(m, op, f->name);
-        }
-        if (r < 0) {
-                undeploy_fail(m, op, r);
-                lifecycle_settle(mod);
-        }
-}
-
 void admin_delete_module(struct manager *m, struct evhttp_request *req, char *target) {
         char *at = strchr(target, '@'), *version = at ? at + 1 : NULL, detail[256];
         struct operation *op;
@@ -132,7 +51,7 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
                 *at = '\0';
         if (admin_conflict(m, req, target))
                 return;
-        if (!any_file_is_of(m, target, version)) {
+        if (!undeploy_has(m, target, version)) {
                 snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
                          version ? version : "");
                 admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
@@ -148,7 +67,7 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
                 return;
         snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
         events_note_operation(op);
-        undeploy(m, mod, op, version);
+        undeploy_begin(mod, op);
 }
 
 /* Restart ------------------------------------------------------------------------------------------------------------ */

@@ -102,8 +102,10 @@ struct save {
 
 static int save_run(struct job *job) {
         struct save *s = (struct save *)job;
+        int r = store_settle(s->manager->drop);
 
-        return store_write(s->folder, CHOICES_FILE, s->text, s->size);
+        /* What it does not name is gone for good: after a power loss a package without a choice would be taken for a new one. */
+        return r < 0 ? r : store_write(s->folder, CHOICES_FILE, s->text, s->size);
 }
 
 static void save_later(struct manager *m, uint32_t ms);

@@ -19,6 +19,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/reload.h"
+#include "supervisor/manager/versions.h"
 
 #define ENDING ".smod"
 
@@ -175,6 +176,7 @@ void drop_on_gone(struct drop_file *f) {
         if (c)
                 lifecycle_on_gone(c);
         settle_module(m, name);
+        versions_look(m);
         /* A prefix or a service may be free now. */
         TAILQ_FOREACH(f, &m->files, entry) {
                 if ((!strcmp(f->code, "ROUTE_CONFLICT") || !strcmp(f->code, "SERVICE_CONFLICT")) && !f->admission)

@@ -24,6 +24,7 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/store.h"
+#include "supervisor/manager/versions.h"
 #include "supervisor/manager/writer.h"
 
 #define FOLDER "kept"
@@ -33,9 +34,9 @@ struct keeping {
         struct manager *manager;
         int state, from;
         uint64_t keep;
-        char module[CONTROL_NAME_SIZE];
-        char file[CONTROL_FILE_SIZE], sha256[SHA256_HEX_SIZE]; /* in the drop directory */
-        char name[CONTROL_FILE_SIZE];                          /* kept */
+        char module[CONTROL_NAME_SIZE], version[64], serving[64]; /* serving: what has superseded it */
+        char file[CONTROL_FILE_SIZE], sha256[SHA256_HEX_SIZE];    /* in the drop directory */
+        char name[CONTROL_FILE_SIZE];                             /* kept */
 };
 
 /* Are these the kept files of this module? "my-app@..." is not one of "my". */
@@ -91,16 +92,17 @@ int kept_find(int state, const char *module, const char *to, const struct text_l
         return r;
 }
 
-/* A version that is kept anew is kept once. */
-static void remove_doubles(int folder, const char *module, const char *kept) {
+/* A version is kept once, and not while it lies in the drop directory again: there it is safe by now. */
+static void remove_doubles(int folder, const struct keeping *k) {
         struct text_list names = { 0 };
-        char version[64], other[64];
+        char version[64];
         uint64_t choice;
 
-        if (!parse(kept, module, version, &choice) || folder_list(folder, ".smod", &names) < 0)
+        if (folder_list(folder, ".smod", &names) < 0)
                 return;
         for (size_t i = 0; i < names.n; i++)
-                if (strcmp(names.items[i], kept) != 0 && parse(names.items[i], module, other, &choice) && !strcmp(version, other))
+                if (strcmp(names.items[i], k->name) != 0 && parse(names.items[i], k->module, version, &choice) &&
+                    (!strcmp(version, k->version) || !strcmp(version, k->serving)))
                         store_remove(folder, names.items[i]);
         text_list_deinit(&names);
 }
@@ -132,19 +134,37 @@ static int keep_run(struct job *job) {
         store_sweep(folder);
         r = store_copy(folder, k->name, k->from);
         if (r >= 0) {
-                remove_doubles(folder, k->module, k->name);
+                remove_doubles(folder, k);
                 remove_oldest(folder, k->module, k->keep);
         }
         return r;
 }
 
+/* It stays in the drop directory, as if nobody had wanted to take it out. */
+static void stays(struct manager *m, const char *file) {
+        struct drop_file *f = drop_find(m, file);
+
+        if (f && f->candidate)
+                f->candidate->superseded = false;
+        versions_look(m);
+}
+
 static void on_removed(struct manager *m, int result, void *userdata) {
-        if (result < 0 && result != -ENOENT)
-                log_warning("a superseded package could not be taken out of the drop directory: %s", strerror(-result));
+        _cleanup_free_ char *file = userdata;
+
+        if (result >= 0 || result == -ENOENT)
+                return; /* the drop directory says so, too */
+        log_warning("the superseded package %s could not be taken out of the drop directory: %s", file, strerror(-result));
+        stays(m, file);
 }
 
 static void remove_file(struct manager *m, const char *file) {
-        base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, file, on_removed, NULL);
+        char *name = strdup(file);
+
+        if (name && base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, file, on_removed, name) >= 0)
+                return;
+        free(name);
+        stays(m, file);
 }
 
 static void keep_end(struct keeping *k, int result) {
@@ -155,6 +175,8 @@ static void keep_end(struct keeping *k, int result) {
         /* Something else may have been put there meanwhile, or the same have been chosen again. */
         if (f && !f->admission && f->candidate && f->candidate->superseded && !strcmp(f->candidate->sha256, k->sha256))
                 remove_file(k->manager, k->file);
+        else
+                versions_look(k->manager);
         fd_close(k->from);
         free(k);
 }
@@ -191,6 +213,8 @@ void packages_supersede(struct candidate *c) {
         *k = (struct keeping){ .job = { .run = keep_run, .done = keep_done }, .manager = m, .state = m->state, .from = -1 };
         k->keep = c->manifest.keep;
         snprintf(k->module, sizeof(k->module), "%s", c->module->name);
+        snprintf(k->version, sizeof(k->version), "%s", c->manifest.version);
+        snprintf(k->serving, sizeof(k->serving), "%s", c->module->active ? c->module->active->manifest.version : "");
         snprintf(k->file, sizeof(k->file), "%s", c->file->name);
         snprintf(k->sha256, sizeof(k->sha256), "%s", c->sha256);
         n = snprintf(k->name, sizeof(k->name), "%s@%016llx@%s.smod", c->module->name, (unsigned long long)c->choice, c->manifest.version);

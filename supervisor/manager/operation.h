@@ -68,6 +68,7 @@ struct operation {
         struct released *released;
         uint32_t n_released;
         uint32_t n_waiting; /* undeploy: file removals that the base has not answered */
+        bool last_files;    /* undeploy: the file of what serves may go, too */
         bool unchanged;     /* deploy: the same package served already */
         /* told once when it ends */
         void (*on_end)(struct operation *operation, void *userdata);

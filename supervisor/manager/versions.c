@@ -57,12 +57,15 @@ void version_switch(struct module *mod, struct candidate *to, struct operation *
 
 struct rollback {
         struct job job;
+        TAILQ_ENTRY(rollback) entry; /* of those that wait */
         struct manager *manager;
         uint64_t operation;
         char module[CONTROL_NAME_SIZE], to[64]; /* to: "" = the one before */
         struct text_list there;                 /* versions whose files lie in the drop directory */
         struct kept kept;
 };
+
+static TAILQ_HEAD(, rollback) waiting = TAILQ_HEAD_INITIALIZER(waiting); /* for packages that leave the drop directory */
 
 static const struct candidate *present(const struct module *mod) {
         return mod->active ? mod->active : module_wanted(mod);
@@ -138,27 +141,67 @@ static void rollback_done(struct job *job, int result) {
         rollback_free(r);
 }
 
-void version_rollback(struct module *mod, const char *to, struct operation *op) {
-        struct rollback *r = calloc(1, sizeof(*r));
+/* A superseded package is on its way from the drop directory to those that are kept, and safe to be found in neither. */
+static bool one_leaves(const struct module *mod) {
         const struct candidate *c;
-        bool ok = r;
 
-        if (r) {
-                *r = (struct rollback){
-                        .job = { .run = rollback_run, .done = rollback_done }, .manager = mod->manager, .operation = op->id, .kept.fd = -1
-                };
-                snprintf(r->module, sizeof(r->module), "%s", mod->name);
-                snprintf(r->to, sizeof(r->to), "%s", to ? to : "");
-                TAILQ_FOREACH(c, &mod->candidates, entry)
-                ok = ok && (!c->file || text_list_add(&r->there, c->manifest.version, strlen(c->manifest.version)) >= 0);
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (c->file && c->superseded)
+                        return true;
         }
-        if (ok) {
-                writer_add(mod->manager->writer, &r->job);
+        return false;
+}
+
+static int versions_there(const struct module *mod, struct text_list *list) {
+        const struct candidate *c;
+        int r = 0;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (r >= 0 && c->file)
+                        r = text_list_add(list, c->manifest.version, strlen(c->manifest.version));
+        }
+        return r;
+}
+
+static void rollback_begin(struct rollback *r) {
+        struct module *mod = module_find(r->manager, r->module);
+
+        if (!mod || versions_there(mod, &r->there) >= 0) {
+                writer_add(r->manager->writer, &r->job);
                 return;
         }
-        if (r)
-                rollback_free(r);
-        operation_fail(op, "NO_MEMORY", "out of memory");
+        operation_fail(operation_find(&r->manager->operations, r->operation), "NO_MEMORY", "out of memory");
+        rollback_free(r);
+}
+
+void versions_look(struct manager *m) {
+        struct rollback *r, *next;
+
+        for (r = TAILQ_FIRST(&waiting); r; r = next) {
+                struct module *mod = module_find(m, r->module);
+
+                next = TAILQ_NEXT(r, entry);
+                if (mod && one_leaves(mod))
+                        continue;
+                TAILQ_REMOVE(&waiting, r, entry);
+                rollback_begin(r);
+        }
+}
+
+void version_rollback(struct module *mod, const char *to, struct operation *op) {
+        struct rollback *r = calloc(1, sizeof(*r));
+
+        if (!r) {
+                operation_fail(op, "NO_MEMORY", "out of memory");
+                return;
+        }
+        *r = (struct rollback){
+                .job = { .run = rollback_run, .done = rollback_done }, .manager = mod->manager, .operation = op->id, .kept.fd = -1
+        };
+        snprintf(r->module, sizeof(r->module), "%s", mod->name);
+        snprintf(r->to, sizeof(r->to), "%s", to ? to : "");
+        TAILQ_INSERT_TAIL(&waiting, r, entry);
+        versions_look(mod->manager);
 }
 
 void version_give_way(struct candidate *c, const char *why) {

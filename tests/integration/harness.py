@@ -94,6 +94,7 @@ class Base:
         self.port = free_port()
         self.process = None
         self.others = []
+        self.wrap = []  # what socled is run by, strace say
         os.makedirs(self.path("etc"), exist_ok=True)
         self.config()
 
@@ -117,7 +118,7 @@ class Base:
         if notify:
             env["NOTIFY_SOCKET"] = notify
         log = open(self.path("socled.log"), "ab")
-        p = subprocess.Popen([SOCLED, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        p = subprocess.Popen([*self.wrap, SOCLED, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         log.close()
         return p
 

@@ -177,6 +177,28 @@ def test_a_slow_copy_is_not_picked_up_half(base):
     base.serves("/hello")
 
 
+def test_unpacked_packages_do_not_outlive_the_machines_boot(base):
+    """After a power loss their names may be there, and their content not."""
+    base.start()
+    base.drop(hello(base))
+    base.serves("/hello")
+    base.stop()
+    folder = base.path("state/packages")
+    entries = [os.path.join(where, f) for where, _, files in os.walk(folder) for f in files if f.endswith(".so")]
+    expect_equal(len(entries), 1, "entries of packages")
+    inode = os.stat(entries[0]).st_ino
+    base.start()
+    base.serves("/hello")
+    expect_equal(os.stat(entries[0]).st_ino, inode, "the entry after a restart in the same boot")
+    base.kill()
+    os.truncate(entries[0], 0)
+    with open(os.path.join(folder, ".boot"), "w") as f:
+        f.write("another boot\n")
+    base.start()
+    base.serves("/hello")
+    expect(os.stat(entries[0]).st_size > 0, "the entry after another boot")
+
+
 def test_packages_that_are_there_at_the_start_serve_when_ready(base):
     os.makedirs(base.path("modules"))
     base.drop(hello(base))

@@ -200,7 +200,8 @@ static unsigned names_in(const char *path) {
 
         assert_non_null(dir);
         while ((d = readdir(dir)))
-                n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && strcmp(d->d_name, WARMUP_FOLDER) != 0;
+                n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && strcmp(d->d_name, WARMUP_FOLDER) != 0 &&
+                     strcmp(d->d_name, ".boot") != 0;
         closedir(dir);
         return n;
 }

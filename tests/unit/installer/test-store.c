@@ -43,7 +43,7 @@ static unsigned count(void) {
         unsigned n = 0;
 
         while ((d = readdir(dir)))
-                n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+                n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && strcmp(d->d_name, ".boot") != 0;
         closedir(dir);
         return n;
 }
@@ -121,6 +121,7 @@ static void test_removed(void **state) {
 }
 
 static void test_tidied(void **state) {
+        assert_int_equal(store_tidy(packages), 0);
         stage(A);
         assert_int_equal(store_publish(packages, A), 0);
         stage(A);
@@ -130,6 +131,26 @@ static void test_tidied(void **state) {
         assert_int_equal(store_tidy(packages), 0);
         assert_int_equal(count(), 1);
         assert_int_equal(faccessat(packages, A "/sub/file", F_OK, 0), 0);
+}
+
+/* After a power loss a name may stand for a folder of empty files. */
+static void test_another_boot(void **state) {
+        int fd;
+
+        stage(A);
+        assert_int_equal(store_publish(packages, A), 0);
+        assert_int_equal(store_tidy(packages), 0); /* nothing says of which boot it is */
+        assert_int_equal(count(), 0);
+        stage(A);
+        assert_int_equal(store_publish(packages, A), 0);
+        assert_int_equal(store_tidy(packages), 0);
+        assert_int_equal(count(), 1);
+        fd = openat(packages, ".boot", O_WRONLY | O_CLOEXEC);
+        assert_int_equal(write(fd, "not", 3), 3);
+        close(fd);
+        assert_int_equal(store_tidy(packages), 0);
+        assert_int_equal(count(), 0);
+        assert_int_equal(store_tidy(packages), 0);
 }
 
 /* Not made by unpacking, but it must not take the stack. */
@@ -153,7 +174,7 @@ int main(void) {
 #define ROOM(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
         const struct CMUnitTest tests[] = {
                 ROOM(test_names),   ROOM(test_published), ROOM(test_never_overwritten), ROOM(test_staged_twice),
-                ROOM(test_removed), ROOM(test_tidied),    ROOM(test_too_deep),
+                ROOM(test_removed), ROOM(test_tidied),    ROOM(test_another_boot),      ROOM(test_too_deep),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Removing packages on request. What serves is removed last, and only when what was
+ * removed before is gone for good: else, after a power loss, the file of a version
+ * that was superseded long ago could be there alone.
+ *
+ * The rest is the way of every file that goes: its version is not wanted any more.
+ */
+#include "supervisor/manager/undeploy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/common/log.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/drop.h"
+#include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/store.h"
+#include "supervisor/manager/writer.h"
+
+/* A file that the base was asked to remove. */
+struct removal {
+        uint64_t operation;
+        char file[CONTROL_FILE_SIZE];
+};
+
+struct settling {
+        struct job job;
+        struct manager *manager;
+        uint64_t operation;
+};
+
+/* The module lets go of it: a failed operation may be forgotten before the last worker has ended. */
+static void undeploy_fail(struct manager *m, struct operation *op, int error) {
+        struct module *mod = op ? module_find(m, op->module) : NULL;
+
+        if (mod && mod->undeploy == op)
+                mod->undeploy = NULL;
+        operation_fail(op, "NO_SPACE", strerror(-error));
+}
+
+static bool file_is_of(const struct drop_file *f, const char *name, const char *version) {
+        char n[CONTROL_NAME_SIZE], v[64];
+
+        return drop_name_split(f->name, n, v) && !strcmp(n, name) && (!version || !strcmp(v, version));
+}
+
+bool undeploy_has(struct manager *m, const char *name, const char *version) {
+        struct drop_file *f;
+
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (file_is_of(f, name, version))
+                        return true;
+        }
+        return false;
+}
+
+static int settle_run(struct job *job) {
+        return store_settle(((struct settling *)job)->manager->drop);
+}
+
+static void on_removed(struct manager *m, int result, void *userdata);
+
+static int removal_ask(struct manager *m, struct operation *op, const char *file) {
+        struct removal *removal = calloc(1, sizeof(*removal));
+        int r;
+
+        if (!removal)
+                return -ENOMEM;
+        removal->operation = op->id;
+        snprintf(removal->file, sizeof(removal->file), "%s", file);
+        r = base_link_file(m, CONTROL_KIND_FILE_REMOVE, HANDOVER_DROP, file, on_removed, removal);
+        if (r < 0)
+                free(removal);
+        else
+                op->n_waiting++;
+        return r;
+}
+
+/* All answers come later, so the operation cannot end while this asks. */
+static int remove_files(struct module *mod, struct operation *op) {
+        const struct candidate *now = mod->active ? mod->active : module_wanted(mod);
+        const char *version = *op->version ? op->version : NULL;
+        struct manager *m = mod->manager;
+        struct drop_file *f;
+        bool any = false;
+        int r = 0;
+
+        for (;;) {
+                TAILQ_FOREACH(f, &m->files, entry) {
+                        if (r < 0 || !file_is_of(f, mod->name, version) || (!op->last_files && now && f->candidate == now))
+                                continue;
+                        r = removal_ask(m, op, f->name);
+                        any = true;
+                }
+                if (r < 0 || any || op->last_files)
+                        return r;
+                op->last_files = true; /* there is nothing else */
+        }
+}
+
+static void settle_done(struct job *job, int result) {
+        struct settling *s = (struct settling *)job;
+        struct manager *m = s->manager;
+        struct operation *op = operation_find(&m->operations, s->operation);
+        struct module *mod = op ? module_find(m, op->module) : NULL;
+        int r = 0;
+
+        free(s);
+        if (result < 0)
+                log_error("the drop directory cannot be written to the disk: %s", strerror(-result));
+        if (op)
+                op->n_waiting--;
+        if (!mod)
+                return;
+        if (op->state == OPERATION_RUNNING)
+                r = remove_files(mod, op);
+        if (r < 0)
+                undeploy_fail(m, op, r);
+        lifecycle_settle(mod);
+}
+
+/* Then it goes on. */
+static void settle(struct module *mod, struct operation *op) {
+        struct settling *s = calloc(1, sizeof(*s));
+
+        if (!s) {
+                undeploy_fail(mod->manager, op, -ENOMEM);
+                return;
+        }
+        op->n_waiting++;
+        *s = (struct settling){ .job = { .run = settle_run, .done = settle_done }, .manager = mod->manager, .operation = op->id };
+        writer_add(mod->manager->writer, &s->job);
+}
+
+static void on_removed(struct manager *m, int result, void *userdata) {
+        struct removal *removal = userdata;
+        struct operation *op = operation_find(&m->operations, removal->operation);
+        struct drop_file *f = drop_find(m, removal->file);
+        struct module *mod;
+
+        free(removal);
+        if (op)
+                op->n_waiting--;
+        if (result < 0 && result != -ENOENT)
+                undeploy_fail(m, op, result);
+        else if (op && op->state == OPERATION_RUNNING && !op->n_waiting && !op->last_files && (mod = module_find(m, op->module))) {
+                op->last_files = true;
+                settle(mod, op);
+        }
+        if (f && (result >= 0 || result == -ENOENT))
+                drop_on_removed(f);
+        mod = op ? module_find(m, op->module) : NULL;
+        if (mod)
+                lifecycle_settle(mod);
+}
+
+void undeploy_begin(struct module *mod, struct operation *op) {
+        mod->undeploy = op;
+        settle(mod, op);
+}
