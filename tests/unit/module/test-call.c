@@ -642,6 +642,43 @@ static void test_draining_instance(void **state) {
         edge_free(d.edge);
 }
 
+/* Nobody of ours sends it; who does takes no further calls of this directory, and loses none. */
+static void test_goaway(void **state) {
+        struct ask a = { .method = "kv.put" }, b = { .method = "kv.put" }, later = { .method = "kv.put" };
+        struct edge_message m;
+        struct callee c[2];
+
+        publish(2);
+        turns();
+        ask(&a);
+        take_two_requests(c);
+        accept_request(&c[0]);
+        accept_request(&c[1]);
+        receive(&c[0], FRAME_REQUEST, &m);
+        send_frame(&c[0], (struct frame){ .kind = FRAME_GOAWAY }, NULL, 0);
+        for (int i = 0; i < 3; i++) {
+                struct edge_message n;
+
+                memset(&b, 0, sizeof(b));
+                b.method = "kv.put";
+                ask(&b);
+                receive_nothing(&c[0]);
+                receive(&c[1], FRAME_REQUEST, &n);
+                reply(&c[1], n.frame.correlation, "other");
+                expect(&b, 0, "other");
+        }
+        reply(&c[0], m.frame.correlation, "still");
+        expect(&a, 0, "still");
+        publish(2);
+        turns();
+        ask(&later);
+        receive(&c[0], FRAME_REQUEST, &m);
+        reply(&c[0], m.frame.correlation, "again");
+        expect(&later, 0, "again");
+        edge_free(c[0].edge);
+        edge_free(c[1].edge);
+}
+
 static void test_overloaded(void **state) {
         struct ask a = { .method = "kv.put" }, b = { .method = "kv.put" }, alone = { .method = "kv.put" };
         struct callee c;
@@ -1003,6 +1040,7 @@ int main(void) {
                 TEST(test_idempotent_is_repeated_once),
                 TEST(test_reply_before_death),
                 TEST(test_draining_instance),
+                TEST(test_goaway),
                 TEST(test_overloaded),
                 TEST(test_full_ends_with_the_last_call),
                 TEST(test_least_in_flight),
