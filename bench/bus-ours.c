@@ -59,7 +59,8 @@ int bus_ours_start(struct bus_ours *ret_ours, const char *socled, const char *ro
 
         if (r)
                 return r;
-        r = http_poll(&ret_ours->ours.gateway, "/bus-idle", 200, "", &now);
+        /* Not asked for anything, or it would have an edge, whose end is a wake-up. */
+        r = http_poll(&ret_ours->ours.admin, "/v1/health/bus-idle", 200, "", &now);
         if (!r)
                 r = http_poll(&ret_ours->ours.gateway, "/bus-caller/calls", 200, "ns ", &now);
         if (!r)
