@@ -159,17 +159,31 @@ static bool has_version(const struct provider *p, const char *version) {
         return false;
 }
 
-/* Asks for edges to those that have none. When somebody cannot be asked just now, a deadline looks again. */
-static void want_edges(struct provider *p) {
-        uint64_t now = clock_now_ns();
+static uint32_t count_asked(struct provider *p, uint64_t now) {
         struct target *t;
-        bool again = false;
+        uint32_t n = 0;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
                 if (t->state == TARGET_ASKED && now > t->asked_ns + ASK_AGAIN_NS)
                         target_forget_ask(t);
-                if (target_askable(t, now))
+                n += t->state == TARGET_ASKED;
+        }
+        return n;
+}
+
+/* Asks for edges: as many as calls wait, and one more, for somebody may not answer. When somebody cannot be asked just now, a
+ * deadline looks again. */
+static void want_edges(struct provider *p) {
+        uint64_t now = clock_now_ns();
+        uint32_t n_asked = count_asked(p, now);
+        struct target *t;
+        bool again = false;
+
+        TAILQ_FOREACH(t, &p->targets, entry) {
+                if (n_asked <= p->n_waiting && target_askable(t, now)) {
                         target_ask(t, now);
+                        n_asked += t->state == TARGET_ASKED;
+                }
                 again |= t->state == TARGET_COLD && t->active && t->retry_ns > now;
         }
         if (again)

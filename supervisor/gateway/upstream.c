@@ -81,18 +81,33 @@ static bool any_idle(const struct upstream *u) {
         return false;
 }
 
-/* Edges to further instances are opened when those that are open have work. */
+static uint32_t count_asked(struct upstream *u) {
+        struct instance *i;
+        uint32_t n = 0;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->state == INSTANCE_ASKED && u->gateway->now_ns > i->asked_ns + ASK_AGAIN_NS)
+                        instance_forget_ask(i);
+                n += i->state == INSTANCE_ASKED;
+        }
+        return n;
+}
+
+/* Edges to further instances are opened when those that are open have work: as many as requests wait, and one more, for
+ * somebody may not answer. */
 static void want_edges(struct upstream *u) {
-        uint64_t now = u->gateway->now_ns;
+        uint32_t n_asked = count_asked(u);
         struct instance *i;
 
         if (any_idle(u))
                 return;
         TAILQ_FOREACH(i, &u->instances, entry) {
-                if (i->state == INSTANCE_ASKED && now > i->asked_ns + ASK_AGAIN_NS)
-                        instance_forget_ask(i);
-                if (instance_askable(i))
-                        instance_ask(i);
+                if (n_asked > u->n_waiting)
+                        return;
+                if (!instance_askable(i))
+                        continue;
+                instance_ask(i);
+                n_asked += i->state == INSTANCE_ASKED;
         }
 }
 

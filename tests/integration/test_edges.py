@@ -9,7 +9,7 @@ import time
 
 from harness import expect, expect_equal, package, wait
 from test_calls import call, two
-from test_survival import kill_role
+from test_survival import Load, kill_role
 
 
 def mapped(pid):
@@ -125,3 +125,16 @@ def test_one_that_takes_no_edge_holds_nobody_else_up(base):
         return mapped(stopped)
 
     wait(several, "an edge to the one that came back")
+
+
+def test_edges_are_made_as_they_are_needed(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash", extra="[scale]\nmin = 12\n"))
+    pids = [i["pid"] for i in base.instances("crash")]
+    for _ in range(20):
+        expect_equal(base.get("/crash/ok").status, 200, "one request after the other")
+    n = sum(mapped(pid) > 0 for pid in pids)
+    expect(n <= 2, f"{n} of 12 instances have an edge after requests one after the other")
+    with Load(base, "/crash/ok", threads=8) as load:
+        wait(lambda: sum(mapped(pid) > 0 for pid in pids) > 2, "more edges for more requests")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
