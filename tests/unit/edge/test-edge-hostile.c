@@ -142,6 +142,21 @@ static void test_headers(void **state) {
         }
 }
 
+/* It is compared with where we are, and no number leads anywhere else. */
+static void test_where_it_says_that_it_sleeps(void **state) {
+        static const struct {
+                uint32_t said;
+                int taken;
+        } cases[] = { { 0, -1 }, { 1, 0 }, { 4711, 4710 }, { INT32_MAX, INT32_MAX - 1 }, { 0x80000000u, -1 }, { UINT32_MAX, -1 } };
+        struct liar *l = *state;
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                shared_store32(&l->side->cpu, cases[i].said);
+                assert_int_equal(edge_peer_cpu(l->victim), cases[i].taken);
+        }
+        assert_null(edge_poison_reason(l->victim));
+}
+
 static void test_header_of_zeroes(void **state) {
         struct liar *l = *state;
 
@@ -784,6 +799,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tail),
                 TEST(test_tail_backwards),
+                TEST(test_where_it_says_that_it_sleeps),
                 cmocka_unit_test(test_headers),
                 TEST(test_header_of_zeroes),
                 TEST(test_payload_is_private),
