@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# test.sh: the unit tests, then the integration tests, of what BUILD= (default build) holds; JOBS= at a time.
-# The last line is "N passed, N failed" over both; the exit status is 0 only when nothing failed.
+# test.sh: the unit tests, then the integration tests and those with hostile peers, of what BUILD= (default build) holds; JOBS= at a time.
+# The last line is "N passed, N failed" over all; the exit status is 0 only when nothing failed.
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -23,17 +23,21 @@ passed=$(count 'Ok:')
 failed=$(($(count 'Fail:') + $(count 'Unexpected Pass:') + $(count 'Timeout:')))
 [ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
 
-echo "== integration tests"
-status=0
-SOCLE_BUILD=$build python3 tests/integration/run.py -j $((jobs + 1)) >"$output" 2>&1 &
-runner=$!
-tail -n +1 -f --pid="$runner" "$output"
-wait "$runner" || status=$?
-last=$(tail -n 1 "$output")
-more_failed=$(echo "$last" | sed -n 's/^[0-9]* passed, \([0-9]*\) failed$/\1/p')
-passed=$((passed + $(echo "$last" | sed -n 's/^\([0-9]*\) passed, .*/\1/p' | grep . || echo 0)))
-failed=$((failed + ${more_failed:-0}))
-[ "$status" = 0 ] || [ "${more_failed:-0}" != 0 ] || failed=$((failed + 1))
+processes() { # processes NAME FOLDER: tests of real processes; adds to passed and failed
+        echo "== $1 tests"
+        status=0
+        SOCLE_BUILD=$build python3 "tests/$2/run.py" -j $((jobs + 1)) >"$output" 2>&1 &
+        runner=$!
+        tail -n +1 -f --pid="$runner" "$output"
+        wait "$runner" || status=$?
+        last=$(tail -n 1 "$output")
+        more_failed=$(echo "$last" | sed -n 's/^[0-9]* passed, \([0-9]*\) failed$/\1/p')
+        passed=$((passed + $(echo "$last" | sed -n 's/^\([0-9]*\) passed, .*/\1/p' | grep . || echo 0)))
+        failed=$((failed + ${more_failed:-0}))
+        [ "$status" = 0 ] || [ "${more_failed:-0}" != 0 ] || failed=$((failed + 1))
+}
+processes integration integration
+processes "hostile peers'" hostile
 
 echo "== all tests"
 echo "$passed passed, $failed failed"

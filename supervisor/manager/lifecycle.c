@@ -509,7 +509,7 @@ static void restart_later(struct candidate *c) {
 void lifecycle_on_crash(struct candidate *c, uint64_t instance, const char *how) {
         events_note(&(struct event_note){
                 .kind = EVENT_crash, .module = c->module->name, .version = c->manifest.version, .instance = instance, .reason = how });
-        log_error("%s %s: worker %s", c->module->name, c->manifest.version, how);
+        log_error("%s %s: a worker has ended: %s", c->module->name, c->manifest.version, how);
         note_loss(c, "CRASHED", how);
         publish(c->module->manager);
         restart_later(c);

@@ -1,31 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker that lies to the gateway, which asks it for something."""
 
-from world import World, expect, expect_equal, wait
+import contextlib
+import urllib.parse
 
-# lie: what the gateway says of it
-RECORDS = {
-    "length-small": "HEADER",
-    "length-header": "HEADER",
-    "length-beyond-tail": "HEADER",
-    "length-huge": "HEADER",
-    "length-quarter": "RECORD_SIZE",
-    "kind-unknown": "HEADER",
-    "flags-unknown": "HEADER",
-    "reserved-used": "HEADER",
-    "pad-short": "PAD",
-}
+from harness import expect, expect_equal, wait
+from world import BAD_MEMORY, BELLS, BOMBS, INVENTED, MESSAGES, POSITIONS, RECORDS, World
 
 
 def each(base, lies):
+    """Lies that cost the edge, and the request: the gateway says which."""
     w = World(base)
     for lie, code in lies.items():
         with w.attack(lie):
             w.tell(lie, status=502)
-        w.expect_seen(lie, code, "gateway")
+            w.expect_seen(lie, code, "gateway")
         w.fresh()
     return w
 
 
 def test_records(base):
-    each(base, RECORDS)
+    w = each(base, RECORDS)
+    # and what an operator is shown
+    w.tell("length-small")
+    w.expect_seen("length-small", "HEADER", "gateway")
+    table = base.ctl("events").stdout
+    expect("violation liar 1.0.0 #" in table and "by gateway: HEADER: its end of the edge to gateway broke" in table, table)
+    expect("broke the bus protocol 1 times, the last: HEADER" in base.ctl("inspect", "liar").stdout, base.ctl("inspect", "liar").stdout)
+    wait(lambda: "a record's header is malformed" in base.ctl("logs", "liar").stdout, "a line in its log")
+
+
+def test_positions(base):
+    each(base, POSITIONS)
+
+
+def test_credit_that_was_never_given(base):
+    w = World(base, liar=(("request-timeout = 2s", "request-timeout = 300ms"),))
+    for lie in ("head-far", "head-back"):
+        with w.attack(lie):
+            w.tell(lie, status=200)
+            # what is too large for the room there is
+            with contextlib.suppress(OSError):
+                expect_equal(base.request("POST", "/liar/tell", b"x" * 60000).status in (502, 503), True, lie)
+            w.expect_seen(lie, "HEAD", "gateway")
+        w.fresh()
+
+
+def test_a_header_that_changes(base):
+    w = World(base)
+    with w.attack("header-flips"):
+        w.tell("header-flips", n=200)
+        w.expect_seen("header-flips", ("HEADER", "KIND", "FRAGMENT", "UNFINISHED", "RECORD_SIZE"), "gateway")
+
+
+def test_messages(base):
+    w = each(base, MESSAGES)
+    for lie in ("begins-one", "padding-dirty"):
+        with w.attack(lie):
+            w.tell(lie, status=200)
+    expect_equal(w.tell("padding-looked-at", status=200).text, "clean\n", "between the gateway's own records")
+
+
+def test_inventions(base):
+    w = World(base)
+    for lie, code in INVENTED.items():
+        with w.attack(lie):
+            w.tell(lie)
+            w.expect_seen(lie, code, "gateway")
+        w.fresh()
+
+
+def test_bombs(base):
+    w = World(base)
+    for lie in BOMBS:
+        with w.attack(lie):
+            expect_equal(w.tell(lie, status=502).json["code"], "BAD_REPLY", lie)
+    expect_equal(w.events(), [], "it costs one request, not the edge")
+
+
+def test_doorbells(base):
+    w = World(base)
+    for lie in BELLS:
+        with w.attack(lie):
+            r = w.tell(lie)
+            expect(r.status in (200, 502, 504), f"{lie}: {r.status}")
+
+
+def test_memory(base):
+    w = World(base, liar=(("request-timeout = 2s", "request-timeout = 300ms"),))
+    for lie, code in list(BAD_MEMORY.items())[::2]:  # the others, and these, in test_callee
+        w.tell(lie, path="next", status=200)
+        with w.attack(lie):
+            expect(w.tell("honest").status in (503, 504), lie)
+            w.expect_seen(lie, code, "gateway")
+        w.fresh()
+
+
+def test_silence(base):
+    w = World(base, liar=(("request-timeout = 2s", "request-timeout = 300ms"),))
+    for lie in ("silent", "deaf"):
+        with w.attack(lie):
+            expect_equal(w.tell(lie).status, 504, lie)
+        w.fresh()
+    # of its link: no edge comes of it, and others get theirs
+    w.tell("is-deaf", path="link", status=200)
+    w.tell("honest", status=200)
+    expect_equal(w.events(), [], "nothing that could be proved")

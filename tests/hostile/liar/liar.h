@@ -13,6 +13,8 @@
 #include "ipc/control.h"
 #include "ipc/edge-internal.h"
 
+#define LIAR_RING (256u << 10)
+
 struct order {
         char lie[48];
         uint64_t target; /* instance to be lied to over an edge that is made for it; 0: who gives the order */
@@ -60,5 +62,5 @@ void sleep_ms(uint32_t ms);
 /* lies-*.c. False: no such lie. `request` is what the order came with, or what an honest caller would send. */
 bool lie_on_edge(struct peer *peer, const struct order *order, const struct frame *request);
 bool lie_on_link(struct peer *peer, const struct order *order, const struct frame *request);
-/* Replaces the two descriptors by others: false, there is no such lie. */
-bool lie_of_memory(const char *lie, struct edge *edge, int fds[2]);
+/* Replaces one of the two descriptors by another, when there is such a lie. */
+void lie_of_memory(const char *lie, struct edge *edge, int fds[2]);

@@ -14,7 +14,7 @@
 #include "ipc/memfd.h"
 #include "lies.h"
 
-#define SIZE (EDGE_DATA_OFFSET + 16384)
+#define SIZE (EDGE_DATA_OFFSET + LIAR_RING)
 
 /* A memory file that begins as an edge does, but for what the caller has changed. */
 static int memory(uint64_t size, uint32_t version, uint64_t magic, int seals) {
@@ -104,7 +104,7 @@ static const struct {
         { "doorbell-memory", 1, unsealed },
 };
 
-bool lie_of_memory(const char *lie, struct edge *edge, int fds[2]) {
+void lie_of_memory(const char *lie, struct edge *edge, int fds[2]) {
         for (size_t i = 0; i < N_ELEMENTS(givens); i++) {
                 int *own[] = { &edge->memory_fd, &edge->bell_read };
 
@@ -112,9 +112,8 @@ bool lie_of_memory(const char *lie, struct edge *edge, int fds[2]) {
                         continue;
                 fd_close(fds[givens[i].which]);
                 fds[givens[i].which] = *own[givens[i].which] = givens[i].make();
-                return true;
+                return;
         }
-        return false;
 }
 
 bool lie_on_edge(struct peer *peer, const struct order *order, const struct frame *request) {

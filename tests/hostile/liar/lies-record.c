@@ -43,7 +43,7 @@ static void length_huge(const struct lie *lie) {
 }
 
 static void length_quarter(const struct lie *lie) {
-        static const char bytes[6000];
+        static const char bytes[LIAR_RING / 4 + 64];
 
         raw_put(lie->peer->edge, decent(lie), bytes, sizeof(bytes));
         raw_publish(lie->peer->edge);
@@ -195,16 +195,18 @@ static void begins_one(const struct lie *lie) {
                 peer_reply(lie->peer, lie->request, 200, "told\n");
 }
 
-/* n KiB of a message. */
+#define PIECE (32u << 10)
+
+/* n pieces of a message. */
 static bool pour(const struct lie *lie, uint64_t correlation, uint32_t n) {
         const struct frame data = { .kind = FRAME_DATA, .correlation = correlation };
-        static const char bytes[1024];
+        static const char bytes[PIECE];
 
-        if (!raw_wait_for_room(lie->peer->edge, 1024))
+        if (!raw_wait_for_room(lie->peer->edge, PIECE))
                 return false;
         begin(lie, correlation);
         for (uint32_t i = 0; i < n; i++) {
-                if (!raw_wait_for_room(lie->peer->edge, 1024))
+                if (!raw_wait_for_room(lie->peer->edge, PIECE))
                         return false;
                 raw_put(lie->peer->edge, data, bytes, sizeof(bytes));
                 raw_publish(lie->peer->edge);
@@ -213,13 +215,13 @@ static bool pour(const struct lie *lie, uint64_t correlation, uint32_t n) {
 }
 
 static void message_without_end(const struct lie *lie) {
-        pour(lie, 1u << 22, 1100);
+        pour(lie, 1u << 22, (1u << 20) / PIECE + 1);
 }
 
 /* As many as there may be, each as long as it may be. */
 static void messages_without_end(const struct lie *lie) {
         for (uint32_t i = 0; i < 64; i++)
-                if (!pour(lie, (1u << 22) + i, 1000))
+                if (!pour(lie, (1u << 22) + i, (1u << 20) / PIECE - 1))
                         return;
 }
 

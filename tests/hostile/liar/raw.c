@@ -47,12 +47,12 @@ void raw_publish(struct edge *edge) {
 
 /* False: the other end takes nothing any more. */
 bool raw_wait_for_room(struct edge *edge, uint32_t size) {
-        uint64_t need = 2 * ALIGNED((uint64_t)FRAME_SIZE + size), end = now_ms() + 3000;
+        uint64_t need = 2 * ALIGNED((uint64_t)FRAME_SIZE + size), end = now_ms() + 300;
 
         while (edge->limits.ring_size - (edge->tail - shared_load64(&edge->peer->head)) < need) {
-                struct pollfd p = { .fd = edge->bell_write };
+                struct pollfd p = { .fd = edge->wait_fd }; /* the other end of our own bell we have kept */
 
-                if (now_ms() > end || (poll(&p, 1, 0) > 0 && p.revents & POLLERR))
+                if (now_ms() > end || (poll(&p, 1, 0) > 0 && p.revents & POLLHUP))
                         return false;
                 sleep_ms(1);
                 raw_ring(edge);
