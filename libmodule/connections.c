@@ -15,7 +15,8 @@
 #include "libmodule/worker-internal.h"
 
 #define MESSAGES_PER_TURN 64
-#define SENDING_MAX 256 /* answers that wait for room in the ring */
+#define SENDING_MAX 256         /* answers that wait for room in the ring */
+#define PARTIAL_MAX (64u << 20) /* bytes of unfinished messages, over all connections */
 #define SENDING_SIZE_MAX (32u << 20)
 
 static void connection_free(struct connection *c) {
@@ -205,6 +206,26 @@ int connection_put(struct connection *c, const struct frame *frame, const void *
         return r;
 }
 
+/* One edge may keep as much as is sensible for one; two peers could have it of us twice. */
+static void connections_relieve(void) {
+        uint64_t total = 0, most_room = 0;
+        struct connection *most = NULL;
+
+        for (struct connection *c = the_worker.connections; c; c = c->next) {
+                uint64_t room = c->edge ? edge_partial_room(c->edge) : 0;
+
+                total += room;
+                if (room > most_room) {
+                        most = c;
+                        most_room = room;
+                }
+        }
+        if (total <= PARTIAL_MAX)
+                return;
+        edge_poison(most->edge, VIOLATION_GREEDY);
+        connection_lost(most);
+}
+
 bool connections_turn(void) {
         struct connection *c, *next;
         bool more = false;
@@ -222,6 +243,7 @@ bool connections_turn(void) {
                 next = c->next;
                 connection_settle(c);
         }
+        connections_relieve();
         for (c = the_worker.connections; c; c = c->next) {
                 /* An end that shows here is dealt with by the next receive. */
                 if (c->edge && edge_flush(c->edge))

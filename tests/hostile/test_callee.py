@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker that calls another one and lies to it."""
 
-from harness import expect, expect_equal
+from harness import expect, expect_equal, package, wait
 from world import BAD_MEMORY, BELLS, BOMBS, MESSAGES, POSITIONS, RECORDS, World
 
 
@@ -50,10 +50,16 @@ def test_messages(base):
 
 
 def test_memory_for_messages_is_bounded(base):
-    """Two of them hold what one may hold each."""
+    """Two of them, each as much as one may have."""
     w = World(base)
+    other = (("prefix = /liar", "prefix = /liar2"), ("lies = tell", "lies2 = tell"))
+    base.ctl("deploy", package(base, "tests/hostile/liar", name="liar2", changes=other))
     with w.attack("messages-without-end"):
         lie_to_echo(w, "messages-without-end")
+        r = base.get(f"/liar2/tell?lie=messages-without-end&target={w.instance('echo')}", timeout=20)
+        expect_equal(r.status, 200, r.text)
+        found = wait(w.events, "that one of them has too much")
+        expect_equal([(e["module"][:4], e["code"]) for e in found], [("liar", "GREEDY")], "who")
 
 
 def test_bombs_and_methods(base):
