@@ -101,26 +101,18 @@ void stepper_record(pid_t pid, struct path *path) {
 }
 
 /* Where it is best to come from. 0 needs no trap. */
-static uint64_t origin_of(const struct path *path, uint64_t k, uint64_t *ret_cost) {
-        uint64_t best = 0;
+static uint64_t origin_of(const struct path *path, uint64_t k) {
+        uint64_t best = 0, best_cost = k;
 
-        *ret_cost = k;
         for (uint64_t i = 1; i <= k; i++) {
                 uint64_t cost = TRAP_COST * (path->nth[i] + UINT64_C(1)) + k - i;
 
-                if (cost < *ret_cost) {
-                        *ret_cost = cost;
+                if (cost < best_cost) {
+                        best_cost = cost;
                         best = i;
                 }
         }
         return best;
-}
-
-uint64_t stepper_cost(const struct path *path, uint64_t k) {
-        uint64_t cost;
-
-        origin_of(path, k, &cost);
-        return cost;
 }
 
 /* To the nth time that it comes there. */
@@ -143,7 +135,7 @@ static bool run_to_address(pid_t pid, uint64_t pc, uint32_t nth) {
 }
 
 bool stepper_run_to(pid_t pid, const struct path *path, uint64_t k) {
-        uint64_t cost, origin = origin_of(path, k, &cost);
+        uint64_t origin = origin_of(path, k);
 
         if (origin && !run_to_address(pid, path->at[origin], path->nth[origin]))
                 return false;
@@ -165,10 +157,6 @@ bool stepper_begin(pid_t pid) {
 }
 
 void stepper_record(pid_t pid, struct path *path) {
-}
-
-uint64_t stepper_cost(const struct path *path, uint64_t k) {
-        return 0;
 }
 
 bool stepper_run_to(pid_t pid, const struct path *path, uint64_t k) {

@@ -28,8 +28,6 @@ bool stepper_allow(void);
 bool stepper_begin(pid_t pid);
 /* Steps to the second SIGSTOP and writes down the way. */
 void stepper_record(pid_t pid, struct path *path);
-/* How many times the child will be stopped on its way to instruction k. */
-uint64_t stepper_cost(const struct path *path, uint64_t k);
 /* Goes there: k instructions were run. False when it went another way (its memory is laid out differently), and is stopped
  * elsewhere. */
 bool stepper_run_to(pid_t pid, const struct path *path, uint64_t k);
