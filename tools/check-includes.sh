@@ -3,7 +3,7 @@
 #
 # Includes point one way: supervisor -> libmodule/worker.h -> ipc; conf -> ipc; never back, and never
 # between two programs of supervisor/. socled includes neither conf/ nor a parser. The public header
-# includes only the C library.
+# includes only the C library. And what a peer writes is read through ipc/shared.h alone.
 set -eu
 cd "$(dirname "$0")/.."
 bad=0
@@ -27,6 +27,8 @@ for program in base manager template installer gateway ctl; do
         complain "$(inc '"supervisor/' "supervisor/$program" | grep -vE "\"supervisor/(common|$program)/" || true)" "supervisor/$program includes only common/ and itself"
 done
 complain "$(inc '"supervisor/' supervisor/common | grep -v '"supervisor/common/' || true)" "supervisor/common includes no program"
+complain "$(grep -rnE -e '->(peer|ears)->|->peer_data\b|reader->(page|memory)->' ipc libmodule supervisor --include='*.c' --include='*.h' |
+        grep -vE 'shared_(load|copy|fetch)|[(=] ?&|(peer_data|ret_payload) = |text_read\(' || true)" "a peer's memory is read through ipc/shared.h"
 n=$(cat supervisor/base/*.[ch] | grep -cvE '^[[:space:]]*(/?\*.*|//.*|[{}]*)$')
 [ "$n" -le 3400 ] || complain "supervisor/base has $n lines of code" "socled stays small"
 [ "$bad" = 0 ] && echo "includes point one way"
