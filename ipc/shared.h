@@ -73,6 +73,11 @@ static inline void shared_store_word(_Atomic uint64_t *word, uint64_t value) {
         atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
+/* Of one's own memory: what one has stored there last. */
+static inline uint64_t shared_load_own(const _Atomic uint64_t *word) {
+        return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)word, memory_order_relaxed);
+}
+
 static inline void shared_fence_loads(void) {
         atomic_thread_fence(memory_order_acquire);
 }

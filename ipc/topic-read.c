@@ -43,28 +43,11 @@
 #include "ipc/frame.h"
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
-#include "ipc/topic-layout.h"
-#include "ipc/topic.h"
+#include "ipc/topic-internal.h"
 
-#define RECORD_ALIGN 16u
-#define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
-#define WORDS(n) ((n) / sizeof(uint64_t))
 #define RECORDS_PER_READ 4 /* pads, and records that were overwritten while they were copied */
 
 enum { OVERTAKEN = -1 }; /* of take_record(), whose other results are TOPIC_E_* */
-
-struct topic_reader {
-        const struct topic_memory *memory;
-        const _Atomic uint64_t *data;
-        uint64_t size, map_size;
-        int bell;
-        enum violation poison; /* why it was */
-        bool hung_up, ended;
-        uint64_t cursor, number; /* of the next message */
-        uint64_t marked;         /* where the last number was known */
-        uint64_t tail, reserved; /* as they were last seen */
-        uint64_t *scratch;
-};
 
 static int poison(struct topic_reader *t, enum violation reason) {
         t->poison = reason;
@@ -117,7 +100,7 @@ int topic_reader_new(struct topic_reader **ret_reader, int ring_fd, int bell_fd,
         r = bell_check(bell);
         if (r < 0)
                 return r == -EPROTO ? TOPIC_E_POISONED : r;
-        if (begin.position % RECORD_ALIGN || begin.number > begin.position / FRAME_SIZE)
+        if (begin.position != TOPIC_ALIGNED(begin.position) || begin.number > begin.position / FRAME_SIZE)
                 return TOPIC_E_POISONED;
         t->cursor = t->marked = t->tail = t->reserved = begin.position;
         t->number = begin.number;
@@ -142,7 +125,7 @@ struct topic_reader *topic_reader_free(struct topic_reader *t) {
 static int look_at_tail(struct topic_reader *t) {
         uint64_t tail = shared_load64(&t->memory->tail);
 
-        if (tail < t->tail || tail % RECORD_ALIGN)
+        if (tail < t->tail || tail != TOPIC_ALIGNED(tail))
                 return poison(t, VIOLATION_TOPIC_TAIL);
         t->tail = tail;
         return 0;
@@ -154,7 +137,7 @@ static int check_copy(struct topic_reader *t) {
 
         shared_fence_loads();
         reserved = shared_load64(&t->memory->reserved);
-        if (reserved < t->reserved || reserved < t->tail || reserved % RECORD_ALIGN)
+        if (reserved < t->reserved || reserved < t->tail || reserved != TOPIC_ALIGNED(reserved))
                 return poison(t, VIOLATION_TOPIC_WORDS);
         t->reserved = reserved;
         return reserved - t->cursor > t->size ? OVERTAKEN : 0;
@@ -173,14 +156,14 @@ static int go_on_behind(struct topic_reader *t) {
         r = look_at_tail(t);
         if (r)
                 return r;
-        if (restart <= t->cursor || restart > t->tail || restart % RECORD_ALIGN)
+        if (restart <= t->cursor || restart > t->tail || restart != TOPIC_ALIGNED(restart))
                 return poison(t, VIOLATION_TOPIC_WORDS);
         t->cursor = restart;
         return 0;
 }
 
 static int check_record(struct topic_reader *t, const struct frame *frame, uint64_t available) {
-        if (frame_check(frame, available) < 0 || ALIGNED((uint64_t)frame->length) > available || frame->kind != FRAME_PUBLISH ||
+        if (frame_check(frame, available) < 0 || TOPIC_ALIGNED((uint64_t)frame->length) > available || frame->kind != FRAME_PUBLISH ||
             frame->flags)
                 return poison(t, VIOLATION_TOPIC_HEADER);
         if (frame->length > t->size / 4)
@@ -193,10 +176,10 @@ static int check_record(struct topic_reader *t, const struct frame *frame, uint6
 /* The record at the cursor, a pad too. 0: *ret_size bytes of payload are in the scratch; UINT32_MAX: it was a pad. */
 static int take_record(struct topic_reader *t, struct frame *frame, uint32_t *ret_size) {
         const uint64_t offset = t->cursor & (t->size - 1), to_end = t->size - offset, available = MIN(to_end, t->tail - t->cursor);
-        uint64_t header[WORDS(FRAME_SIZE)] = { 0 };
+        uint64_t header[TOPIC_WORDS(FRAME_SIZE)] = { 0 };
         int r;
 
-        shared_copy_words_out(header, &t->data[WORDS(offset)], WORDS(MIN(available, (uint64_t)FRAME_SIZE)));
+        shared_copy_words_out(header, &t->data[TOPIC_WORDS(offset)], TOPIC_WORDS(MIN(available, (uint64_t)FRAME_SIZE)));
         r = check_copy(t);
         if (r)
                 return r;
@@ -213,10 +196,10 @@ static int take_record(struct topic_reader *t, struct frame *frame, uint32_t *re
         if (r)
                 return r;
         *ret_size = frame->length - FRAME_SIZE;
-        shared_copy_words_out(t->scratch, &t->data[WORDS(offset + FRAME_SIZE)], WORDS(*ret_size + sizeof(uint64_t) - 1));
+        shared_copy_words_out(t->scratch, &t->data[TOPIC_WORDS(offset + FRAME_SIZE)], TOPIC_WORDS(*ret_size + sizeof(uint64_t) - 1));
         r = check_copy(t);
         if (!r)
-                t->cursor += ALIGNED((uint64_t)frame->length);
+                t->cursor += TOPIC_ALIGNED((uint64_t)frame->length);
         return r;
 }
 
@@ -289,12 +272,6 @@ enum violation topic_reader_violation(const struct topic_reader *t) {
 }
 
 /* Ears --------------------------------------------------------------------------------------------------------------- */
-
-struct ears {
-        struct ears_memory *memory;
-        uint32_t armed[EARS_MAX];
-        int fd;
-};
 
 int ears_new(struct ears **ret_ears) {
         struct ears *ears = calloc(1, sizeof(*ears));

@@ -14,26 +14,7 @@
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
 #include "ipc/shared.h"
-#include "ipc/topic-layout.h"
-#include "ipc/topic.h"
-
-#define RECORD_ALIGN 16u
-#define ALIGNED(n) (((n) + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1))
-#define WORDS(n) ((n) / sizeof(uint64_t))
-
-struct topic_writer {
-        struct topic_memory *memory;
-        _Atomic uint64_t *data;
-        uint64_t size;
-        int fd;
-        uint64_t tail, restart, number;
-};
-
-struct topic_listener {
-        const struct ears_memory *ears;
-        uint32_t slot, rung;
-        int bell_read, bell_write;
-};
+#include "ipc/topic-internal.h"
 
 /* The ring ----------------------------------------------------------------------------------------------------------- */
 
@@ -101,7 +82,7 @@ uint32_t topic_payload_max(uint32_t ring_size) {
 /* Words, so that a reader in the middle of them reads old ones or new ones and is allowed to by the language. */
 static void put_words(struct topic_writer *w, uint64_t position, const void *bytes, uint64_t size) {
         const uint8_t *from = bytes;
-        _Atomic uint64_t *to = &w->data[WORDS(position & (w->size - 1))];
+        _Atomic uint64_t *to = &w->data[TOPIC_WORDS(position & (w->size - 1))];
 
         for (; size; to++) {
                 uint64_t word = 0, n = MIN(size, (uint64_t)sizeof(word));
@@ -114,12 +95,12 @@ static void put_words(struct topic_writer *w, uint64_t position, const void *byt
 }
 
 static uint64_t record_length(const struct topic_writer *w, uint64_t position) {
-        uint64_t word = atomic_load_explicit(&w->data[WORDS(position & (w->size - 1))], memory_order_relaxed);
+        uint64_t word = shared_load_own(&w->data[TOPIC_WORDS(position & (w->size - 1))]);
         uint32_t length;
 
         static_assert(offsetof(struct frame, length) == 0, "a record begins with its length");
         memcpy(&length, &word, sizeof(length));
-        return ALIGNED((uint64_t)length);
+        return TOPIC_ALIGNED((uint64_t)length);
 }
 
 /* Says what is about to be overwritten, before it is. Who copies meanwhile finds out, and goes on at `restart`: far enough
@@ -139,7 +120,7 @@ int topic_write(struct topic_writer *w, const void *payload, uint32_t size) {
         if (size > topic_payload_max((uint32_t)w->size))
                 return TOPIC_E_TOO_LARGE;
         frame.length = FRAME_SIZE + size;
-        need = ALIGNED((uint64_t)frame.length);
+        need = TOPIC_ALIGNED((uint64_t)frame.length);
         if (need > to_end)
                 begin += to_end;
         reserve(w, begin + need);

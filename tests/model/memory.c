@@ -34,7 +34,11 @@
 
 #include "ipc/shared-model.h"
 
+#ifdef MODEL_WORDS
+#define WORDS_MAX MODEL_WORDS
+#else
 #define WORDS_MAX 10u
+#endif
 #define VALUES_MAX 64u
 #define UNIT 16u /* what records are aligned to */
 #define UNITS_MAX 64u
@@ -328,6 +332,68 @@ void model_fence(const char *site) {
         p->at_fence = p->now;
         remember(mix_newest(2, p->now.newest));
         note_at(site, "fence");
+}
+
+/* Words that may be overwritten while they are copied: relaxed accesses, which the two fences below order. The other side
+ * need not come in between the words of a copy: it may have been there before, and older values still come. Of values that
+ * are the same the oldest stands for all, for who takes it knows least. */
+void model_store_word(volatile void *address, uint64_t value, const char *site) {
+        struct word *word = word_at(address);
+
+        if (word->owner != explore_self())
+                explore_fail("%s: a word of the other side is written", site);
+        remember(value);
+        store(word, value, true);
+}
+
+uint64_t model_load_own(const volatile void *address) {
+        const struct word *word = word_at(address);
+
+        return word->values[word->n_values - 1].value;
+}
+
+static unsigned load_one_of_each(const struct word *word) {
+        unsigned known = self()->now.newest[word - m.words], n = 0, distinct[VALUES_MAX];
+
+        for (unsigned i = known; i < word->n_values; i++) {
+                unsigned j = 0;
+
+                while (j < n && word->values[distinct[j]].value != word->values[i].value)
+                        j++;
+                if (j == n)
+                        distinct[n++] = i;
+        }
+        return distinct[explore_choose(n)];
+}
+
+void model_copy_words_out(uint64_t *to, const volatile void *from, uint64_t n, const char *site) {
+        const volatile uint64_t *words = from;
+
+        yield();
+        weakening_of(site, NULL);
+        for (uint64_t i = 0; i < n; i++) {
+                struct word *word = word_at(&words[i]);
+                unsigned taken = load_one_of_each(word);
+
+                remember((uint64_t)(word - m.words) << 8 | taken);
+                learn(word, taken, true);
+                to[i] = word->values[taken].value;
+        }
+        note_at(site, "%u words from %s", (unsigned)n, n ? word_at(words)->name : "nowhere");
+}
+
+void model_fence_loads(const char *site) {
+        struct process *p = self();
+
+        if (weakening_of(site, NULL) != WEAK_NO_FENCE)
+                join(&p->now, &p->until_fence);
+}
+
+void model_fence_stores(const char *site) {
+        struct process *p = self();
+
+        if (weakening_of(site, NULL) != WEAK_NO_FENCE)
+                p->at_fence = p->now;
 }
 
 /* Bytes -------------------------------------------------------------------------------------------------------------- */
