@@ -75,6 +75,16 @@ def test_bombs_and_methods(base):
     expect_equal(w.events(), [], "it costs one call, not the edge")
 
 
+def test_streams(base):
+    w = World(base)
+    with w.attack("stream-early"):
+        expect_equal(lie_to_echo(w, "stream-early"), "closed", "bytes that were not asked for")
+        w.expect_seen("stream-early", "STREAM_SIZE", "echo")
+    # parts of what has been answered, or was never asked, may be late: they are left
+    with w.attack("stream-of-nobody"):
+        lie_to_echo(w, "stream-of-nobody")
+
+
 def test_floods(base):
     w = World(base)
     for lie in ("request-flood", "cast-flood", "cancel-flood"):

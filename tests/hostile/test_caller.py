@@ -2,7 +2,7 @@
 """A worker that lies to another worker, which calls it."""
 
 from harness import expect, expect_equal
-from world import BAD_MEMORY, BELLS, BOMBS, INVENTED, MESSAGES, POSITIONS, RECORDS, World
+from world import BAD_MEMORY, BELLS, BOMBS, INVENTED, MESSAGES, POSITIONS, RECORDS, STREAMS, World
 
 
 def lie_to_caller(w, lie, status=(502,), **query):
@@ -56,6 +56,16 @@ def test_messages(base):
 
 def test_inventions(base):
     each(base, INVENTED, (200, 502))
+
+
+def test_streams(base):
+    w = World(base)
+    for lie, code in STREAMS.items():
+        with w.attack(lie):
+            r = base.get(f"/caller/sink?method=lies.tell&text={lie}&size=10", timeout=40)
+            expect_equal((r.status, r.json["code"]), (502, "BAD_REPLY"), lie)
+            w.expect_seen(lie, code, "caller")
+        w.fresh()
 
 
 def test_bombs(base):

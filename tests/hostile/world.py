@@ -59,6 +59,18 @@ BAD_MEMORY = {
 INNOCENT = ("hello", "echo", "caller")
 
 
+# said of a stream: what its caller sees
+STREAMS = {
+    "stream-too-much": "STREAM_SIZE",
+    "stream-after-end": "STREAM_SIZE",
+    "stream-end-with-bytes": "STREAM_SIZE",
+    "stream-empty-part": "STREAM_SIZE",
+    "stream-credit-back": "STREAM_SIZE",
+    "stream-credit-short": "STREAM_SIZE",
+    "stream-of-nobody": "STREAM",
+}
+
+
 class World:
     def __init__(self, base, liar=(), caller=()):
         self.base = base

@@ -117,7 +117,7 @@ void lie_of_memory(const char *lie, struct edge *edge, int fds[2]) {
 }
 
 bool lie_on_edge(struct peer *peer, const struct order *order, const struct frame *request) {
-        static const struct lie_entry *const tables[] = { record_lies, speech_lies, bell_lies };
+        static const struct lie_entry *const tables[] = { record_lies, speech_lies, stream_lies, bell_lies };
         const struct lie lie = { .peer = peer, .request = request, .caller = peer->asked != 0, .n = order->n };
 
         for (size_t t = 0; t < N_ELEMENTS(tables); t++) {

@@ -20,4 +20,5 @@ struct lie_entry {
 /* Each ends with NULL. */
 extern const struct lie_entry record_lies[]; /* headers, positions, messages */
 extern const struct lie_entry speech_lies[]; /* whole messages: whom they answer, what they hold, how many */
+extern const struct lie_entry stream_lies[];
 extern const struct lie_entry bell_lies[];
