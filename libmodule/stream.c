@@ -21,6 +21,7 @@
  */
 #include "libmodule/stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,10 +246,11 @@ struct socle_stream *stream_free(struct socle_stream *s) {
 }
 
 bool stream_has_moved(const struct socle_stream *s) {
-        return s->n_written || s->n_read || s->size || s->end_sent;
+        return s->n_written || s->n_read || s->size || s->end_sent || s->peer_ended;
 }
 
 void stream_on_send(struct socle_stream *s) {
+        assert(!stream_has_moved(s)); /* else `allowed` would fall behind `n_read`, and bound nothing */
         s->granted = 0;
         s->allowed = WINDOW;
 }

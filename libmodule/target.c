@@ -199,20 +199,25 @@ static int receive_last(struct target *t) {
         return r;
 }
 
+/* Bytes have gone to and fro behind it: the worker has begun it, whatever it says, and a part cannot be repeated. */
+static bool has_moved(const struct call *call) {
+        return call->stream && stream_has_moved(call->stream);
+}
+
 /* What the worker had begun ends or is repeated once, the rest goes back to the queue in its order. */
 static void give_up_sent(struct target *t, uint64_t accepted, bool poisoned) {
         const char *name = t->provider->module.name;
         struct call *call;
 
         while ((call = TAILQ_LAST(&t->sent, call_list))) {
-                bool begun = call->position <= accepted;
+                bool moved = has_moved(call), begun = call->position <= accepted || moved;
 
                 sent_remove(t, call);
                 if (call->stream)
                         stream_on_leave(call->stream);
                 if (poisoned)
                         call_fail(call, ERROR_BAD_REPLY, "the worker of %s broke the protocol of the bus", name);
-                else if (begun && (call->retried || !call->idempotent || (call->stream && stream_has_moved(call->stream))))
+                else if (begun && (call->retried || !call->idempotent || moved))
                         call_fail(call, ERROR_PEER_DIED, "the worker of %s died while it handled the call", name);
                 else {
                         call->retried |= begun;
@@ -354,6 +359,10 @@ static void fail_as_told(struct call *call, int error, const struct edge_message
 static void on_error(struct target *t, struct call *call, const struct edge_message *m) {
         int error = error_known(m->frame.error) ? m->frame.error : ERROR_INTERNAL;
 
+        if (has_moved(call) && error_info(error)->retryable) {
+                call_fail(call, ERROR_BAD_REPLY, "the worker of %s says that it has not begun what it has", t->provider->module.name);
+                return;
+        }
         switch (error) {
         case ERROR_NOT_STARTED:
         case ERROR_MOVED:
