@@ -23,7 +23,6 @@
 #define RETRY_NS (10 * NS_PER_MS)
 #define LIMITED_NS (100 * NS_PER_MS)
 #define TELL_NS NS_PER_S
-#define LATE_PART_MIN 1024u
 #define REFUSED_MAX 3 /* other instances that are tried when one is overloaded */
 
 static struct target_list busy;
@@ -384,9 +383,9 @@ static void on_error(struct target *t, struct call *call, const struct edge_mess
         }
 }
 
-/* Of one that was given up the rest may come, but no more than was allowed: an end and a credit count as some data. */
+/* Of one that was given up the rest may come, but no more than was allowed, byte by byte though it be; an end counts as a byte. */
 static int on_late_part(struct target *t, const struct edge_message *m) {
-        uint64_t n = MAX(m->size, LATE_PART_MIN);
+        uint64_t n = MAX(m->size, 1u);
 
         if (n > t->late_max)
                 return edge_poison(t->edge, VIOLATION_STREAM);

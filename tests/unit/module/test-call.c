@@ -1130,6 +1130,33 @@ static void test_a_stream_that_had_moved_when_its_worker_died(void **state) {
         edge_free(c[1].edge);
 }
 
+static void send_parts(struct callee *c, uint64_t correlation, int n, uint32_t size) {
+        static const uint8_t bytes[900];
+        struct frame frame = { .kind = FRAME_DATA, .flags = FRAME_STREAM, .correlation = correlation };
+
+        for (; n; n--) {
+                assert_int_equal(edge_send(c->edge, &frame, bytes, size, NULL), 0);
+                edge_flush(c->edge);
+                turn();
+        }
+}
+
+/* Who writes byte by byte has sent many when the caller's going reaches him: that is no more than he was allowed. */
+static void test_what_still_comes_of_a_stream_that_was_given_up(void **state) {
+        struct reading reading = { 0 };
+        struct callee c[2];
+        uint64_t id = open_stream(&reading, c);
+
+        send_part(&c[0], id, FRAME_END, NULL, 0);
+        assert_true(reading.done);
+        send_parts(&c[0], id, 1000, 1);
+        told_nothing();
+        send_parts(&c[0], id, 2 * 65536 / 900, 900);
+        assert_int_equal(told(CONTROL_KIND_EDGE_POISONED).EDGE_POISONED.reason, VIOLATION_STREAM);
+        edge_free(c[0].edge);
+        edge_free(c[1].edge);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_call),
@@ -1167,6 +1194,7 @@ int main(void) {
                 TEST(test_a_stream_that_has_moved_is_not_repeated_elsewhere),
                 TEST(test_a_stream_that_has_ended_is_not_repeated),
                 TEST(test_a_stream_that_had_moved_when_its_worker_died),
+                TEST(test_what_still_comes_of_a_stream_that_was_given_up),
         };
 
         signal(SIGPIPE, SIG_IGN);
