@@ -15,6 +15,9 @@
  * and a call that an instance refuses can go to another one as any other call. A
  * callee's credit begins with WINDOW.
  *
+ * Neither end waits longer than the call's deadline, whatever becomes of the
+ * other: the caller's is its call's, the callee has one of its own.
+ *
  * Whoever waits is resumed by the loop and nowhere else, so that no module code
  * runs in the middle of reading an edge. A peer that sends more than it may has
  * broken the protocol, and its edge is closed.
@@ -96,6 +99,8 @@ static int stream_check(struct socle_stream *s) {
                         call_abandon(&s->call, ERROR_CANCELLED, "the request that calls was cancelled");
                 return task_fail(ERROR_CANCELLED, "the request was cancelled");
         }
+        if (s->late)
+                return task_fail(ERROR_TIMEOUT, "the deadline of the call has passed");
         if (is_callers(s) && s->call.state == CALL_DONE && s->call.error)
                 return task_fail(s->call.error, "%s", s->detail.text);
         return 0;
@@ -107,6 +112,13 @@ static bool is_answered(const struct socle_stream *s) {
 
 static bool is_right_place(void) {
         return coroutine_self() && worker_is_this_thread();
+}
+
+/* May this coroutine wait in it? */
+static int check_place(const struct socle_stream *s) {
+        if (!is_right_place())
+                return -EDEADLK;
+        return s->co ? -EBUSY : 0;
 }
 
 /* The edge ----------------------------------------------------------------------------------------------------------- */
@@ -213,11 +225,32 @@ int stream_on_message(struct socle_stream *s, struct edge_message *m) {
 
 /* Life --------------------------------------------------------------------------------------------------------------- */
 
+static void on_due(struct deadline *deadline) {
+        struct socle_stream *s = (struct socle_stream *)((char *)deadline - offsetof(struct socle_stream, due));
+
+        s->late = true;
+        stream_wake(s);
+}
+
+/* The deadline is the caller's word. */
+static int set_deadline(struct socle_stream *s, uint64_t when_ns) {
+        int r;
+
+        if (!when_ns || when_ns == UINT64_MAX)
+                return 0;
+        r = deadline_init(wait_deadlines(), &s->due, on_due);
+        if (r >= 0)
+                deadline_set(wait_deadlines(), &s->due, when_ns);
+        return r;
+}
+
 struct socle_stream *stream_new(struct task *task) {
         struct socle_stream *s = calloc(1, sizeof(*s));
 
-        if (!s)
+        if (!s || (task && set_deadline(s, task->frame.deadline) < 0)) {
+                free(s);
                 return NULL;
+        }
         s->task = task;
         s->granted = task ? WINDOW : 0;
         s->data = (struct edge_outgoing){ .on_sent = on_data_sent, .userdata = s };
@@ -236,6 +269,7 @@ struct socle_stream *stream_free(struct socle_stream *s) {
                 return NULL;
         stop_sending(s);
         not_due(s);
+        deadline_deinit(wait_deadlines(), &s->due);
         socle_result_free(s->call.result);
         free(s->buffer);
         free(s->method);
@@ -312,7 +346,9 @@ int socle_stream_finish(struct socle_stream *s, struct socle_result **ret) {
 
         if (!s || !is_callers(s))
                 return -EINVAL;
-        r = socle_stream_end(s);
+        r = check_place(s);
+        if (!r)
+                r = socle_stream_end(s);
         while (!r && s->call.state != CALL_DONE) {
                 s->n_read += s->size;
                 s->size = 0;
@@ -361,8 +397,9 @@ int socle_stream_read(struct socle_stream *s, void *data, size_t size, size_t *r
 
         if (!s || !data || !size || !ret_size)
                 return -EINVAL;
-        if (!is_right_place())
-                return -EDEADLK;
+        r = check_place(s);
+        if (r)
+                return r;
         if (!make_buffer(s))
                 return -ENOMEM;
         while (!s->size || (task && task->cancelled)) {
@@ -401,12 +438,13 @@ static size_t write_some(struct socle_stream *s, const uint8_t *data, size_t siz
 
 int socle_stream_write(struct socle_stream *s, const void *data, size_t size) {
         const uint8_t *at = data;
-        int r = 0;
+        int r;
 
         if (!s || (!data && size))
                 return -EINVAL;
-        if (!is_right_place())
-                return -EDEADLK;
+        r = check_place(s);
+        if (r)
+                return r;
         if (s->ended)
                 return -EPIPE;
         while (size || s->sending) {

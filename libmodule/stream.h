@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "ipc/deadlines.h"
 #include "libmodule/call.h"
 #include "libmodule/task.h"
 
@@ -22,6 +23,8 @@ struct socle_stream {
         TAILQ_ENTRY(socle_stream) entry; /* of those that are to be resumed */
         bool is_due;
         struct coroutine *co; /* who waits in it */
+        struct deadline due;  /* of the callee's end: the call's */
+        bool late;            /* it has passed */
 
         /* coming: a buffer that goes round, made with the first byte */
         uint8_t *buffer;

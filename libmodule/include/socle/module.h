@@ -230,7 +230,8 @@ SOCLE_PUBLIC int socle_stream_open(const char *method, const struct socle_buffer
 /* The callee's end, valid until its handler returns; NULL when the caller has opened none. Since 1.1 */
 SOCLE_PUBLIC struct socle_stream *socle_context_stream(struct socle_context *ctx);
 /* Suspends this coroutine until all bytes are on their way. 0; -EPIPE after the own end, or when the callee has answered: what it
- * answered is told by socle_stream_finish(); SOCLE_E_CANCELLED; at the caller's end the errors of socle_call(). Since 1.1 */
+ * answered is told by socle_stream_finish(); -EBUSY: another coroutine waits in this end; SOCLE_E_CANCELLED; SOCLE_E_TIMEOUT: the
+ * call's deadline has passed; at the caller's end the errors of socle_call(). Since 1.1 */
 SOCLE_PUBLIC int socle_stream_write(struct socle_stream *s, const void *data, size_t size);
 /* Says that no more comes from this side. Does not wait. The callee's answer is its end, too. Since 1.1 */
 SOCLE_PUBLIC int socle_stream_end(struct socle_stream *s);

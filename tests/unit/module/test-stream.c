@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "libmodule/stream.h"
@@ -277,6 +278,46 @@ static void test_who_has_ended_writes_no_more(void **state) {
         assert_int_equal(next(&m), 0);
 }
 
+/* A caller that neither sends nor goes away keeps nobody for ever. */
+static void test_a_reader_waits_until_the_deadline(void **state) {
+        uint8_t data[10];
+
+        stream = stream_free(stream);
+        task.frame.deadline = clock_now_ns() + NS_PER_MS;
+        stream = stream_new(&task);
+        job_begin(READ, data, sizeof(data));
+        assert_false(job.done);
+        while (!job.done) {
+                assert_true(wait_timeout_ms() >= 0);
+                wait_turn();
+                streams_turn();
+        }
+        assert_int_equal(job.result, ERROR_TIMEOUT);
+        job_begin(WRITE, data, sizeof(data));
+        assert_int_equal(job.result, ERROR_TIMEOUT);
+        stream = stream_free(stream);
+        task.frame.deadline = UINT64_MAX;
+        stream = stream_new(&task);
+        assert_int_equal(wait_timeout_ms(), -1);
+}
+
+static void busy_main(void *unused) {
+        uint8_t data[10];
+        size_t n;
+
+        assert_int_equal(socle_stream_read(stream, data, sizeof(data), &n), -EBUSY);
+        assert_int_equal(socle_stream_write(stream, data, sizeof(data)), -EBUSY);
+}
+
+static void test_one_at_a_time_waits_in_it(void **state) {
+        uint8_t data[10];
+
+        job_begin(READ, data, sizeof(data));
+        coroutine_resume(coroutine_new(busy_main, NULL));
+        assert_int_equal(give(FRAME_DATA, "some", 4), 0);
+        assert_true(job.done && job.got == 4);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_nothing_is_allowed_before_the_first_read, setup, teardown),
@@ -288,6 +329,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_writer_that_is_cancelled_takes_his_bytes_along, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_an_edge_that_ends_under_a_writer, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_has_ended_writes_no_more, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_reader_waits_until_the_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_one_at_a_time_waits_in_it, setup, teardown),
         };
 
         signal(SIGPIPE, SIG_IGN);
