@@ -39,11 +39,11 @@ int bell_drain(int read_fd, bool *ret_hung_up) {
                 n = vmsplice(read_fd, &room, 1, SPLICE_F_NONBLOCK);
                 if (n == 0)
                         *ret_hung_up = true;
-                /* Bells that stay unread fill the pipe, and then wakes are lost: better the end now than silence later. */
-                if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOMEM)
-                        return -errno;
-                if (n <= 0)
+                if (n == 0 || (n < 0 && errno == EAGAIN))
                         return 0;
+                /* Bells that stay unread fill the pipe, and then wakes are lost: better the end now than silence later. */
+                if (n < 0 && errno != EINTR && errno != ENOMEM)
+                        return -errno;
         }
         *ret_hung_up = poll(&end, 1, 0) > 0 && (end.revents & POLLHUP);
         return 0;
