@@ -37,11 +37,12 @@ uint64_t task_span(struct task *task) {
 }
 
 const char *socle_trace(void) {
+        static const uint8_t none[sizeof((struct frame){ 0 }.trace)];
         struct task *task = task_self();
         struct trace trace;
         char *text;
 
-        if (!task)
+        if (!task || !memcmp(task->frame.trace, none, sizeof(none)))
                 return "";
         text = arena_alloc(&task->arena, TRACE_TEXT_SIZE);
         if (!text)

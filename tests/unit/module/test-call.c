@@ -23,6 +23,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/frame.h"
+#include "ipc/trace.h"
 #include "libmodule/call.h"
 #include "libmodule/provider.h"
 #include "libmodule/target.h"
@@ -1022,6 +1023,26 @@ static void test_large_call_cut_by_its_deadline(void **state) {
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void trace_main(void *arg) {
+        snprintf(arg, TRACE_TEXT_SIZE, "%s", socle_trace());
+}
+
+/* A message of a topic has none, nor has what `start` calls: no text is better than one that is not valid. */
+static void test_trace(void **state) {
+        char text[TRACE_TEXT_SIZE] = "?";
+        struct coroutine *co;
+        struct task task = { .span = 0x1234 };
+
+        for (uint8_t begin = 0; begin < 2; begin++) {
+                task.frame.trace[0] = begin;
+                co = coroutine_new(trace_main, text);
+                coroutine_set_userdata(co, &task);
+                worker_resume(co);
+                assert_string_equal(text, begin ? "00-01000000000000000000000000000000-0000000000001234-00" : "");
+        }
+        arena_deinit(&task.arena);
+}
+
 /* Streams ------------------------------------------------------------------------------------------------------------- */
 
 /* Opens one, reads to its end, and frees it. */
@@ -1189,6 +1210,7 @@ int main(void) {
                 TEST(test_no_edge_is_released_in_secret),
                 TEST(test_cast),
                 TEST(test_large_call_cut_by_its_deadline),
+                TEST(test_trace),
                 TEST(test_a_stream_that_is_refused_goes_to_another),
                 TEST(test_a_stream_that_has_moved_is_not_repeated),
                 TEST(test_a_stream_that_has_moved_is_not_repeated_elsewhere),
