@@ -37,7 +37,7 @@ def test_a_changed_override_moves_the_module(base):
         wait(lambda: shown(base) == "red", "the operator's word after a reload")
         wait(lambda: not alive(old), "the old worker's end")
     expect_equal(load.bad, [], "requests that were not answered with 200")
-    expect_equal(len(base.module("crash")["versions"]), 1, "versions")
+    wait(lambda: len(base.module("crash")["versions"]) == 1, "one version")
     # what has not changed is left in peace
     worker = base.worker("crash")
     reload(base)
