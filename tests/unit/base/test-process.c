@@ -168,6 +168,8 @@ static const char *text_of(const struct fixture *f, const char *name) {
 
 /* Waits for the nth line that begins so, and returns it. */
 static const char *line(const struct fixture *f, const char *begin, int nth) {
+        int status = 0;
+
         for (uint64_t until = clock_now_ns() + WAIT_NS; clock_now_ns() < until; usleep(2000)) {
                 const char *p = text_of(f, "root/log/notes");
                 int n = nth;
@@ -176,6 +178,7 @@ static const char *line(const struct fixture *f, const char *begin, int nth) {
                         if (!strncmp(p, begin, strlen(begin)) && strchr(p, '\n') && n-- == 0)
                                 return p;
         }
+        print_error("socled (pid %d): waitpid() gives %d, status %#x\n", f->pid, waitpid(f->pid, &status, WNOHANG), (unsigned)status);
         fail_msg("no line %d '%s' in:\n%s\nstderr:\n%s", nth, begin, text_of(f, "root/log/notes"), text_of(f, "stderr"));
         return NULL;
 }
