@@ -52,6 +52,9 @@ def main(folder=HERE):
     parser.add_argument("-v", action="store_true")
     parser.add_argument("patterns", nargs="*")
     args = parser.parse_args()
+    nothing = [p for p in args.patterns if not collect(folder, [p])]
+    if nothing:
+        parser.error(f"no test's name has {', '.join(nothing)} in it")
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
         futures = [pool.submit(run, name, fn) for name, fn in collect(folder, args.patterns)]
