@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 
@@ -58,8 +59,12 @@ static void on_committed(struct manager *m, int result, void *userdata) {
 
 static int put_run(struct job *job) {
         struct put *p = (struct put *)job;
+        int r = p->body ? store_fill(p->to, p->body) : store_fill_from(p->to, p->from);
 
-        return p->body ? store_fill(p->to, p->body) : store_fill_from(p->to, p->from);
+        /* Nobody has its name, but it would take room on a disk that may be full. */
+        if (r < 0 && ftruncate(p->to, 0) < 0)
+                return r;
+        return r;
 }
 
 static void put_done(struct job *job, int result) {

@@ -59,6 +59,7 @@ struct admission {
         uint64_t request;
         struct manifest manifest;
         bool unpacking;
+        bool arrived;          /* it was put there, not only looked at again */
         uint64_t conf;         /* as of the candidate */
         char shown[SHOWN_MAX]; /* the path of conf.d/NAME.ini */
 };
@@ -106,10 +107,10 @@ static void candidate_place(struct admission *a, struct candidate *c, const stru
         const struct remembered *known = choices_find(a->manager, c->module->name, c->manifest.version, c->sha256);
 
         c->by_api = a->operation && (a->operation->on_end || a->operation->kind == OPERATION_ROLLBACK) ? true : known && known->by_api;
-        if (before && !a->file->arrived && !strcmp(before->sha256, c->sha256)) {
+        if (before && !a->arrived && !strcmp(before->sha256, c->sha256)) {
                 c->by_api = before->by_api;
                 candidate_choose(c, before->choice); /* only its settings have changed */
-        } else if (known && !a->file->arrived) {
+        } else if (known && !a->arrived) {
                 candidate_choose(c, known->choice);
                 if (known->failed)
                         candidate_set_failed(c);
@@ -135,7 +136,9 @@ static void admission_same(struct admission *a, struct candidate *c) {
         struct operation *op = a->operation;
 
         a->file->code[0] = a->file->reason[0] = '\0';
-        if ((a->file->arrived || op) && !serves(c)) {
+        if (op && !op->on_end && c->operation && c->operation->on_end) {
+                operation_fail(op, "SUPERSEDED", "the same is being deployed already");
+        } else if ((a->arrived || op) && !serves(c)) {
                 candidate_choose_again(c, op, a->file->choice ? a->file->choice : a->manager->next_choice++);
         } else if (op) {
                 op->unchanged = true;
@@ -514,13 +517,18 @@ static void admission_verify(struct admission *a) {
 
 /* Open and copy ------------------------------------------------------------------------------------------------------ */
 
+/* Somebody writes after all: his close is the event that brings us back, as another operation. */
+static void admission_changed(struct admission *a) {
+        operation_fail(a->operation, "SUPERSEDED", "the file was written to while it was being read");
+        admission_settle(a);
+}
+
 static void admission_copied(struct admission *a) {
         struct stat now;
 
         if (fstat(a->fd, &now) < 0 || now.st_size != a->st.st_size || now.st_mtim.tv_sec != a->st.st_mtim.tv_sec ||
             now.st_mtim.tv_nsec != a->st.st_mtim.tv_nsec) {
-                /* Somebody writes after all: his close is the event that brings us back. */
-                admission_settle(a);
+                admission_changed(a);
                 return;
         }
         a->fd = fd_close(a->fd);
@@ -529,17 +537,19 @@ static void admission_copied(struct admission *a) {
 
 static void on_copy_turn(evutil_socket_t fd, short what, void *userdata) {
         struct admission *a = userdata;
+        static const struct timeval at_once = { 0 };
         static uint8_t buffer[256 << 10];
         uint64_t budget = COPY_PER_TURN;
 
         while (budget && a->copied < (uint64_t)a->st.st_size) {
-                ssize_t n = pread(a->fd, buffer, sizeof(buffer), (off_t)a->copied);
+                uint64_t left = (uint64_t)a->st.st_size - a->copied; /* no more, though it may have grown */
+                ssize_t n = pread(a->fd, buffer, MIN(sizeof(buffer), left), (off_t)a->copied);
 
                 if (n <= 0) {
                         if (n < 0)
                                 admission_refuse(a, "BAD_PACKAGE", strerror(errno));
                         else
-                                admission_settle(a); /* shortened while we read */
+                                admission_changed(a); /* shortened while we read */
                         return;
                 }
                 if (fd_write_all(a->memfd, buffer, (size_t)n) < 0) {
@@ -555,10 +565,11 @@ static void on_copy_turn(evutil_socket_t fd, short what, void *userdata) {
                 admission_copied(a);
                 return;
         }
+        /* By a timer: what is made active from a callback would run before the loop asks the kernel again. */
         if (!a->turn)
-                a->turn = event_new(a->manager->loop, -1, 0, on_copy_turn, a);
-        if (a->turn)
-                event_active(a->turn, EV_TIMEOUT, 0);
+                a->turn = evtimer_new(a->manager->loop, on_copy_turn, a);
+        if (!a->turn || evtimer_add(a->turn, &at_once) < 0)
+                admission_refuse(a, "NO_SPACE", "out of memory");
 }
 
 static void admission_refuse_open(struct admission *a, int error) {
@@ -597,7 +608,7 @@ static void admission_operation(struct admission *a) {
 
         drop_name_split(f->name, name, version);
         a->operation = TAKE_PTR(f->operation);
-        if (!a->operation && f->candidate && !f->arrived)
+        if (!a->operation && f->candidate && !a->arrived)
                 return; /* looked at again without news */
         if (!a->operation)
                 a->operation = operation_of_file(a, name);
@@ -621,6 +632,8 @@ static void on_opened(struct manager *m, int result, void *userdata) {
                 admission_settle(a);
                 return;
         }
+        a->arrived = f->arrived;
+        f->arrived = false;
         admission_operation(a);
         if (result < 0) {
                 admission_refuse_open(a, result);

@@ -177,6 +177,25 @@ def test_a_slow_copy_is_not_picked_up_half(base):
     base.serves("/hello")
 
 
+def test_a_file_that_is_written_to_while_it_is_read(base):
+    base.start()
+    manager, large = base.role("manager"), base.path("modules", ".large")
+    with open(large, "wb") as f:
+        f.truncate(64 << 20)
+    os.rename(large, base.path("modules", "hello-1.0.0.smod"))
+
+    def noticed():
+        with open(base.path("modules", "hello-1.0.0.smod"), "ab") as f:
+            f.write(b"more")
+        return "while it was being read" in base.ctl("events", "--json").stdout
+
+    wait(noticed, "the operation to be told as failed", 30)
+    # none of them is under way for ever
+    wait(lambda: base.ctl("deploy", hello(base), check=False).returncode == 0, "a deployment of the name", 30)
+    expect_equal(base.role("manager"), manager, "the manager, which must never hang")
+    base.serves("/hello")
+
+
 def test_unpacked_packages_do_not_outlive_the_machines_boot(base):
     """After a power loss their names may be there, and their content not."""
     base.start()
