@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "supervisor/common/log.h"
+#include "supervisor/manager/kept.h"
 #include "supervisor/manager/manager.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
@@ -40,7 +41,8 @@ int choices_load(struct manager *m) {
         size_t size;
         int r;
 
-        m->next_choice = 1;
+        /* What is kept was chosen before whatever comes, also when nothing of it is deployed any more. */
+        m->next_choice = kept_last_choice(m->state) + 1;
         r = store_read(m->state, CHOICES_FILE, &text, &size);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;

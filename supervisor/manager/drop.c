@@ -136,6 +136,7 @@ void drop_on_settled(struct drop_file *f) {
 
         look_again(f);
         settle_module(m, f->name);
+        versions_look(m);
         lifecycle_check_restored(m);
         config_reload_check(m);
 }

@@ -7,7 +7,8 @@
  *
  * The file leaves the drop directory only when its copy is on the disk: a manager
  * that dies in between leaves it where it is, and the next deployment of the name
- * takes it up again.
+ * takes it up again. A copy goes only when its file has its name in the drop
+ * directory for good.
  */
 #include "supervisor/manager/kept.h"
 
@@ -48,11 +49,12 @@ static bool belongs(const char *name, const char *module) {
 
 /* NAME@CHOICE@VERSION.smod of this module: its version and choice. */
 static bool parse(const char *file, const char *module, char ret_version[64], uint64_t *ret_choice) {
-        const char *choice = file + strlen(module) + 1, *version, *end;
+        const char *choice, *version, *end;
         char *behind;
 
         if (!belongs(file, module))
                 return false;
+        choice = file + strlen(module) + 1;
         version = strchr(choice, '@');
         end = strrchr(file, '.');
         if (!version || !end || end <= version || (size_t)(end - version - 1) >= 64)
@@ -90,6 +92,23 @@ int kept_find(int state, const char *module, const char *to, const struct text_l
         if (!r)
                 *ret = best;
         return r;
+}
+
+uint64_t kept_last_choice(int state) {
+        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct text_list names = { 0 };
+        uint64_t last = 0;
+
+        if (folder < 0 || folder_list(folder, ".smod", &names) < 0)
+                return 0;
+        for (size_t i = 0; i < names.n; i++) {
+                const char *at = strchr(names.items[i], '@');
+                uint64_t choice = at ? strtoull(at + 1, NULL, 16) : 0;
+
+                last = MAX(last, choice);
+        }
+        text_list_deinit(&names);
+        return last;
 }
 
 /* A version is kept once, and not while it lies in the drop directory again: there it is safe by now. */
@@ -133,7 +152,7 @@ static int keep_run(struct job *job) {
                 return folder;
         store_sweep(folder);
         r = store_copy(folder, k->name, k->from);
-        if (r >= 0) {
+        if (r >= 0 && store_settle(k->manager->drop) >= 0) {
                 remove_doubles(folder, k);
                 remove_oldest(folder, k->module, k->keep);
         }
@@ -169,12 +188,15 @@ static void remove_file(struct manager *m, const char *file) {
 
 static void keep_end(struct keeping *k, int result) {
         struct drop_file *f = drop_find(k->manager, k->file);
+        /* Something else may have been put there meanwhile, or the same have been chosen again. */
+        bool goes = f && f->candidate && f->candidate->superseded && !strcmp(f->candidate->sha256, k->sha256);
 
         if (result < 0)
                 log_warning("the superseded package %s cannot be kept for a rollback: %s", k->name, strerror(-result));
-        /* Something else may have been put there meanwhile, or the same have been chosen again. */
-        if (f && !f->admission && f->candidate && f->candidate->superseded && !strcmp(f->candidate->sha256, k->sha256))
+        if (goes && !f->admission)
                 remove_file(k->manager, k->file);
+        else if (goes)
+                stays(k->manager, k->file); /* something new may be just being looked at there */
         else
                 versions_look(k->manager);
         fd_close(k->from);

@@ -17,3 +17,5 @@ struct kept {
 /* The newest of a module, or that of the version `to`; none of the versions `except`. Waits for the disk: on the writer's thread.
  * 0 and an open file, -ENOENT, -errno. */
 int kept_find(int state, const char *module, const char *to, const struct text_list *except, struct kept *ret);
+/* The highest of all modules; 0. What is chosen from now on comes after it. */
+uint64_t kept_last_choice(int state);

@@ -127,7 +127,9 @@ static void rollback_done(struct job *job, int result) {
                 rollback_free(r);
                 return;
         }
-        if (!mod)
+        if (m->stopping)
+                operation_fail(op, "STOPPING", "the base is stopping");
+        else if (!mod)
                 operation_fail(op, "SUPERSEDED", "the module was removed meanwhile");
         else if (c && (result || c->choice > r->kept.choice))
                 version_switch(mod, c, op);
@@ -206,8 +208,12 @@ void version_rollback(struct module *mod, const char *to, struct operation *op) 
 
 void version_give_way(struct candidate *c, const char *why) {
         struct module *mod = c->module;
-        struct operation *op = operation_new(&mod->manager->operations, OPERATION_ROLLBACK, mod->name, "");
+        struct operation *op;
 
+        /* Of a module that is being removed, nothing is put back; and somebody may have chosen already. */
+        if (mod->undeploy || module_wanted(mod) != c)
+                return;
+        op = operation_new(&mod->manager->operations, OPERATION_ROLLBACK, mod->name, "");
         log_error("%s %s: it is on probation and gives way to the version before: %s", mod->name, c->manifest.version, why);
         if (!op)
                 return;

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import threading
 
 from harness import SLOW, expect, expect_equal, package, wait
 from test_survival import Load
@@ -134,3 +135,42 @@ def test_a_version_on_probation_gives_way(base):
         base.serves("/crash/ok")
         expect_equal(version(base, "crash"), "1.0.0", "no way back to what gave way")
         base.ctl("undeploy", "crash")
+
+
+def test_what_is_kept_of_a_former_life_is_older_than_all_that_comes(base):
+    base.start()
+    for v in ("1.0.0", "1.1.0", "1.2.0"):
+        base.ctl("deploy", package(base, "examples/hello", version=v))
+    wait(lambda: files(base) == ["hello-1.2.0.smod"], "the superseded ones to be kept elsewhere")
+    base.ctl("undeploy", "hello")
+    base.stop()
+    base.start()
+    for v in ("2.0.0", "2.1.0"):
+        base.ctl("deploy", package(base, "examples/hello", version=v))
+    base.ctl("rollback", "hello")
+    expect_equal(version(base), "2.0.0", "the one before")
+
+
+def test_reloads_while_packages_are_kept(base):
+    """A reload looks at every file, also at one that is just being taken out of the drop directory."""
+    base.start()
+    end = threading.Event()
+
+    def reload():
+        while not end.is_set():
+            base.ctl("reload", check=False)
+
+    threads = [threading.Thread(target=reload) for _ in range(2)]
+    for t in threads:
+        t.start()
+    try:
+        for n in range(12):
+            base.ctl("deploy", package(base, "examples/hello", version=f"1.{n}.0"))
+            if n:
+                base.ctl("rollback", "hello")
+                expect_equal(version(base), f"1.{n - 1}.0", "the one before")
+                base.ctl("rollback", "hello")
+    finally:
+        end.set()
+        for t in threads:
+            t.join()
