@@ -127,7 +127,7 @@ static void report(const struct end *by, uint64_t peer, unsigned reason) {
         if (!violation_is_peers(reason) || !could_have_edge(by, &who))
                 return;
         accuser->n_noticed++;
-        may_tell = by->gateway || may_tell_now(&accuser->noticed_ns, ACCUSED_AT_ONCE);
+        may_tell = (by->gateway && accused) || may_tell_now(&accuser->noticed_ns, ACCUSED_AT_ONCE);
         end_name(by, name, sizeof(name));
         snprintf(text, sizeof(text), "its end of the edge to %s broke the bus protocol, as reported by that: %s", name,
                  violation_text(reason));
