@@ -257,8 +257,8 @@ static void candidate_retire(struct candidate *c) {
                 instance_retire(i);
                 any = true;
         }
-        /* Of one that did not start, what is left says nothing new. */
-        if (any && !c->failed)
+        /* Of one that did not start, or not stay up, what is left says nothing new. */
+        if (any && !c->failed && c->state != CANDIDATE_QUARANTINED)
                 candidate_set_state(c, CANDIDATE_DRAINING, "", "");
         else if (c->state == CANDIDATE_ACTIVE || c->state == CANDIDATE_DRAINING || c->state == CANDIDATE_STARTING ||
                  c->state == CANDIDATE_RESOLVED)

@@ -159,3 +159,17 @@ def test_each_is_looked_after(base):
         after = wait(lambda: len(pids(base, "well")) == 3 and pids(base, "well") != before and pids(base, "well"), "another one")
     expect_equal(load.bad, [], "requests that were not answered with 200")
     expect_equal(len(set(before) & set(after)), 2, "those that lived on")
+
+
+def test_what_gives_way_with_some_left_stays_in_quarantine(base):
+    base.start()
+    for version in ("1.0.0", "2.0.0"):
+        deploy(base, "tests/modules/crash", version=version, extra="[scale]\nmin = 4\n")
+    for pid in many(base, "crash", 4)[:3]:
+        os.kill(pid, signal.SIGKILL)
+
+    def states():
+        return {v["version"]: v["state"] for v in base.module("crash")["versions"] if not v["instances"] or v["version"] == "1.0.0"}
+
+    wait(lambda: "2.0.0" in states() and states()["1.0.0"] == "ACTIVE", "the version before, and none of the other")
+    expect_equal(states()["2.0.0"], "QUARANTINED", "the one that gave way")
