@@ -148,12 +148,12 @@ static int go_on_behind(struct topic_reader *t) {
         uint64_t restart;
         int r;
 
-        if (t->ended) {
+        restart = shared_load64(&t->memory->restart);
+        if (t->ended && restart > t->tail) {
                 t->cursor = t->tail; /* it has not ended at all: no more of it */
                 return 0;
         }
-        restart = shared_load64(&t->memory->restart);
-        r = look_at_tail(t);
+        r = t->ended ? 0 : look_at_tail(t);
         if (r)
                 return r;
         if (restart <= t->cursor || restart > t->tail || restart != TOPIC_ALIGNED(restart))

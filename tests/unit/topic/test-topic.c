@@ -281,6 +281,36 @@ static void test_a_writer_that_goes(void **state) {
         assert_true(topic_reader_ended(w->reader));
 }
 
+/* Who was overtaken before that, and looks afterwards: the end of it is still there, and what was lost is known. */
+static void test_a_writer_that_overtakes_and_goes(void **state) {
+        struct world *w = *state;
+
+        for (uint64_t n = 0; n < 1000; n++)
+                publish(w, n, 64); /* of 128 bytes: a ring has 32 */
+        w->listener = topic_listener_free(w->listener);
+        topic_reader_on_bell(w->reader);
+        expect(w->reader, 1000 - 16, 64, 1000 - 16);
+        for (uint64_t n = 1000 - 15; n < 1000; n++)
+                expect(w->reader, n, 64, 0);
+        expect_empty(w->reader);
+        assert_true(topic_reader_ended(w->reader));
+}
+
+/* It has said that it goes, and overwrites what it had said. */
+static void test_a_writer_that_overtakes_after_its_end(void **state) {
+        struct world *w = *state;
+
+        for (uint64_t n = 0; n < 20; n++)
+                publish(w, n, 64);
+        w->listener = topic_listener_free(w->listener);
+        topic_reader_on_bell(w->reader);
+        expect(w->reader, 0, 64, 0);
+        for (uint64_t n = 20; n < 1000; n++)
+                publish(w, n, 64);
+        expect_empty(w->reader);
+        assert_true(topic_reader_ended(w->reader));
+}
+
 /* It has only said that it goes. */
 static void test_a_writer_that_comes_back(void **state) {
         struct world *w = *state;
@@ -311,6 +341,8 @@ int main(void) {
                 T(test_who_never_listens_fills_a_pipe),
                 T(test_a_reader_that_goes),
                 T(test_a_writer_that_goes),
+                T(test_a_writer_that_overtakes_and_goes),
+                T(test_a_writer_that_overtakes_after_its_end),
                 T(test_a_writer_that_comes_back),
         };
 
