@@ -4,6 +4,7 @@
  * of methods differ only in how they are decoded, run and encoded.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,19 @@ static void on_sent(struct edge_outgoing *out, int result) {
         connection_settle(c);
 }
 
+/* The detail as a msgpack string; what is out of memory goes without. */
+static uint8_t *pack_detail(const char *detail, uint32_t *ret_size) {
+        msgpack_sbuffer buffer;
+        msgpack_packer p;
+
+        msgpack_sbuffer_init(&buffer);
+        msgpack_packer_init(&p, &buffer, msgpack_sbuffer_write);
+        if (detail && msgpack_pack_str_with_body(&p, detail, strlen(detail)) < 0)
+                msgpack_sbuffer_clear(&buffer);
+        *ret_size = (uint32_t)buffer.size;
+        return (uint8_t *)msgpack_sbuffer_release(&buffer);
+}
+
 /* Takes data. What cannot be sent is dropped: the caller has a deadline. */
 static void send_frame(struct connection *c, const struct frame *frame, uint8_t *data, uint32_t size) {
         struct sending *s = calloc(1, sizeof(*s));
@@ -59,24 +73,18 @@ static void send_frame(struct connection *c, const struct frame *frame, uint8_t 
                 return;
         if (r == EDGE_E_TOO_LARGE) {
                 struct frame error = { .kind = FRAME_ERROR, .correlation = frame->correlation, .error = ERROR_TOO_LARGE };
+                char detail[96];
 
-                if (edge_send(c->edge, &error, NULL, 0, &s->out) == EDGE_E_FULL)
+                snprintf(detail, sizeof(detail), "%u bytes of reply are more than [bus] max-message", size);
+                socle_log(SOCLE_LOG_WARNING, "%s", detail);
+                free(s->data);
+                c->sending_size -= s->size;
+                s->data = pack_detail(detail, &s->size);
+                c->sending_size += s->size;
+                if (edge_send(c->edge, &error, s->data, s->size, &s->out) == EDGE_E_FULL)
                         return;
         }
         on_sent(&s->out, r);
-}
-
-/* The detail as a msgpack string; what is out of memory goes without. */
-static uint8_t *pack_detail(const char *detail, uint32_t *ret_size) {
-        msgpack_sbuffer buffer;
-        msgpack_packer p;
-
-        msgpack_sbuffer_init(&buffer);
-        msgpack_packer_init(&p, &buffer, msgpack_sbuffer_write);
-        if (detail && msgpack_pack_str_with_body(&p, detail, strlen(detail)) < 0)
-                msgpack_sbuffer_clear(&buffer);
-        *ret_size = (uint32_t)buffer.size;
-        return (uint8_t *)msgpack_sbuffer_release(&buffer);
 }
 
 static void send_error(struct connection *c, const struct frame *request, int error, const char *detail) {
