@@ -51,6 +51,8 @@ int show_journey(const json_t *operation, FILE *out) {
                 show_unchanged(operation, out);
                 return 0;
         }
+        if (!strcmp(document_text(operation, "kind"), "rollback") && !*document_text(operation, "version"))
+                return 0; /* there was none to go back to, and so no journey */
         json_array_foreach(journey, i, step) ns = row_of_step(&t, step, ns);
         show_title(operation, ns, out);
         return i ? table_print(&t, out) : 0;

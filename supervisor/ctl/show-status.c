@@ -132,12 +132,19 @@ static void rows_of_module(struct table *t, const json_t *module) {
         }
 }
 
+/* What the state does not say already. */
+static const char *code_of(const json_t *version) {
+        const char *code = document_text(version, "code");
+
+        return strcmp(code, document_text(version, "state")) ? code : "";
+}
+
 static void show_reasons(const json_t *module, FILE *out) {
         const json_t *versions = json_object_get(module, "versions"), *version;
         size_t i;
 
         json_array_foreach(versions, i, version) {
-                const char *code = document_text(version, "code"), *reason = document_text(version, "reason");
+                const char *code = code_of(version), *reason = document_text(version, "reason");
                 bool serves = !strcmp(document_text(version, "state"), "ACTIVE");
 
                 if (*code || (*reason && !serves)) /* why it serves is history, and `soclectl history` tells it */
@@ -208,7 +215,7 @@ int show_health(const json_t *health, const char *name, FILE *out) {
         }
         text_line(out, name ? name : "the base", " is NOT healthy", document_false(health, "ready") ? ": it is still starting" : "");
         json_array_foreach(list, i, version) {
-                const char *code = document_text(version, "code"), *reason = document_text(version, "reason");
+                const char *code = code_of(version), *reason = document_text(version, "reason");
 
                 text_line(out, document_text(version, "module"), " ", document_text(version, "version"), " is ",
                           document_text(version, "state"), *code || *reason ? ": " : "", code, *code && *reason ? ": " : "", reason);

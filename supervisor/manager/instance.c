@@ -742,7 +742,7 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
                 lifecycle_on_crash(c, e->instance, e->killed || hung ? reason : how);
         if (!retired)
                 module_log_say(i, 3, "%s: %s%s", c->code, c->reason,
-                               c->state == CANDIDATE_BROKEN && !c->failed ? "; it is started again" : "");
+                               (c->state == CANDIDATE_BROKEN || c->state == CANDIDATE_ACTIVE) && !c->failed ? "; it is started again" : "");
         instance_free(i);
         lifecycle_on_gone(c);
 }

@@ -482,8 +482,11 @@ static void restart_later(struct candidate *c) {
         if (restart_exceeds(&policy, c->n_crashes)) {
                 char reason[640];
 
-                snprintf(reason, sizeof(reason), "%u crashes within %llu s, the last: %s", c->n_crashes,
-                         (unsigned long long)(man->period_ms / 1000), c->reason);
+                if (restart_exceeds(&(struct restart_policy){ .burst = man->burst }, c->n_crashes))
+                        snprintf(reason, sizeof(reason), "%u crashes within %llu s, the last: %s", c->n_crashes,
+                                 (unsigned long long)(man->period_ms / 1000), c->reason);
+                else
+                        snprintf(reason, sizeof(reason), "%u crashes on probation, the last: %s", c->n_crashes, c->reason);
                 candidate_set_state(c, CANDIDATE_QUARANTINED, "QUARANTINED", reason);
                 operation_fail(TAKE_PTR(c->operation), "QUARANTINED", reason);
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
