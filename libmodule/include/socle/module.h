@@ -137,8 +137,9 @@ SOCLE_PUBLIC const char *socle_request_header(struct socle_request *req, const c
 /* The body; *ret_size bytes, followed by a NUL that is not counted. Since 1.0 */
 SOCLE_PUBLIC const void *socle_request_body(struct socle_request *req, size_t *ret_size);
 
-/* The reply: the last of text, data and problem counts. All copy what they are given. -EINVAL for a status outside
- * 200...599, -ENOMEM. Since 1.0 */
+/* The reply: the last of text, data and problem counts. All copy what they are given; it is sent whole when the handler
+ * returns, and one that is larger than [bus] max-message of socled.conf (16M) becomes TOO_LARGE. -EINVAL for a status
+ * outside 200...599, -ENOMEM. Since 1.0 */
 SOCLE_PUBLIC int socle_reply_text(struct socle_reply *reply, int status, const char *format, ...) SOCLE_PRINTF(3, 4);
 SOCLE_PUBLIC int socle_reply_data(struct socle_reply *reply, int status, const char *type, const void *data, size_t size);
 /* An RFC 9457 problem document. */
@@ -236,7 +237,8 @@ SOCLE_PUBLIC int socle_stream_write(struct socle_stream *s, const void *data, si
 /* Says that no more comes from this side. Does not wait. The callee's answer is its end, too. Since 1.1 */
 SOCLE_PUBLIC int socle_stream_end(struct socle_stream *s);
 /* Suspends this coroutine until something is there: *ret_size bytes of it, at most size; 0 bytes: the other side has ended.
- * Errors as of socle_stream_write(). Since 1.1 */
+ * Errors as of socle_stream_write(), also that the other side has died or the deadline has passed, but behind the bytes that had
+ * come by then: they are still read. Since 1.1 */
 SOCLE_PUBLIC int socle_stream_read(struct socle_stream *s, void *data, size_t size, size_t *ret_size);
 /* The caller's end: ends it, leaves unread what still comes, and waits for the answer: returns as socle_call(); ret NULL: only whether
  * it was 0. Since 1.1 */
@@ -275,7 +277,8 @@ SOCLE_PUBLIC const char *socle_error_detail(void);
  *                 socle_pack(b, "{s:s, s:i}", "item", item, "count", 2);
  *                 socle_publish("orders.placed", b);
  *
- * A message is one value, as for a call; none is nil. Messages of one publisher come in their order. */
+ * A message is one value, as for a call; none is nil. Messages of one publishing instance come in their order; those of
+ * several, also of one and of the one that takes its place, in any. Who is overtaken goes on half a ring behind the newest. */
 
 /* Publishes. args stays the caller's; NULL is nil. Never waits: 0 says that it is published, not that anybody has got it.
  *
