@@ -47,7 +47,8 @@ static int folder_empty(int fd, bool hidden, unsigned depth) {
         }
         rewinddir(dir);
         while ((d = readdir(dir))) {
-                if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") || (hidden && d->d_name[0] != '.'))
+                if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
+                    (hidden && (d->d_name[0] != '.' || !strcmp(d->d_name, BOOT_FILE))))
                         continue;
                 r = tree_remove(dirfd(dir), d->d_name, depth);
                 if (r)
@@ -106,7 +107,8 @@ int store_tidy(int packages) {
         size = read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
         all = size > 0 && is_of_another_boot(packages, boot, (size_t)size);
         r = folder_empty(fd, !all, 0);
-        return r < 0 || size <= 0 ? r : note_boot(packages, boot, (size_t)size);
+        /* Never away while packages of this boot may be in use: who dies here leaves it as it was. */
+        return r < 0 || !all ? r : note_boot(packages, boot, (size_t)size);
 }
 
 static void name_of(char ret_name[NAME_SIZE], const char *sha256, const char *ending) {
