@@ -490,9 +490,9 @@ static void restart_later(struct candidate *c) {
                 candidate_set_state(c, CANDIDATE_QUARANTINED, "QUARANTINED", reason);
                 operation_fail(TAKE_PTR(c->operation), "QUARANTINED", reason);
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
-                publish(c->module->manager);
                 if (on_probation)
                         version_give_way(c, reason);
+                publish(c->module->manager);
                 return;
         }
         if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)

@@ -152,6 +152,7 @@ struct module {
         TAILQ_HEAD(candidate_head, candidate) candidates;
         struct candidate *active;
         struct operation *undeploy; /* not owned */
+        uint64_t giving_way;        /* the operation by which a version on probation gives way to the one before; 0: none */
         struct history *history;    /* NULL: there was no memory for it */
 };
 

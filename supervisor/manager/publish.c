@@ -12,6 +12,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/versions.h"
 
 struct methods_run {
         uint32_t first, n;
@@ -94,7 +95,7 @@ static void add_module(struct directory_table *t, const struct module *mod) {
                 .request_timeout_ms = (uint32_t)serving->manifest.request_timeout_ms,
                 .in_flight_max = (uint32_t)serving->manifest.in_flight,
                 .body_max = serving->manifest.body,
-                .up = serving->state != CANDIDATE_QUARANTINED,
+                .up = serving->state != CANDIDATE_QUARANTINED || version_gives_way(mod),
         };
         snprintf(d->name, sizeof(d->name), "%s", mod->name);
         TAILQ_FOREACH(c, &mod->candidates, entry) {

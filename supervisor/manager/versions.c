@@ -24,6 +24,7 @@
 #include "supervisor/manager/drop-put.h"
 #include "supervisor/manager/kept.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/publish.h"
 #include "supervisor/manager/writer.h"
 
 struct candidate *version_find(const struct module *mod, const char *version) {
@@ -99,7 +100,7 @@ static int rollback_run(struct job *job) {
         return kept_find(r->manager->state, r->module, *r->to ? r->to : NULL, &r->there, &r->kept);
 }
 
-static void fail_without(const struct rollback *r, const struct module *mod, struct operation *op, int error) {
+static void fail_without(const struct rollback *r, struct module *mod, struct operation *op, int error) {
         const struct candidate *now = present(mod);
         char detail[300];
 
@@ -114,6 +115,8 @@ static void fail_without(const struct rollback *r, const struct module *mod, str
                        "[deploy] keep of module.ini says how many packages of `soclectl deploy` are kept; `soclectl history NAME` tells "
                        "what there was");
         operation_fail(op, "NO_VERSION", detail);
+        if (mod->giving_way)
+                publish(mod->manager); /* nobody is to be waited for any more */
 }
 
 static void rollback_done(struct job *job, int result) {
@@ -219,5 +222,12 @@ void version_give_way(struct candidate *c, const char *why) {
                 return;
         snprintf(op->actor, sizeof(op->actor), "probation");
         snprintf(op->replaces, sizeof(op->replaces), "%s", c->manifest.version);
+        mod->giving_way = op->id;
         version_rollback(mod, NULL, op);
+}
+
+bool version_gives_way(const struct module *mod) {
+        const struct operation *op = mod->giving_way ? operation_find(&mod->manager->operations, mod->giving_way) : NULL;
+
+        return op && op->state == OPERATION_RUNNING;
 }

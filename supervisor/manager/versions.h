@@ -13,6 +13,8 @@ void version_switch(struct module *module, struct candidate *to, struct operatio
 void version_rollback(struct module *module, const char *to, struct operation *op);
 /* By itself: a version on probation that does not stay up gives way to the one before. */
 void version_give_way(struct candidate *candidate, const char *why);
+/* Is it under way? Then whoever asks for the module waits for the version before. */
+bool version_gives_way(const struct module *module);
 /* A package has left the drop directory, or stays there after all: who waits for that goes on. */
 void versions_look(struct manager *manager);
 /* One with a file; NULL. */

@@ -109,6 +109,21 @@ def crash(base):
         base.get("/crash/abort")
 
 
+def test_who_asks_while_a_version_gives_way_waits(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash", version="1.0.0"))
+    base.ctl("deploy", package(base, "tests/modules/crash", version="2.0.0", extra="[restart]\nbackoff = 10ms\n"))
+    with Load(base, "/crash/ok", threads=3) as load:
+        for n in range(3):
+            base.serves("/crash/ok")
+            worker = base.worker("crash")
+            crash(base)
+            wait(lambda worker=worker: base.worker("crash") != worker, "the end of the worker")
+        wait(lambda: version(base, "crash") == "1.0.0", "the version before", 20 * SLOW)
+    # what ran there when it died is lost with it, and nothing else
+    expect_equal([b for b in load.bad if not b.startswith("502")], [], "requests that were not waited with")
+
+
 def test_a_version_on_probation_gives_way(base):
     base.start()
     for deploy in (base.drop, lambda p: base.ctl("deploy", p)):
