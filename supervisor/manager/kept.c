@@ -192,11 +192,12 @@ static void keep_end(struct keeping *k, int result) {
         bool goes = f && f->candidate && f->candidate->superseded && !strcmp(f->candidate->sha256, k->sha256);
 
         if (result < 0)
-                log_warning("the superseded package %s cannot be kept for a rollback: %s", k->name, strerror(-result));
-        if (goes && !f->admission)
+                log_warning("the superseded package %s cannot be kept for a rollback: %s; it stays in the drop directory", k->file,
+                            strerror(-result));
+        if (goes && result >= 0 && !f->admission)
                 remove_file(k->manager, k->file);
         else if (goes)
-                stays(k->manager, k->file); /* something new may be just being looked at there */
+                stays(k->manager, k->file); /* it is nowhere else, or something new may be just being looked at there */
         else
                 versions_look(k->manager);
         fd_close(k->from);
