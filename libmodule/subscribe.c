@@ -9,6 +9,7 @@
  * rings, the word is disarmed, and all sources are looked at in turn until they
  * are empty. While a handler runs it is not armed, so nobody rings for nothing.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,7 @@ void subscribe_on_source(const struct control_topic *body, int ring_fd, int bell
 static void source_to_end(struct subscription *s, struct source **link) {
         struct source *source = *link, **end = link;
 
+        assert(source);
         while (*end)
                 end = &(*end)->next;
         if (end == &source->next)
