@@ -17,6 +17,7 @@
 #include "ipc/topic-internal.h"
 #include "tests/model/explore.h"
 #include "tests/model/memory.h"
+#include "tests/model/suite.h"
 
 #define RING 512u
 #define PAYLOAD 16u /* six records of this size are in a ring, and a pad */
@@ -177,50 +178,33 @@ static const char *check_end(bool ended) {
 
 /* Runs --------------------------------------------------------------------------------------------------------------- */
 
-static bool run(const struct scenario *s, const struct control *c, struct exploration *e) {
-        *e = (struct exploration){
-                .begin = begin, .run = { publish, subscribe }, .can_run = memory_is_awake, .hash = memory_hash, .check_end = check_end
-        };
-        scenario = s;
-        control = c;
-        return explore(e);
+static void tell(unsigned i, const char **ret_name, const char **ret_about) {
+        *ret_name = scenarios[i].name;
+        *ret_about = scenarios[i].about;
 }
 
-static bool run_scenario(const struct scenario *s) {
-        struct exploration e;
-        bool ok = run(s, NULL, &e);
-
-        printf("%-18s %s: %llu executions, %llu states: %s\n", s->name, s->about, (unsigned long long)e.n_executions,
-               (unsigned long long)e.n_states, ok ? "ok" : e.failure);
-        if (!ok)
-                memory_print_trace(names);
-        fflush(stdout);
-        return ok;
+static const char *what(unsigned i) {
+        return controls[i].what;
 }
 
-static bool run_control(const struct control *c) {
-        struct exploration e;
-
-        for (const struct scenario *s = scenarios; s < scenarios + N_ELEMENTS(scenarios); s++) {
-                if (run(s, c, &e))
-                        continue;
-                printf("control: %s\n  caught in \"%s\" by execution %llu: %s\n", c->what, s->name, (unsigned long long)e.n_executions,
-                       e.failure);
-                fflush(stdout);
-                return true;
-        }
-        printf("control: %s: NOT CAUGHT\n", c->what);
-        return false;
+static void choose(unsigned next_scenario, int next_control) {
+        scenario = &scenarios[next_scenario];
+        control = next_control == NO_CONTROL ? NULL : &controls[next_control];
 }
 
 int main(void) {
-        unsigned n_failed = 0, n_caught = 0;
+        const struct suite suite = { .n_scenarios = N_ELEMENTS(scenarios),
+                                     .n_controls = N_ELEMENTS(controls),
+                                     .names = names,
+                                     .tell = tell,
+                                     .what = what,
+                                     .choose = choose,
+                                     .model = { .begin = begin,
+                                                .run = { publish, subscribe },
+                                                .can_run = memory_is_awake,
+                                                .hash = memory_hash,
+                                                .check_end = check_end },
+                                     .traces_controls = false };
 
-        for (unsigned i = 0; i < N_ELEMENTS(scenarios); i++)
-                n_failed += !run_scenario(&scenarios[i]);
-        for (unsigned i = 0; i < N_ELEMENTS(controls); i++)
-                n_caught += run_control(&controls[i]);
-        printf("\n%u of %u scenarios hold, %u of %u controls are caught\n", (unsigned)N_ELEMENTS(scenarios) - n_failed,
-               (unsigned)N_ELEMENTS(scenarios), n_caught, (unsigned)N_ELEMENTS(controls));
-        return n_failed || n_caught < N_ELEMENTS(controls);
+        return suite_run(&suite);
 }
