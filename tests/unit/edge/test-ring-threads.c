@@ -2,13 +2,15 @@
  *
  * A producer and a consumer in threads of their own, each asleep in epoll_wait()
  * whenever the protocol says that it may be: two million messages, each looked
- * at whole. A lost wake shows as a sleep that does not end.
+ * at whole. A lost wake shows as a sleep that does not end. That both sleep is
+ * not left to the scheduler: each pauses once until the other has.
  *
  * Under TSan both must touch the ring at the same address, or it would see two
  * memories and no race between them: the linker puts the functions below in
  * the place of memfd_map_*(), and a peer's read-only view is the owner's own.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,6 +24,8 @@
 #include "ipc/memfd.h"
 
 #define MESSAGES UINT64_C(2000000)
+#define PRODUCER_PAUSE UINT64_C(1000) /* before this message, until the consumer has slept: nothing comes */
+#define CONSUMER_PAUSE UINT64_C(2000) /* before this message, until the producer has slept: nothing goes; behind the other's pause */
 #define WAKE_MS 20000
 #define LARGE_EVERY 4096 /* one message in so many is larger than a record */
 #define LARGE_SIZE 3000u
@@ -98,8 +102,18 @@ static void sleep_until_rung(int epoll, struct edge *edge, const char *who, uint
 struct ends {
         struct edge *producer, *consumer;
         int producer_epoll, consumer_epoll;
-        uint64_t n_producer_sleeps, n_consumer_sleeps; /* each written by its thread, read after the join */
+        _Atomic uint64_t n_producer_sleeps, n_consumer_sleeps; /* begun */
 };
+
+/* Relaxed, as is the counting: it must not order what the ring itself does not. */
+static void count_sleep(_Atomic uint64_t *n_sleeps) {
+        atomic_fetch_add_explicit(n_sleeps, 1, memory_order_relaxed);
+}
+
+static void pause_until_slept(_Atomic uint64_t *n_sleeps) {
+        while (atomic_load_explicit(n_sleeps, memory_order_relaxed) == 0)
+                sched_yield();
+}
 
 static void on_sent(struct edge_outgoing *out, int result) {
         *(bool *)out->userdata = result == 0;
@@ -122,7 +136,7 @@ static void produce_one(struct ends *e, uint64_t number, uint8_t *payload) {
         while (!sent) {
                 assert_int_equal(edge_receive(e->producer, &none), EDGE_E_EMPTY);
                 assert_true(edge_arm(e->producer));
-                e->n_producer_sleeps++;
+                count_sleep(&e->n_producer_sleeps);
                 sleep_until_rung(e->producer_epoll, e->producer, "producer", number);
         }
 }
@@ -132,6 +146,8 @@ static void *produce(void *arg) {
         struct ends *e = arg;
 
         for (uint64_t number = 0; number < MESSAGES; number++) {
+                if (number == PRODUCER_PAUSE)
+                        pause_until_slept(&e->n_consumer_sleeps);
                 produce_one(e, number, payload);
                 /* batches of all sizes, so that each side sleeps now and then */
                 if (number % 17 == 0 || number % 5 == 0 || number == MESSAGES - 1)
@@ -152,8 +168,11 @@ static void check(const struct edge_message *m, uint64_t number) {
 static void consume(struct ends *e) {
         for (uint64_t number = 0; number < MESSAGES;) {
                 struct edge_message m;
-                int r = edge_receive(e->consumer, &m);
+                int r;
 
+                if (number == CONSUMER_PAUSE)
+                        pause_until_slept(&e->n_producer_sleeps);
+                r = edge_receive(e->consumer, &m);
                 if (r == 0) {
                         check(&m, number++);
                         continue;
@@ -161,7 +180,7 @@ static void consume(struct ends *e) {
                 assert_int_equal(r, EDGE_E_EMPTY);
                 if (!edge_arm(e->consumer))
                         continue;
-                e->n_consumer_sleeps++;
+                count_sleep(&e->n_consumer_sleeps);
                 sleep_until_rung(e->consumer_epoll, e->consumer, "consumer", number);
         }
 }

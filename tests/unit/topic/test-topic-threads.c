@@ -4,7 +4,9 @@
  * fast as it can and one that dawdles, each asleep in poll() whenever the
  * protocol says that it may be. Each message is looked at whole, and at the end
  * what was read and what was lost is all. A lost wake is a sleep that does not
- * end. Under TSan all touch the ring at one address: see test-ring-threads.c.
+ * end. That both sleep and both lose is not left to the scheduler: the publisher
+ * pauses once until they have slept, and each of them once until it is overtaken.
+ * Under TSan all touch the ring at one address: see test-ring-threads.c.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +19,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,6 +33,8 @@
 
 #define MESSAGES UINT64_C(600000)
 #define RING 4096u
+#define SLEEP_AT UINT64_C(1000) /* the publisher pauses before this message until all have slept */
+#define HOLD_AT UINT64_C(2000)  /* a subscriber pauses once, here or behind; after SLEEP_AT, or both would pause for each other */
 #define WAKE_MS 20000
 #define SIZE_MAX_HERE 300u
 
@@ -73,7 +78,9 @@ struct subscriber {
         struct ears *ears;
         struct topic_reader *reader;
         unsigned dawdle; /* times that it gives way to others over each message */
-        uint64_t n_read, n_lost, n_sleeps;
+        uint64_t n_read, n_lost;
+        _Atomic uint64_t n_sleeps; /* begun */
+        bool held;
 };
 
 static uint32_t size_of(uint64_t number) {
@@ -85,6 +92,7 @@ static uint8_t byte_of(uint64_t number, uint32_t i) {
 }
 
 static struct topic_writer *writer;
+static _Atomic uint64_t n_published;
 
 static void publish(struct subscriber subscribers[2], uint64_t number) {
         uint8_t payload[SIZE_MAX_HERE];
@@ -100,9 +108,20 @@ static void publish(struct subscriber subscribers[2], uint64_t number) {
         }
 }
 
+/* The relaxed counters only pace the threads: they must not order what the ring itself does not. */
+static void wait_for_sleeps(struct subscriber subscribers[2]) {
+        for (int i = 0; i < 2; i++) {
+                while (atomic_load_explicit(&subscribers[i].n_sleeps, memory_order_relaxed) == 0)
+                        sched_yield();
+        }
+}
+
 static void *publish_all(void *arg) {
         for (uint64_t number = 0; number < MESSAGES; number++) {
+                if (number == SLEEP_AT)
+                        wait_for_sleeps(arg);
                 publish(arg, number);
+                atomic_store_explicit(&n_published, number + 1, memory_order_relaxed);
                 if (number % 50 == 0)
                         sched_yield(); /* on few cores nobody else would come to read */
         }
@@ -125,13 +144,22 @@ static void check(const struct topic_message *m, uint64_t number) {
 static void sleep_until_rung(struct subscriber *s, uint64_t number) {
         struct pollfd p = { .fd = topic_reader_wait_fd(s->reader), .events = POLLIN };
 
+        atomic_fetch_add_explicit(&s->n_sleeps, 1, memory_order_relaxed);
         if (poll(&p, 1, WAKE_MS) != 1) {
                 print_error("a subscriber sleeps at message %llu and nobody wakes it\n", (unsigned long long)number);
                 abort();
         }
-        s->n_sleeps++;
         topic_reader_on_bell(s->reader);
         ears_disarm(s->ears, 0);
+}
+
+/* Until the ring has no room left for what comes next, or all is written: then it was overtaken before it came here. */
+static void hold_still(struct subscriber *s, uint64_t number) {
+        uint64_t until = number + RING < MESSAGES ? number + RING : MESSAGES;
+
+        while (atomic_load_explicit(&n_published, memory_order_relaxed) < until)
+                sched_yield();
+        s->held = true;
 }
 
 static void *subscribe(void *arg) {
@@ -148,6 +176,8 @@ static void *subscribe(void *arg) {
                         s->n_lost += lost;
                         s->n_read++;
                         check(&m, number++);
+                        if (!s->held && number >= HOLD_AT)
+                                hold_still(s, number);
                         for (unsigned i = 0; i < s->dawdle; i++)
                                 sched_yield();
                         continue;
