@@ -53,7 +53,7 @@ static bool module_is_up(const struct module *mod) {
 
 static void add_unhealthy(json_t *list, const struct candidate *c, const char *code, const char *reason) {
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "module", c->module->name, "version", c->manifest.version,
-                                              "state", candidate_state_name(c->state), "code", code, "reason", json_text(reason)));
+                                              "state", state_name(c->state), "code", code, "reason", json_text(reason)));
 }
 
 /* The versions that a module has, but for those that others have superseded. */

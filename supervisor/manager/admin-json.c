@@ -73,10 +73,10 @@ static json_t *json_version(const struct candidate *c) {
 
         TAILQ_FOREACH(i, &c->instances, entry)
         json_array_append_new(instances, json_instance(i));
-        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state",
-                         candidate_state_name(c->state), "code", c->code, "reason", json_text(c->reason), "file",
-                         json_text(c->file ? c->file->name : NULL), "sha256", c->sha256, "signed_by",
-                         json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts", (json_int_t)c->restarts, "instances", instances);
+        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state", state_name(c->state),
+                         "code", c->code, "reason", json_text(c->reason), "file", json_text(c->file ? c->file->name : NULL), "sha256",
+                         c->sha256, "signed_by", json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts", (json_int_t)c->restarts,
+                         "instances", instances);
 }
 
 json_t *json_module(struct module *mod) {
@@ -87,8 +87,8 @@ json_t *json_module(struct module *mod) {
 
         TAILQ_FOREACH(c, &mod->candidates, entry)
         json_array_append_new(versions, json_version(c));
-        return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", mod->name, "state", candidate_state_name(state), "reason", json_text(reason),
-                         "prefix", json_text(serving ? serving->manifest.prefix : NULL), "versions", versions);
+        return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", mod->name, "state", state_name(state), "reason", json_text(reason), "prefix",
+                         json_text(serving ? serving->manifest.prefix : NULL), "versions", versions);
 }
 
 static void format_time(uint64_t ms, char *text, size_t size) {

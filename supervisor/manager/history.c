@@ -133,8 +133,8 @@ json_t *history_json(const struct history *h) {
                 const struct history_entry *e = &h->entries[i];
 
                 json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:O*}", "time", json_time(e->time_ms), "version",
-                                                      e->version, "from", candidate_state_name(e->from), "to", candidate_state_name(e->to),
-                                                      "code", e->code, "reason", json_text(e->reason), "exit", e->exit));
+                                                      e->version, "from", state_name(e->from), "to", state_name(e->to), "code", e->code,
+                                                      "reason", json_text(e->reason), "exit", e->exit));
         }
         return json_pack("{s:o}", "history", list);
 }

@@ -43,230 +43,23 @@
 
 #define PROBATION_BURST 2u /* crashes that a new version may have before the one before comes back */
 
-const char *candidate_state_name(enum candidate_state state) {
-        static const char *const names[] = {
-#define X(name) #name,
-                CANDIDATE_STATES
-#undef X
-        };
-
-        return names[state];
-}
-
-/* Modules and candidates --------------------------------------------------------------------------------------------- */
-
-struct module *module_find(struct manager *m, const char *name) {
-        struct module *mod;
-
-        TAILQ_FOREACH(mod, &m->modules, entry) {
-                if (!strcmp(mod->name, name))
-                        return mod;
-        }
-        return NULL;
-}
-
-struct module *module_get(struct manager *m, const char *name) {
-        struct module *mod = module_find(m, name), *before;
-
-        if (mod)
-                return mod;
-        mod = calloc(1, sizeof(*mod));
-        if (!mod)
-                return NULL;
-        mod->manager = m;
-        mod->history = history_get(name);
-        snprintf(mod->name, sizeof(mod->name), "%s", name);
-        TAILQ_INIT(&mod->candidates);
-        TAILQ_FOREACH(before, &m->modules, entry) {
-                if (strcmp(before->name, name) > 0) {
-                        TAILQ_INSERT_BEFORE(before, mod, entry);
-                        return mod;
-                }
-        }
-        TAILQ_INSERT_TAIL(&m->modules, mod, entry);
-        return mod;
-}
-
-static void module_free_if_empty(struct module *mod) {
-        if (!TAILQ_EMPTY(&mod->candidates) || mod->undeploy)
-                return;
-        TAILQ_REMOVE(&mod->manager->modules, mod, entry);
-        history_leave(mod->history);
-        free(mod);
-}
-
-struct candidate *candidate_new(struct module *mod, struct manifest *manifest, const char *sha256, int package) {
-        struct candidate *c = calloc(1, sizeof(*c));
-
-        if (!c)
-                return NULL;
-        c->module = mod;
-        c->manifest = *manifest;
-        manifest_init(manifest);
-        snprintf(c->sha256, sizeof(c->sha256), "%s", sha256);
-        c->package = package;
-        c->state = CANDIDATE_RESOLVED;
-        TAILQ_INIT(&c->instances);
-        TAILQ_INSERT_TAIL(&mod->candidates, c, entry);
-        return c;
-}
-
-static void candidate_free(struct candidate *c) {
-        struct module *mod = c->module;
-
-        if (mod->active == c)
-                mod->active = NULL;
-        operation_fail(c->operation, "SUPERSEDED", "the file was removed or replaced before it was active");
-        TAILQ_REMOVE(&mod->candidates, c, entry);
-        if (c->restart_timer)
-                event_free(c->restart_timer);
-        fd_close(c->package);
-        manifest_deinit(&c->manifest);
-        packages_release(mod->manager, c->sha256);
-        free(c);
-}
-
-/* Only until it is sure that nothing takes its place; then it is gone like any other. */
-static bool is_replaced(const struct candidate *c) {
-        return c && c->replaced_in && !c->failed;
-}
-
-static void tell_state(const struct candidate *c, enum candidate_state to, const char *code, const char *reason) {
-        history_add(c->module->history, c, to, code, reason);
-        events_note(&(struct event_note){ .kind = EVENT_state,
-                                          .module = c->module->name,
-                                          .version = c->manifest.version,
-                                          .operation = c->operation ? c->operation->id : 0,
-                                          .from = candidate_state_name(c->state),
-                                          .to = candidate_state_name(to),
-                                          .code = code,
-                                          .reason = reason });
-}
-
-void candidate_set_state(struct candidate *c, enum candidate_state state, const char *code, const char *reason) {
-        if (c->state != state)
-                tell_state(c, state, code, reason);
-        c->state = state;
-        snprintf(c->code, sizeof(c->code), "%s", code);
-        snprintf(c->reason, sizeof(c->reason), "%s", reason);
-}
-
-void candidate_choose(struct candidate *c, uint64_t choice) {
-        c->choice = choice;
-        c->failed = false;
-        c->superseded = false;
-        c->n_crashes = 0;
-        if (c->restart_timer)
-                evtimer_del(c->restart_timer); /* somebody asks for it: at once */
-        if (c->state == CANDIDATE_BROKEN || c->state == CANDIDATE_QUARANTINED)
-                candidate_set_state(c, CANDIDATE_RESOLVED, "", "");
-        choices_save(c->module->manager);
-}
-
-static void stamp_all(struct operation *op, enum operation_step first, enum operation_step last) {
-        for (int s = (int)first; s <= (int)last; s++)
-                operation_stamp(op, (enum operation_step)s, clock_now_ns());
-}
-
-void candidate_choose_again(struct candidate *c, struct operation *op, uint64_t choice) {
-        const struct instance *i;
-
-        if (c->operation)
-                operation_fail(c->operation, "SUPERSEDED", "it was chosen again");
-        c->operation = op;
-        TAILQ_FOREACH(i, &c->instances, entry) {
-                if (i->id && !i->retire)
-                        stamp_all(op, STEP_forked, STEP_forked);
-        }
-        if (c->module->active == c && c->state == CANDIDATE_ACTIVE)
-                stamp_all(op, STEP_forked, STEP_routed);
-        candidate_choose(c, choice);
-}
-
-void candidate_detach(struct candidate *c) {
-        if (c->file)
-                c->file->candidate = NULL;
-        c->file = NULL;
-        choices_save(c->module->manager);
-}
-
-void candidate_set_failed(struct candidate *c) {
-        c->failed = true;
-        candidate_set_state(c, CANDIDATE_BROKEN, "START_FAILED", "it did not start before; drop it again to try it once more");
-}
-
-void module_forgive(struct module *mod) {
-        struct candidate *c;
-
-        if (module_wanted(mod) || mod->manager->stopping)
-                return;
-        TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->failed)
-                        continue;
-                c->failed = false;
-                candidate_set_state(c, CANDIDATE_RESOLVED, "", "");
-        }
-}
-
-struct candidate *module_wanted(const struct module *mod) {
-        struct candidate *c, *best = NULL;
-
-        if (mod->manager->stopping)
-                return NULL;
-        TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->file || c->failed)
-                        continue;
-                if (!best || c->choice > best->choice)
-                        best = c;
-        }
-        if (is_replaced(mod->active) && (!best || mod->active->choice > best->choice))
-                return mod->active;
-        return best;
-}
-
-enum candidate_state module_state(const struct module *mod, const char **ret_reason) {
-        static const uint8_t badness[] = {
-                [CANDIDATE_STOPPED] = 0,  [CANDIDATE_RESOLVED] = 1, [CANDIDATE_ACTIVE] = 2,      [CANDIDATE_DRAINING] = 3,
-                [CANDIDATE_STARTING] = 4, [CANDIDATE_BROKEN] = 5,   [CANDIDATE_QUARANTINED] = 6,
-        };
-        const struct candidate *c, *worst = NULL;
-
-        if (mod->active) {
-                *ret_reason = mod->active->reason;
-                return mod->active->state;
-        }
-        TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!worst || badness[c->state] > badness[worst->state])
-                        worst = c;
-        }
-        *ret_reason = worst ? worst->reason : "";
-        return worst ? worst->state : CANDIDATE_STOPPED;
-}
-
 /* Reconciliation ----------------------------------------------------------------------------------------------------- */
 
 static void candidate_retire(struct candidate *c) {
         struct instance *i, *next;
         bool any = false;
 
-        operation_fail(TAKE_PTR(c->operation), "SUPERSEDED", "another version was chosen before this one was active");
-        if (c->restart_timer)
-                evtimer_del(c->restart_timer);
         for (i = TAILQ_FIRST(&c->instances); i; i = next) {
                 next = TAILQ_NEXT(i, entry);
                 instance_retire(i);
                 any = true;
         }
-        /* Of one that did not start, or not stay up, what is left says nothing new. */
-        if (any && !c->failed && c->state != CANDIDATE_QUARANTINED)
-                candidate_set_state(c, CANDIDATE_DRAINING, "", "");
-        else if (c->state == CANDIDATE_ACTIVE || c->state == CANDIDATE_DRAINING || c->state == CANDIDATE_STARTING ||
-                 c->state == CANDIDATE_RESOLVED)
-                candidate_set_state(c, CANDIDATE_STOPPED, "", "");
+        candidate_on(c, any ? CANDIDATE_ON_retire : CANDIDATE_ON_gone, "", "");
 }
 
 static void candidate_start(struct candidate *c) {
         bool was_waiting = needs_waits(c);
+        char reason[sizeof(c->reason)];
 
         if (c->restart_timer && evtimer_pending(c->restart_timer, NULL))
                 return;
@@ -281,8 +74,9 @@ static void candidate_start(struct candidate *c) {
                 lifecycle_on_start_failed(c, "FORK_FAILED", "the base could not be asked for a worker");
                 return;
         }
-        if (c->state != CANDIDATE_ACTIVE)
-                candidate_set_state(c, CANDIDATE_STARTING, "", was_waiting ? "" : c->reason);
+        /* What it is started again for stays to be read. */
+        snprintf(reason, sizeof(reason), "%s", was_waiting ? "" : c->reason);
+        candidate_on(c, CANDIDATE_ON_start, "", reason);
         /* Calls wait for a service that is starting, so its name must be known. */
         if (!c->module->active && c->manifest.n_services)
                 publish(c->module->manager);
@@ -313,7 +107,7 @@ void lifecycle_reconcile(struct module *mod) {
                 want->served = true;
                 if (before && want->operation)
                         snprintf(want->operation->replaces, sizeof(want->operation->replaces), "%s", before->manifest.version);
-                candidate_set_state(want, CANDIDATE_ACTIVE, "", "");
+                candidate_on(want, CANDIDATE_ON_ready, "", "");
                 publish(mod->manager);
                 operation_stamp(want->operation, STEP_routed, clock_now_ns());
                 if (before)
@@ -349,7 +143,7 @@ static bool module_has_instances(const struct module *mod) {
         struct candidate *c;
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->file && !is_replaced(c) && !TAILQ_EMPTY(&c->instances))
+                if (!c->file && !candidate_is_replaced(c) && !TAILQ_EMPTY(&c->instances))
                         return true;
         }
         return false;
@@ -392,7 +186,7 @@ void lifecycle_on_gone(struct candidate *c) {
         struct manager *m = mod->manager;
 
         if (TAILQ_EMPTY(&c->instances) && c->state == CANDIDATE_DRAINING)
-                candidate_set_state(c, CANDIDATE_STOPPED, "", "");
+                candidate_on(c, CANDIDATE_ON_gone, "", "");
         module_sweep(mod);
         lifecycle_reconcile(mod);
         module_sweep(mod);
@@ -413,8 +207,8 @@ void lifecycle_on_ready(struct instance *i) {
         operation_stamp(c->operation, STEP_started, v.level_ns[PAGE_READY]);
         if (c->module->active == c) {
                 /* back after a crash, or in the place of an unhealthy one */
-                if (replicas_complete(c) && c->state != CANDIDATE_QUARANTINED)
-                        candidate_set_state(c, CANDIDATE_ACTIVE, "", "");
+                if (replicas_complete(c))
+                        candidate_on(c, CANDIDATE_ON_ready, "", "");
                 publish(c->module->manager);
                 operation_stamp(c->operation, STEP_routed, clock_now_ns());
                 if (replicas_retire_unhealthy(c, false))
@@ -430,12 +224,7 @@ static void restart_later(struct candidate *c);
 
 /* As long as others serve, the version is what it was, and history tells what it has lost. */
 static void note_loss(struct candidate *c, const char *code, const char *reason) {
-        bool stays = replicas_serve(c) || c->state == CANDIDATE_QUARANTINED;
-
-        if (stays)
-                tell_state(c, c->state, code, reason);
-        if (c->state != CANDIDATE_QUARANTINED)
-                candidate_set_state(c, stays ? c->state : CANDIDATE_BROKEN, code, reason);
+        candidate_on(c, replicas_serve(c) ? CANDIDATE_ON_lose : CANDIDATE_ON_fail, code, reason);
 }
 
 void lifecycle_on_start_failed(struct candidate *c, const char *code, const char *reason) {
@@ -447,7 +236,7 @@ void lifecycle_on_start_failed(struct candidate *c, const char *code, const char
                 return;
         }
         c->failed = true;
-        candidate_set_state(c, CANDIDATE_BROKEN, code, reason);
+        candidate_on(c, CANDIDATE_ON_fail, code, reason);
         choices_save(c->module->manager);
         operation_fail(TAKE_PTR(c->operation), code, reason);
         lifecycle_reconcile(c->module);
@@ -487,7 +276,7 @@ static void restart_later(struct candidate *c) {
                                  (unsigned long long)(man->period_ms / 1000), c->reason);
                 else
                         snprintf(reason, sizeof(reason), "%u crashes on probation, the last: %s", c->n_crashes, c->reason);
-                candidate_set_state(c, CANDIDATE_QUARANTINED, "QUARANTINED", reason);
+                candidate_on(c, CANDIDATE_ON_exceed, "QUARANTINED", reason);
                 operation_fail(TAKE_PTR(c->operation), "QUARANTINED", reason);
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
                 if (on_probation)
@@ -602,7 +391,7 @@ static void restore_all(struct manager *m) {
         TAILQ_FOREACH(mod, &m->modules, entry) {
                 mod->active = module_serving(mod);
                 if (mod->active)
-                        candidate_set_state(mod->active, CANDIDATE_ACTIVE, "", "adopted");
+                        candidate_on(mod->active, CANDIDATE_ON_adopt, "", "adopted");
         }
         publish(m);
         sorted = calloc(n + 1, sizeof(struct module *)); /* NOLINT(bugprone-sizeof-expression): of a pointer, it is meant */

@@ -5,26 +5,8 @@
  */
 #pragma once
 
-#include "supervisor/manager/manager.h"
-
-struct module *module_find(struct manager *manager, const char *name);
-struct module *module_get(struct manager *manager, const char *name); /* made when missing; NULL: out of memory */
-struct candidate *module_wanted(const struct module *module);
-enum candidate_state module_state(const struct module *module, const char **ret_reason);
-
-/* Takes manifest and package folder over. NULL: out of memory. */
-struct candidate *candidate_new(struct module *module, struct manifest *manifest, const char *sha256, int package);
-void candidate_set_state(struct candidate *candidate, enum candidate_state state, const char *code, const char *reason);
-/* Its place in the order of choices (manager->next_choice++ makes it the newest); clears an earlier failure. */
-void candidate_choose(struct candidate *candidate, uint64_t choice);
-/* Likewise, for an operation: a quarantine or a back-off ends, and what is being started anyway is waited for. */
-void candidate_choose_again(struct candidate *candidate, struct operation *op, uint64_t choice);
-/* It did not start when it was chosen, in a former life. */
-void candidate_set_failed(struct candidate *candidate);
-/* When all have failed in a former life, all are tried again. */
-void module_forgive(struct module *module);
-/* Its file is gone, or holds something else now. */
-void candidate_detach(struct candidate *candidate);
+#include "supervisor/manager/candidate.h"
+#include "supervisor/manager/module.h"
 
 /* Brings a module closer to what is wanted; call it after anything has changed. */
 void lifecycle_reconcile(struct module *module);

@@ -24,6 +24,7 @@
 #include "ipc/page.h"
 #include "supervisor/manager/log-bucket.h"
 #include "supervisor/manager/operation.h"
+#include "supervisor/manager/state.h"
 
 #define SHA256_HEX_SIZE 65
 
@@ -39,22 +40,6 @@ struct log_hub;
 struct admin;
 struct diagnosis;
 struct instance_topics;
-
-/* X(NAME): the life of a version, DESIGN 6; names are what status shows. */
-#define CANDIDATE_STATES                                                                                                                   \
-        X(RESOLVED)                                                                                                                        \
-        X(STARTING)                                                                                                                        \
-        X(ACTIVE)                                                                                                                          \
-        X(DRAINING)                                                                                                                        \
-        X(STOPPED)                                                                                                                         \
-        X(BROKEN)                                                                                                                          \
-        X(QUARANTINED)
-
-enum candidate_state {
-#define X(name) CANDIDATE_##name,
-        CANDIDATE_STATES
-#undef X
-};
 
 enum instance_state {
         INSTANCE_FORKING,  /* asked of the base */

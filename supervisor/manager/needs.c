@@ -52,7 +52,7 @@ static bool is_coming(const struct candidate *provider) {
 }
 
 bool needs_waits(const struct candidate *c) {
-        return c->state == CANDIDATE_RESOLVED && !strcmp(c->code, NEEDS_WAITS);
+        return (c->state == CANDIDATE_RESOLVED || c->state == CANDIDATE_ACTIVE) && !strcmp(c->code, NEEDS_WAITS);
 }
 
 bool needs_wait(struct candidate *c) {
@@ -66,10 +66,10 @@ bool needs_wait(struct candidate *c) {
         provider = provider_of(c->module->manager, service);
         if (provider)
                 snprintf(reason, sizeof(reason), "waits for the service %s ([calls] needs): the module %s is %s", service,
-                         provider->module->name, needs_waits(provider) ? "waiting itself" : candidate_state_name(provider->state));
+                         provider->module->name, needs_waits(provider) ? "waiting itself" : state_name(provider->state));
         else
                 snprintf(reason, sizeof(reason), "waits for the service %s ([calls] needs): no module provides it", service);
-        candidate_set_state(c, CANDIDATE_RESOLVED, NEEDS_WAITS, reason);
+        candidate_on(c, CANDIDATE_ON_wait, NEEDS_WAITS, reason);
         if (!is_coming(provider))
                 operation_fail(TAKE_PTR(c->operation), "NEEDS_SERVICE", reason);
         if (!before)

@@ -160,6 +160,9 @@ class Base:
     def close(self):
         try:
             self.stop()
+            if os.path.exists(self.path("socled.log")):
+                impossible = [line for line in self.log().splitlines() if "cannot happen to what is" in line]
+                expect(not impossible, f"the table of states does not know this: {impossible[:3]}")
         finally:
             shutil.rmtree(self.root, ignore_errors=True)
 

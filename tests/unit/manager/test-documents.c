@@ -47,7 +47,7 @@ static void test_no_text_takes_a_module_out_of_the_status(void **state) {
         manifest_init(&manifest);
         manifest.version = strdup("1.0.0");
         c = candidate_new(module_get(&m, "a"), &manifest, "", -1);
-        candidate_set_state(c, CANDIDATE_BROKEN, "START_FAILED", BAD);
+        candidate_on(c, CANDIDATE_ON_fail, "START_FAILED", BAD);
         TAILQ_INSERT_TAIL(&m.files, &file, entry);
         status = json_status(&m);
         assert_non_null(status);
@@ -100,7 +100,7 @@ static void test_what_is_not_healthy_says_why(void **state) {
         manifest_init(&manifest);
         manifest.version = strdup("1.0.0");
         c = candidate_new(module_get(&m, "sick"), &manifest, "", -1);
-        candidate_set_state(c, CANDIDATE_BROKEN, "CRASHED", "killed by SIGSEGV");
+        candidate_on(c, CANDIDATE_ON_fail, "CRASHED", "killed by SIGSEGV");
         j = json_health(&m, "sick", 0, &healthy);
         assert_false(healthy || json_is_true(json_object_get(j, "healthy")));
         one = json_array_get(json_object_get(j, "unhealthy"), 0);

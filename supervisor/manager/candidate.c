@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Candidates: the machine of state.def around them.
+ */
+#include "supervisor/manager/candidate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ipc/clock.h"
+#include "ipc/fd.h"
+#include "supervisor/common/log.h"
+#include "supervisor/manager/choices.h"
+#include "supervisor/manager/events.h"
+#include "supervisor/manager/history.h"
+#include "supervisor/manager/packages.h"
+
+struct candidate *candidate_new(struct module *mod, struct manifest *manifest, const char *sha256, int package) {
+        struct candidate *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        c->module = mod;
+        c->manifest = *manifest;
+        manifest_init(manifest);
+        snprintf(c->sha256, sizeof(c->sha256), "%s", sha256);
+        c->package = package;
+        c->state = CANDIDATE_RESOLVED;
+        TAILQ_INIT(&c->instances);
+        TAILQ_INSERT_TAIL(&mod->candidates, c, entry);
+        return c;
+}
+
+void candidate_free(struct candidate *c) {
+        struct module *mod = c->module;
+
+        if (mod->active == c)
+                mod->active = NULL;
+        operation_fail(c->operation, "SUPERSEDED", "the file was removed or replaced before it was active");
+        TAILQ_REMOVE(&mod->candidates, c, entry);
+        if (c->restart_timer)
+                event_free(c->restart_timer);
+        fd_close(c->package);
+        manifest_deinit(&c->manifest);
+        packages_release(mod->manager, c->sha256);
+        free(c);
+}
+
+bool candidate_is_replaced(const struct candidate *c) {
+        return c && c->replaced_in && !c->failed;
+}
+
+/* What happens -------------------------------------------------------------------------------------------------------- */
+
+static void none(struct candidate *c) {
+}
+
+static void forget_failures(struct candidate *c) {
+        c->failed = false;
+        c->superseded = false;
+        c->n_crashes = 0;
+        if (c->restart_timer)
+                evtimer_del(c->restart_timer); /* somebody asks for it: at once */
+}
+
+static void stop_waiting(struct candidate *c) {
+        operation_fail(c->operation, "SUPERSEDED", "another version was chosen before this one was active");
+        c->operation = NULL;
+        if (c->restart_timer)
+                evtimer_del(c->restart_timer);
+}
+
+static void (*const actions[])(struct candidate *c) = {
+#define STATE(...)
+#define ROW(event, action, ...) action,
+#include "supervisor/manager/state.def"
+#undef ROW
+#undef STATE
+};
+
+/* A worker's end is told also when the version stays what it was. */
+static bool is_told(const struct candidate *c, enum candidate_event event) {
+        return state_next(c->state, event) != (int)c->state || event == CANDIDATE_ON_lose || event == CANDIDATE_ON_fail;
+}
+
+static void tell(const struct candidate *c, enum candidate_state to, const char *code, const char *reason) {
+        history_add(c->module->history, c, to, code, reason);
+        events_note(&(struct event_note){ .kind = EVENT_state,
+                                          .module = c->module->name,
+                                          .version = c->manifest.version,
+                                          .operation = c->operation ? c->operation->id : 0,
+                                          .from = state_name(c->state),
+                                          .to = state_name(to),
+                                          .code = code,
+                                          .reason = reason });
+}
+
+/* Why it does not work stays to be read, until it is chosen again. */
+static bool keeps_reason(const struct candidate *c, enum candidate_state to, const char *code) {
+        return c->state == to && (to == CANDIDATE_QUARANTINED || (to == CANDIDATE_BROKEN && !code[0]));
+}
+
+void candidate_on(struct candidate *c, enum candidate_event event, const char *code, const char *reason) {
+        int next = state_next(c->state, event);
+
+        if (next == STATE_NEVER) {
+                log_error("%s %s: `%s` cannot happen to what is %s", c->module->name, c->manifest.version, state_event_name(event),
+                          state_name(c->state));
+                return;
+        }
+        if (is_told(c, event))
+                tell(c, (enum candidate_state)next, code, reason);
+        if (!keeps_reason(c, (enum candidate_state)next, code)) {
+                snprintf(c->code, sizeof(c->code), "%s", code);
+                snprintf(c->reason, sizeof(c->reason), "%s", reason);
+        }
+        c->state = (enum candidate_state)next;
+        actions[event](c);
+}
+
+/* Choosing ------------------------------------------------------------------------------------------------------------ */
+
+void candidate_choose(struct candidate *c, uint64_t choice) {
+        c->choice = choice;
+        candidate_on(c, CANDIDATE_ON_choose, "", "");
+        choices_save(c->module->manager);
+}
+
+static void stamp_all(struct operation *op, enum operation_step first, enum operation_step last) {
+        for (int s = (int)first; s <= (int)last; s++)
+                operation_stamp(op, (enum operation_step)s, clock_now_ns());
+}
+
+void candidate_choose_again(struct candidate *c, struct operation *op, uint64_t choice) {
+        const struct instance *i;
+
+        if (c->operation)
+                operation_fail(c->operation, "SUPERSEDED", "it was chosen again");
+        c->operation = op;
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->id && !i->retire)
+                        stamp_all(op, STEP_forked, STEP_forked);
+        }
+        if (c->module->active == c && c->state == CANDIDATE_ACTIVE)
+                stamp_all(op, STEP_forked, STEP_routed);
+        candidate_choose(c, choice);
+}
+
+void candidate_detach(struct candidate *c) {
+        if (c->file)
+                c->file->candidate = NULL;
+        c->file = NULL;
+        choices_save(c->module->manager);
+}
+
+void candidate_set_failed(struct candidate *c) {
+        c->failed = true;
+        candidate_on(c, CANDIDATE_ON_fail, "START_FAILED", "it did not start before; drop it again to try it once more");
+}
