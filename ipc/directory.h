@@ -42,6 +42,11 @@ int directory_read(struct directory_reader *reader, struct directory_table *tabl
 /* The newest generation word itself. */
 uint64_t directory_generation(const struct directory_reader *reader);
 
+/* One number for a generation of one manager; it rises over managers, too, as their epochs do. 0: none was read yet. */
+static inline uint64_t directory_stamp(uint64_t epoch, uint64_t generation) {
+        return (epoch << 24) + generation;
+}
+
 /* Pure: the route for a request, longest prefix by segment ("/app" never takes "/apple"), an exact host
  * before any; NULL when none. `path` is the decoded, normalised path; `host` lower case without port. */
 const struct directory_route *directory_match(const struct directory_table *table, const char *host, const char *path);

@@ -52,7 +52,7 @@ struct page_memory {
         _Atomic uint32_t error_code;
         _Atomic uint64_t level_ns[8]; /* when each level was reached, CLOCK_MONOTONIC */
 
-        _Atomic uint64_t generation; /* directory generation in use, UINT64_MAX = asleep */
+        _Atomic uint64_t generation; /* directory_stamp() of the directory in use, UINT64_MAX = asleep */
         _Atomic uint64_t turns;      /* loop turns */
         _Atomic uint64_t running_ns; /* since when the module's code has run without coming back; 0 = it does not */
         _Atomic uint64_t in_flight;

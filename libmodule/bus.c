@@ -56,7 +56,7 @@ void bus_sync(struct bus *bus) {
         for (int i = 0; i < SYNC_TRIES; i++) {
                 int r;
 
-                shared_store64(&the_worker.start.page->generation, bus->table.generation);
+                shared_store64(&the_worker.start.page->generation, directory_stamp(bus->table.epoch, bus->table.generation));
                 shared_fence();
                 if (!directory_changed(bus->reader, &bus->table))
                         return;

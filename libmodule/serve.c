@@ -341,6 +341,17 @@ void serve_message(struct connection *c, struct edge_message *m) {
                 edge_poison(c->edge, VIOLATION_KIND);
 }
 
+bool serve_cut_off(void) {
+        for (struct connection *c = the_worker.connections; c; c = c->next) {
+                for (struct task *task = c->tasks; task; task = task->next) {
+                        if (!task->cancelled)
+                                send_error(c, &task->frame, ERROR_CUT_OFF, NULL);
+                        task_cancel(task);
+                }
+        }
+        return the_worker.in_flight;
+}
+
 void serve_check_drained(void) {
         struct worker *w = &the_worker;
 

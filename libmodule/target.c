@@ -369,6 +369,15 @@ static void on_error(struct target *t, struct call *call, const struct edge_mess
                 t->refused_version = the_worker.bus.version;
                 provider_take_back(call);
                 break;
+        case ERROR_CUT_OFF:
+                /* As if its worker had died. */
+                if (call->idempotent && !call->retried && !has_moved(call)) {
+                        call->retried = true;
+                        provider_take_back(call);
+                } else {
+                        fail_as_told(call, error, m);
+                }
+                break;
         case ERROR_OVERLOADED:
                 /* Others fill it: with something of ours in flight its next reply shows room, without there is no telling. */
                 t->full = t->load.in_flight > 0;

@@ -54,6 +54,7 @@ struct worker {
         uint64_t in_flight;
         uint32_t ring_size, max_message;
         bool starting, ready, draining, drained, stopping;
+        bool hurried, stopped; /* `stop` waits for nobody; it was called */
 };
 
 extern struct worker the_worker;
@@ -85,6 +86,8 @@ void connection_settle(struct connection *c);
 /* serve.c */
 void serve_message(struct connection *c, struct edge_message *message);
 void serve_check_drained(void);
+/* What is under way is answered CUT_OFF and cancelled. False: there is nothing. */
+bool serve_cut_off(void);
 /* Says on the page what is handled now; NULL: nothing of a caller's. */
 void serve_show(const struct task *task);
 /* An answer to a task. Takes data. */

@@ -168,13 +168,31 @@ static void on_drain(void) {
         serve_check_drained();
 }
 
-static void on_stop(void) {
+/* Who is cut off may end in half of the time; the other half is `stop`'s. */
+static void on_stop_due(struct deadline *deadline) {
+        the_worker.hurried = true;
+}
+
+static void on_stop(uint64_t timeout_ms) {
+        static struct deadline due;
         struct worker *w = &the_worker;
 
         if (w->stopping)
                 return;
         w->draining = w->drained = w->stopping = true;
         subscribe_leave();
+        w->hurried = !serve_cut_off() || deadline_init(wait_deadlines(), &due, on_stop_due) < 0;
+        if (!w->hurried)
+                deadline_set(wait_deadlines(), &due, clock_now_ns() + timeout_ms * NS_PER_MS / 2);
+}
+
+/* At the end of a turn: what was answered in it is on its way. */
+static void stop_turn(void) {
+        struct worker *w = &the_worker;
+
+        if (!w->stopping || w->stopped || (w->in_flight && !w->hurried))
+                return;
+        w->stopped = true;
         worker_call(stop_main);
 }
 
@@ -222,7 +240,7 @@ static void on_record(struct control_record *record) {
                 on_drain();
                 break;
         case CONTROL_KIND_STOP:
-                on_stop();
+                on_stop(record->STOP.timeout_ms);
                 break;
         default:
                 break;
@@ -312,6 +330,7 @@ static void worker_turn(bool *more) {
         *more = connections_turn();
         *more |= subscribe_turn();
         *more |= calls_flush();
+        stop_turn();
 }
 
 static void warm_main(void *unused) {

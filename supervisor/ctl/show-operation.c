@@ -40,6 +40,20 @@ static void show_title(const json_t *operation, json_int_t ns, FILE *out) {
                   text_ms((uint64_t)MAX(ns, 0)).text, " (operation ", text_number(document_number(operation, "id")).text, ")");
 }
 
+/* Who hung while it was done, and what did not end in time. */
+static void show_incidents(const json_t *operation, FILE *out) {
+        json_int_t n_cut = document_number(operation, "cut_off");
+        const json_t *caller;
+        size_t i;
+
+        json_array_foreach(json_object_get(operation, "waited_for"), i, caller)
+                text_line(out, "not waited for any longer: ", document_text(caller, "caller"), " (instance ",
+                          text_number(document_number(caller, "instance")).text, "), which had not turned its loop for ",
+                          text_number(document_number(caller, "ms")).text, " ms");
+        if (n_cut > 0)
+                text_line(out, "requests cut off after drain-timeout: ", text_number(n_cut).text);
+}
+
 int show_journey(const json_t *operation, FILE *out) {
         const json_t *journey = json_object_get(operation, "journey"), *step;
         _cleanup_(table_deinit) struct table t;
@@ -55,6 +69,7 @@ int show_journey(const json_t *operation, FILE *out) {
                 return 0; /* there was none to go back to, and so no journey */
         json_array_foreach(journey, i, step) ns = row_of_step(&t, step, ns);
         show_title(operation, ns, out);
+        show_incidents(operation, out);
         return i ? table_print(&t, out) : 0;
 }
 
@@ -97,5 +112,6 @@ int show_released(const json_t *operation, FILE *out) {
         text_line(out, document_text(operation, "module"), *version ? " " : "", version,
                   " is removed; instances released: ", text_number((int64_t)i).text, " (operation ",
                   text_number(document_number(operation, "id")).text, ")");
+        show_incidents(operation, out);
         return i ? table_print(&t, out) : 0;
 }

@@ -87,8 +87,9 @@ json_t *json_module(struct module *mod) {
 
         TAILQ_FOREACH(c, &mod->candidates, entry)
         json_array_append_new(versions, json_version(c));
-        return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", mod->name, "state", state_name(state), "reason", json_text(reason), "prefix",
-                         json_text(serving ? serving->manifest.prefix : NULL), "versions", versions);
+        return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "name", mod->name, "state", state_name(state), "reason", json_text(reason),
+                         "prefix", json_text(serving ? serving->manifest.prefix : NULL), "cut_off", (json_int_t)mod->n_cut, "versions",
+                         versions);
 }
 
 static void format_time(uint64_t ms, char *text, size_t size) {
@@ -264,6 +265,18 @@ static json_t *json_journey(const struct operation *op) {
         return list;
 }
 
+static json_t *json_waited_for(const struct operation *op) {
+        json_t *list = json_array();
+
+        for (uint32_t i = 0; i < op->n_waited_for; i++) {
+                const struct waited_for *w = &op->waited_for[i];
+
+                json_array_append_new(list, json_pack("{s:o, s:I, s:I}", "caller", json_text(w->caller), "instance",
+                                                      (json_int_t)w->instance, "ms", (json_int_t)w->ms));
+        }
+        return list;
+}
+
 json_t *json_operation(const struct operation *op) {
         static const char *const states[] = { "running", "done", "failed" };
         json_t *released = NULL;
@@ -273,11 +286,12 @@ json_t *json_operation(const struct operation *op) {
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o?}", "id", (json_int_t)op->id, "kind",
+        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:I, s:o?}", "id", (json_int_t)op->id, "kind",
                          operation_kind_names[op->kind], "actor", op->actor, "module", op->module, "version", op->version, "file",
                          json_text(op->file), "state", states[op->state], "code", op->code, "detail", json_text(op->detail), "hint",
                          json_text(op->hint), "unchanged", op->unchanged, "journey",
-                         op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "released", released);
+                         op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "waited_for", json_waited_for(op), "cut_off",
+                         (json_int_t)op->n_cut, "released", released);
 }
 
 json_t *json_operations(struct manager *m) {

@@ -15,7 +15,6 @@
 #include "supervisor/manager/module-log.h"
 
 #define ANSWER_MS 250
-#define LEVEL_WARNING 4 /* as syslog's */
 
 struct diagnosis {
         struct event *timer;
@@ -34,15 +33,13 @@ void diagnosis_text(const char *what, const char *position, char *ret_text, size
                 snprintf(ret_text, size, "%s; it does not answer where it is", what);
 }
 
-/* The reason for its end, which is told with it, but of one that was to end anyway. */
+/* The reason for its end, which is told with it. */
 static void tell(struct instance *i, char *ret_reason, size_t size) {
         struct page_stuck stuck = { 0 };
 
         if (i->page)
                 page_read_stuck(i->page, &stuck);
         diagnosis_text(i->diagnosis->what, stuck.position, ret_reason, size);
-        if (i->retire)
-                module_log_say(i, LEVEL_WARNING, "%s", ret_reason);
         i->diagnosis = diagnosis_free(i->diagnosis);
 }
 

@@ -38,6 +38,7 @@
 #define RECORDS_PER_TURN 16
 #define PENDING_MAX 64 /* edge requests of one instance under way */
 #define GATEWAY_PENDING_MAX DIRECTORY_INSTANCES_MAX
+#define GATEWAY_BITS 64 /* of instance->gateways; of one beyond nothing is known */
 #define OFFERS_PER_SECOND 64
 #define OFFERS_AT_ONCE 256
 
@@ -209,6 +210,8 @@ void edges_on_accept(struct manager *m, struct instance *instance, uint64_t edge
         instance->n_edges++;
         if (p->caller)
                 made_add(p->caller, instance);
+        else if (p->from->index < GATEWAY_BITS)
+                instance->gateways |= UINT64_C(1) << p->from->index;
         edge_sweep_opened(m, p->from ? &p->from->sweep : &p->caller->sweep);
         pending_free(m, p);
 }
@@ -228,6 +231,16 @@ void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge
                 return;
         edge_refuse(pending_link(p), p->request, instance->id, error, EDGE_LIMIT_NONE);
         pending_free(m, p);
+}
+
+void edges_refuse_new(struct manager *m, struct instance *instance) {
+        pending_refuse(m, instance, ERROR_MOVED);
+}
+
+/* A gateway that has released one does not say so, but when it has none left; one that has taken another's place begins
+ * without. So of too many it is said that they may, never of too few. */
+bool edges_reach(const struct gateway *g, const struct instance *instance) {
+        return g->sweep.open && (g->index >= GATEWAY_BITS || instance->gateways >> g->index & 1);
 }
 
 void edges_forget(struct manager *m, struct instance *instance, int error) {

@@ -24,5 +24,9 @@ void edges_on_accept(struct manager *manager, struct instance *instance, uint64_
 /* The caller has closed its edge to that instance. */
 void edges_on_released(struct manager *manager, struct instance *caller, uint64_t target);
 void edges_on_reject(struct manager *manager, struct instance *instance, uint64_t edge, int error);
+/* It takes no new ones: who waits for one is answered MOVED, and so will be who asks. */
+void edges_refuse_new(struct manager *manager, struct instance *instance);
+/* May that gateway have one to it, as far as is known? */
+bool edges_reach(const struct gateway *gateway, const struct instance *instance);
 /* The instance is going: what it was asked for is refused, what it asked for is forgotten. */
 void edges_forget(struct manager *manager, struct instance *instance, int error);

@@ -26,6 +26,7 @@ struct operation;
         X(rollback)                                                                                                                        \
         X(state)                                                                                                                           \
         X(crash)                                                                                                                           \
+        X(cut)                                                                                                                             \
         X(respawn)                                                                                                                         \
         X(role)                                                                                                                            \
         X(reload)                                                                                                                          \

@@ -52,11 +52,12 @@ static void adopt_level(struct instance *i) {
         instance_vitals(i, &vitals);
         if (vitals.level == PAGE_READY) {
                 i->state = INSTANCE_READY;
+                i->was_ready = true;
                 c->served = true;
                 health_start(i);
         } else if (vitals.level > PAGE_READY) {
                 i->state = INSTANCE_RETIRING;
-                i->retire = true;
+                i->was_ready = i->retire = true;
                 instance_arm(i, c->manifest.drain_timeout_ms);
                 instance_on_level(i, vitals.level);
         } else {
@@ -67,6 +68,10 @@ static void adopt_level(struct instance *i) {
 static void adopt_one(struct manager *m, struct candidate *c, struct adopted *a) {
         struct instance *i = instance_new(c);
 
+        if (i) {
+                i->adopted = true;
+                i->gateways = UINT64_MAX;
+        }
         if (i && instance_attach(i, &a->record, a->fds) == 0) {
                 if (page_reader_new(&i->page, fd_dup(i->page_fd)) == 0)
                         i->page_fd = fd_close(i->page_fd);

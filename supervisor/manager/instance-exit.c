@@ -11,6 +11,7 @@
 
 #include "ipc/fd.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/cut.h"
 #include "supervisor/manager/diagnosis.h"
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
@@ -116,7 +117,9 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         TAILQ_REMOVE(&c->instances, i, entry); /* what follows must not find it any more */
         exit_text(e, how, sizeof(how));
         snprintf(reason, sizeof(reason), "%s", i->reason[0] ? i->reason : how);
-        if (!retired)
+        if (retired)
+                cut_on_exit(i, e, how);
+        else
                 history_note_exit(c->module->history, e, last_output(i));
         if (retired)
                 lifecycle_on_progress(c->module);

@@ -21,6 +21,8 @@ void instance_free(struct instance *instance);
 int instance_attach(struct instance *instance, const struct control_instance *record, int fds[static INSTANCE_FDS]);
 void instance_arm(struct instance *instance, uint64_t ms);
 void instance_disarm(struct instance *instance);
+/* Tells it that nothing new comes, when all who might send it something know (quiescence.c). */
+void instance_drain(struct instance *instance);
 /* Asks it to stop; it has its time for that. */
 void instance_stop(struct instance *instance);
 

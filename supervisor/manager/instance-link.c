@@ -46,6 +46,7 @@ void instance_vitals(const struct instance *i, struct page_vitals *ret_vitals) {
 void instance_become_ready(struct instance *i) {
         i->joining = false;
         i->state = INSTANCE_READY;
+        i->was_ready = true;
         instance_disarm(i);
         health_start(i);
         lifecycle_on_ready(i);
@@ -68,16 +69,19 @@ void instance_on_level(struct instance *i, uint32_t level) {
                         instance_become_ready(i);
                 break;
         case PAGE_DRAINING:
+                i->refuses = true;
                 if (i->state == INSTANCE_RETIRING)
                         i->state = INSTANCE_DRAINING;
                 lifecycle_on_progress(i->candidate->module);
                 break;
         case PAGE_DRAINED:
+                i->refuses = true;
                 if (i->state == INSTANCE_RETIRING || i->state == INSTANCE_DRAINING)
                         instance_stop(i);
                 lifecycle_on_progress(i->candidate->module);
                 break;
         case PAGE_STOPPED:
+                i->refuses = true;
                 if (i->state >= INSTANCE_RETIRING)
                         instance_kill(i, "");
                 break;

@@ -18,19 +18,21 @@
 #include "libmodule/worker.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/cut.h"
 #include "supervisor/manager/diagnosis.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/health.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/outbox.h"
+#include "supervisor/manager/quiescence.h"
 #include "supervisor/manager/topics.h"
 #include "supervisor/manager/violations.h"
 
 static_assert(sizeof(struct instance_tag) <= CONTROL_TAG_SIZE, "the tag is opaque to the base and of fixed size");
 
 const char *instance_state_name(enum instance_state state) {
-        static const char *const names[] = { "forking", "starting", "ready", "draining", "draining", "stopping", "killed" };
+        static const char *const names[] = { "forking", "starting", "ready", "leaving", "draining", "draining", "stopping", "killed" };
 
         return names[state];
 }
@@ -339,9 +341,11 @@ void instance_kill(struct instance *i, const char *reason) {
         base_link_kill(instance_manager(i), i->id);
 }
 
-void instance_retire(struct instance *i) {
-        struct control_empty body = { 0 };
+bool instance_refuses(const struct instance *i) {
+        return i->refuses || (i->state == INSTANCE_KILLED && !i->was_ready);
+}
 
+void instance_retire(struct instance *i) {
         if (i->retire)
                 return;
         i->retire = true;
@@ -354,6 +358,14 @@ void instance_retire(struct instance *i) {
         }
         if (i->state != INSTANCE_READY)
                 return;
+        i->state = INSTANCE_LEAVING;
+        edges_refuse_new(instance_manager(i), i);
+        quiescence_begin(i);
+}
+
+void instance_drain(struct instance *i) {
+        struct control_empty body = { 0 };
+
         i->state = INSTANCE_RETIRING;
         topics_leave(i);
         if (control_send(i->link, CONTROL_KIND_DRAIN, 0, &body, sizeof(body), NULL, 0) != 0)
@@ -368,6 +380,7 @@ void instance_stop(struct instance *i) {
         if (i->state == INSTANCE_STOPPING || i->state == INSTANCE_KILLED)
                 return;
         i->state = INSTANCE_STOPPING;
+        i->was_stopping = true;
         if (control_send(i->link, CONTROL_KIND_STOP, 0, &body, sizeof(body), NULL, 0) != 0)
                 instance_kill(i, "");
         else
@@ -393,7 +406,7 @@ static void end_overdue(struct instance *i, const char *what) {
 
 static void on_timer(evutil_socket_t fd, short what, void *userdata) {
         struct instance *i = userdata;
-        char reason[128];
+        char reason[PAGE_REQUEST_SIZE + 128];
 
         switch (i->state) {
         case INSTANCE_STARTING:
@@ -405,18 +418,24 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
                          (unsigned long long)i->candidate->manifest.start_timeout_ms);
                 end_overdue(i, reason);
                 break;
-        case INSTANCE_RETIRING:
+        case INSTANCE_LEAVING:
+                quiescence_look(i);
+                break;
+        case INSTANCE_RETIRING: /* it has not even read that it drains: nor would it read that it is to stop */
+                cut_on_drain_timeout(i);
+                cut_reason(i, "it has not come back to its loop within drain-timeout", reason, sizeof(reason));
+                end_overdue(i, reason);
+                break;
         case INSTANCE_DRAINING:
-                log_warning("%s %s: worker %d still had requests in flight after drain-timeout", i->candidate->module->name,
-                            i->candidate->manifest.version, i->pid);
-                module_log_say(i, 4, "requests were still in flight after drain-timeout");
+                cut_on_drain_timeout(i);
                 instance_stop(i);
                 break;
         case INSTANCE_READY: /* for some time, without a link */
                 violation_of_link(i, VIOLATION_LINK_CLOSED);
                 break;
         case INSTANCE_STOPPING:
-                end_overdue(i, "`stop` has taken longer than stop-timeout");
+                cut_reason(i, "`stop` has taken longer than stop-timeout", reason, sizeof(reason));
+                end_overdue(i, reason);
                 break;
         default:
                 break;

@@ -10,6 +10,8 @@
 struct instance *instance_start(struct candidate *candidate);
 /* Ends it in order: drain, stop, kill. `reason` is for the log. Idempotent. */
 void instance_retire(struct instance *instance);
+/* No request that reaches it from now on is begun. */
+bool instance_refuses(const struct instance *instance);
 /* Kills it now. */
 void instance_kill(struct instance *instance, const char *reason);
 

@@ -131,7 +131,7 @@ static bool module_all_refuse(const struct module *mod, const struct candidate *
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
                 TAILQ_FOREACH(i, &c->instances, entry) {
-                        if (c != except && i->state < INSTANCE_DRAINING)
+                        if (c != except && !instance_refuses(i))
                                 return false;
                 }
         }

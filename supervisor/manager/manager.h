@@ -45,6 +45,7 @@ enum instance_state {
         INSTANCE_FORKING,  /* asked of the base */
         INSTANCE_STARTING, /* exists */
         INSTANCE_READY,
+        INSTANCE_LEAVING,  /* nobody is sent there any more; it is told when all callers know */
         INSTANCE_RETIRING, /* told to drain */
         INSTANCE_DRAINING, /* has said that it accepts nothing new */
         INSTANCE_STOPPING, /* told to stop */
@@ -55,6 +56,14 @@ enum instance_state {
 struct edge_sweep {
         bool open;  /* it may have edges that it asked for */
         bool asked; /* and was given none since it was asked */
+};
+
+/* The wait for those who may still choose an instance that is to go: quiescence.c. */
+struct quiescence {
+        uint64_t stamp; /* of the first directory that sends nobody there */
+        uint64_t since_ns;
+        uint32_t look_ms;   /* until the next look */
+        uint64_t operation; /* by which it goes; 0: by none */
 };
 
 /* What an instance did against the protocol of the bus, by the word of those who noticed it. */
@@ -89,11 +98,18 @@ struct instance {
         uint32_t n_out, n_in, n_pending, n_offered;  /* pending: by who asks, by who is asked */
         uint64_t owes_until_ns;                      /* it let an offer lie: nothing is offered to it before */
         struct edge_sweep sweep;
+        uint64_t gateways; /* a bit for each gateway (by index) that may have an edge to it */
+        struct quiescence quiescence;
         struct violations violations;
         struct instance_topics *topics; /* NULL: none */
         bool watches;                   /* tell it once when the directory changes */
         bool joining;                   /* it is ready, but for publishers that have not taken it yet */
         bool has_cgroup;
+        bool adopted;                /* of the edges from before nothing is known */
+        bool was_ready;              /* so it may have been sent requests */
+        bool refuses;                /* it has said that it begins nothing any more */
+        bool was_cut;                /* requests were under way after drain-timeout */
+        bool was_stopping;           /* it was told to stop */
         bool retire;                 /* to be retired as soon as it exists */
         bool unhealthy;              /* serves until another one is ready to take its place */
         struct diagnosis *diagnosis; /* under way */
@@ -139,6 +155,7 @@ struct module {
         struct operation *undeploy; /* not owned */
         uint64_t giving_way;        /* the operation by which a version on probation gives way to the one before; 0: none */
         struct history *history;    /* NULL: there was no memory for it */
+        uint64_t n_cut;             /* requests that were still under way after drain-timeout, of all versions */
 };
 
 /* A name in the drop directory. */

@@ -58,6 +58,7 @@ void operation_list_init(struct operation_list *list) {
 
 static void operation_free(struct operation *op) {
         free(op->released);
+        free(op->waited_for);
         free(op);
 }
 
@@ -127,6 +128,20 @@ void operation_released(struct operation *op, const struct control_exited *exite
         grown[op->n_released].n_edges = n_edges;
         snprintf(grown[op->n_released].version, sizeof(grown->version), "%s", version);
         op->n_released++;
+}
+
+void operation_waited_for(struct operation *op, const char *caller, uint64_t instance, uint64_t ms) {
+        struct waited_for *w;
+
+        if (!op || op->n_waited_for == WAITED_FOR_MAX)
+                return;
+        if (!op->waited_for)
+                op->waited_for = calloc(WAITED_FOR_MAX, sizeof(*op->waited_for));
+        if (!op->waited_for)
+                return;
+        w = &op->waited_for[op->n_waited_for++];
+        *w = (struct waited_for){ .instance = instance, .ms = ms };
+        snprintf(w->caller, sizeof(w->caller), "%s", caller);
 }
 
 static void operation_end(struct operation *op, enum operation_state state) {

@@ -52,6 +52,14 @@ struct released {
         char version[64];
 };
 
+/* A caller that had not turned its loop when an instance was drained all the same. */
+#define WAITED_FOR_MAX 16 /* are named */
+struct waited_for {
+        char caller[CONTROL_NAME_SIZE + 72]; /* "gateway 0", "shop 1.2.0" */
+        uint64_t instance;
+        uint64_t ms;
+};
+
 struct operation {
         TAILQ_ENTRY(operation) entry;
         uint64_t id;
@@ -67,6 +75,9 @@ struct operation {
         char replaces[64]; /* deploy: the version that served before */
         struct released *released;
         uint32_t n_released;
+        struct waited_for *waited_for;
+        uint32_t n_waited_for;
+        uint64_t n_cut;     /* requests that were still under way after drain-timeout */
         uint32_t n_waiting; /* undeploy: file removals that the base has not answered */
         bool last_files;    /* undeploy: the file of what serves may go, too */
         bool unchanged;     /* deploy: the same package served already */
@@ -89,6 +100,7 @@ struct operation *operation_new(struct operation_list *list, enum operation_kind
 struct operation *operation_find(struct operation_list *list, uint64_t id);
 void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns); /* op may be NULL */
 void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);
+void operation_waited_for(struct operation *op, const char *caller, uint64_t instance, uint64_t ms); /* likewise */
 void operation_done(struct operation *op);
 /* What a person can do when it fails; without it, what goes with the code. */
 void operation_hint(struct operation *op, const char *hint);

@@ -66,6 +66,7 @@ enum socle_error {
         SOCLE_E_BUSY = 16,        /* [503] the bus has no room for it now */
         SOCLE_E_NO_MEMORY = 17,   /* [503] out of memory */
         SOCLE_E_NOT_ALLOWED = 18, /* [405] the path is known, the HTTP method is not */
+        SOCLE_E_CUT_OFF = 19,     /* [502] it was still under way when the drain-timeout of its version was over. Since 1.1 */
 };
 
 /* What `start` may return besides 0 and errors: the module is not ready yet and will call socle_ready(). */
