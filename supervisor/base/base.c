@@ -35,6 +35,7 @@
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
+#define LEFT_NS (10 * NS_PER_S)
 #define CLOSE_NS (30 * NS_PER_S)
 #define DRAIN_NS (35 * NS_PER_S)
 #define ROLES_END_NS (2 * NS_PER_S)
@@ -211,9 +212,11 @@ static int step_config(struct base *base) {
 }
 
 static int step_listeners(struct base *base) {
-        if (listeners_open(&base->config, base->listeners))
+        int run = base->folders.fds[FOLDER_RUN];
+
+        if (listeners_open(&base->config, listeners_left(run) ? clock_now_ns() + LEFT_NS : 0, base->listeners))
                 return BASE_EXIT_CONFIG;
-        base->admin_fd = listeners_admin(base->folders.fds[FOLDER_RUN]);
+        base->admin_fd = listeners_admin(run);
         return base->admin_fd < 0 ? EXIT_FAILURE : 0;
 }
 

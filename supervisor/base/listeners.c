@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <sys/un.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/base/sd-daemon.h"
 #include "supervisor/common/log.h"
@@ -109,12 +111,33 @@ static void tell_unused(int n_used) {
                             n - n_used, n);
 }
 
-int listeners_open(const struct control_boot_config *config, int ret_fds[CONTROL_LISTENERS_MAX]) {
+/* Nobody tells when an address becomes free. */
+static int listener_await(const struct control_boot_config *config, uint32_t index, uint64_t until_ns) {
+        bool told = false;
+
+        for (;;) {
+                int fd = listener_open(config, index);
+
+                if (fd != -EADDRINUSE || clock_now_ns() >= until_ns)
+                        return fd;
+                if (!told)
+                        log_notice("waiting for %s: what a killed base left may still hold it", config->listeners[index].text);
+                told = true;
+                poll(NULL, 0, 10);
+        }
+}
+
+/* The admin socket is removed in the end, whatever else it was. */
+bool listeners_left(int run_fd) {
+        return faccessat(run_fd, "admin.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int listeners_open(const struct control_boot_config *config, uint64_t until_ns, int ret_fds[CONTROL_LISTENERS_MAX]) {
         int n_inherited = 0;
 
         for (uint32_t i = 0; i < config->n_listeners; i++) {
                 const struct control_listener *listener = &config->listeners[i];
-                int fd = listener_open(config, i);
+                int fd = listener_await(config, i, until_ns);
 
                 if (fd == -ENOENT && !listener->address_size)
                         log_error("cannot listen on %s ([gateway] listen): systemd passed no socket of that name (FileDescriptorName= in "

@@ -84,7 +84,7 @@ static void check(const char *text, const struct sockaddr_storage *address, uint
         struct control_boot_config config = config_of(text, address, size);
         int fds[CONTROL_LISTENERS_MAX] = { -1 };
 
-        assert_int_equal(listeners_open(&config, fds), error);
+        assert_int_equal(listeners_open(&config, 0, fds), error);
         if (error)
                 return;
         assert_int_equal(is_passed(fds[0]), taken);

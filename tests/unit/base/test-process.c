@@ -32,9 +32,10 @@
 
 struct fixture {
         char dir[64];
-        int port_fd; /* holds a free port */
+        int port_fd; /* bound to the port and, as long as it does not listen, in nobody's way but of those who want any port */
         int port;
         pid_t pid;
+        pid_t stopped; /* a role that is held still */
 };
 
 static const char *path(const struct fixture *f, const char *below) {
@@ -69,10 +70,11 @@ static void write_text(const struct fixture *f, const char *name, const char *te
 static void port_choose(struct fixture *f) {
         struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(a);
+        int on = 1;
 
         f->port_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_return_code(bind(f->port_fd, (struct sockaddr *)&a, size), errno);
-        assert_return_code(listen(f->port_fd, 1), errno);
+        assert_return_code(setsockopt(f->port_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), errno);
         assert_return_code(getsockname(f->port_fd, (struct sockaddr *)&a, &size), errno);
         f->port = ntohs(a.sin_port);
 }
@@ -148,17 +150,20 @@ static int teardown(void **state) {
                 kill(f->pid, SIGKILL);
                 waitpid(f->pid, NULL, 0);
         }
-        if (f->port_fd >= 0)
-                close(f->port_fd);
+        if (f->stopped > 0)
+                kill(f->stopped, SIGKILL);
+        close(f->port_fd);
         nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         free(f);
         return 0;
 }
 
 static const char *text_of(const struct fixture *f, const char *name) {
-        static char text[1 << 16];
+        static char texts[2][1 << 16];
+        static int next;
+        char *text = texts[next++ % 2];
         int fd = open(path(f, name), O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(texts[0]) - 1);
 
         if (fd >= 0)
                 close(fd);
@@ -183,6 +188,16 @@ static const char *line(const struct fixture *f, const char *begin, int nth) {
         return NULL;
 }
 
+static void told(const struct fixture *f, const char *text) {
+        uint64_t until = clock_now_ns() + WAIT_NS;
+
+        while (!strstr(text_of(f, "stderr"), text)) {
+                if (clock_now_ns() > until)
+                        fail_msg("socled did not say \"%s\", but:\n%s", text, text_of(f, "stderr"));
+                usleep(2000);
+        }
+}
+
 static int number(const char *text, const char *word) {
         const char *p = strstr(text, word);
 
@@ -191,8 +206,6 @@ static int number(const char *text, const char *word) {
 }
 
 static void run(struct fixture *f) {
-        close(f->port_fd);
-        f->port_fd = -1;
         f->pid = start(f);
         line(f, "manager ", 0);
 }
@@ -248,6 +261,7 @@ static void test_port_in_use(void **state) {
         struct fixture *f = *state;
         char wanted[64];
 
+        assert_return_code(listen(f->port_fd, 1), errno);
         assert_int_equal(ended(start(f)), 78);
         snprintf(wanted, sizeof(wanted), "127.0.0.1:%d ([gateway] listen): Address already in use", f->port);
         assert_non_null(strstr(text_of(f, "stderr"), wanted));
@@ -358,6 +372,40 @@ static void test_unseen_death_is_told_again(void **state) {
         stop(f);
 }
 
+static void hold_still(struct fixture *f, pid_t pid) {
+        uint64_t until = clock_now_ns() + WAIT_NS;
+        char file[32], now = 0;
+
+        f->stopped = pid;
+        kill(pid, SIGSTOP);
+        snprintf(file, sizeof(file), "/proc/%d/stat", pid);
+        while (now != 'T') {
+                FILE *stat = fopen(file, "re");
+
+                assert_true(stat && fscanf(stat, "%*d %*s %c", &now) == 1 && clock_now_ns() < until);
+                fclose(stat);
+        }
+}
+
+/* A gateway sees the base's end when it is let run, and until then the address is its. */
+static void test_killed_base_whose_gateway_is_slow(void **state) {
+        struct fixture *f = *state;
+        int gateway;
+
+        run(f);
+        for (int n = 0; (gateway = number(line(f, "role gateway ", n), "role gateway ")) == 0; n++)
+                ;
+        hold_still(f, gateway);
+        kill(f->pid, SIGKILL);
+        assert_int_equal(ended(f->pid), 1000 + SIGKILL);
+        f->pid = start(f);
+        told(f, "waiting for 127.0.0.1:");
+        kill(gateway, SIGCONT);
+        f->stopped = 0;
+        line(f, "manager ", 1);
+        stop(f);
+}
+
 static void test_crash_leaves_nothing(void **state) {
         struct fixture *f = *state;
         int pid;
@@ -378,8 +426,15 @@ static void test_crash_leaves_nothing(void **state) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void) {
         const struct CMUnitTest tests[] = {
-                T(test_serves_and_stops),     T(test_second_on_a_root), T(test_bad_configuration), T(test_port_in_use),
-                T(test_roles_come_back),      T(test_manager_adopts),   T(test_kill_releases_all), T(test_unseen_death_is_told_again),
+                T(test_serves_and_stops),
+                T(test_second_on_a_root),
+                T(test_bad_configuration),
+                T(test_port_in_use),
+                T(test_roles_come_back),
+                T(test_manager_adopts),
+                T(test_kill_releases_all),
+                T(test_unseen_death_is_told_again),
+                T(test_killed_base_whose_gateway_is_slow),
                 T(test_crash_leaves_nothing),
         };
 
