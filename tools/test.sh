@@ -20,6 +20,7 @@ status=0
 meson test -C "$build" --no-rebuild --print-errorlogs --num-processes "$jobs" >"$output" 2>&1 || status=$?
 grep -vE '^(ninja:|Expected Fail:|Unexpected Pass:|Skipped:|Full log written|$)' "$output" || true
 passed=$(count 'Ok:')
+skipped=$(count 'Skipped:')
 failed=$(($(count 'Fail:') + $(count 'Unexpected Pass:') + $(count 'Timeout:')))
 [ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
 
@@ -34,11 +35,13 @@ processes() { # processes NAME FOLDER: tests of real processes; adds to passed a
         more_failed=$(echo "$last" | sed -n 's/^[0-9]* passed, \([0-9]*\) failed$/\1/p')
         passed=$((passed + $(echo "$last" | sed -n 's/^\([0-9]*\) passed, .*/\1/p' | grep . || echo 0)))
         failed=$((failed + ${more_failed:-0}))
+        skipped=$((skipped + $(sed -n 's/^\([0-9]*\) skipped$/\1/p' "$output" | grep . || echo 0)))
         [ "$status" = 0 ] || [ "${more_failed:-0}" != 0 ] || failed=$((failed + 1))
 }
 processes integration integration
 processes "hostile peers'" hostile
 
 echo "== all tests"
+[ "$skipped" = 0 ] || echo "$skipped skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -26,6 +26,19 @@ class Failure(AssertionError):
     pass
 
 
+class Skipped(Exception):
+    """What is tested cannot be had on this machine; said and counted."""
+
+
+def skip_unless(condition, reason):
+    if not condition:
+        raise Skipped(reason)
+
+
+def skip_unless_root():
+    skip_unless(ROOT, "only root can do what it needs")
+
+
 def expect(condition, message):
     if not condition:
         raise Failure(message)
@@ -66,10 +79,12 @@ def children(pid):
     return found
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def hold_port():
+    """A socket bound to a port that nobody else is given as long as it is open; as it does not listen, socled still can."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return s
 
 
 class Reply:
@@ -91,7 +106,8 @@ class Base:
     def __init__(self, name):
         self.root = tempfile.mkdtemp(prefix=f"socle-{name[:24]}-")
         os.chmod(self.root, 0o755)
-        self.port = free_port()
+        self.holder = hold_port()
+        self.port = self.holder.getsockname()[1]
         self.process = None
         self.others = []
         self.wrap = []  # what socled is run by, strace say
@@ -164,6 +180,7 @@ class Base:
                 impossible = [line for line in self.log().splitlines() if "cannot happen to what is" in line]
                 expect(not impossible, f"the table of states does not know this: {impossible[:3]}")
         finally:
+            self.holder.close()
             shutil.rmtree(self.root, ignore_errors=True)
 
     def log(self):

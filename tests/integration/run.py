@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the integration tests: every test_* function of test_*.py in this folder, a few at a time,
-each with a base of its own. `run.py [-j N] [-v] [PATTERN...]`; the last line is "N passed, N failed"."""
+each with a base of its own. `run.py [-j N] [-v] [PATTERN...]`; the last line is "N passed, N failed", before it, when
+there are any, "N skipped" with what they lack on the lines of their own."""
 
 import argparse
 import concurrent.futures
@@ -39,6 +40,8 @@ def run(name, fn):
             log = base.log() if os.path.exists(base.path("socled.log")) else ""
             base.close()
         return name, None, time.monotonic() - begin, log
+    except harness.Skipped as e:
+        return name, e, time.monotonic() - begin, ""
     except Exception as e:  # a test may fail in any way
         text = str(e) if isinstance(e, harness.Failure) else traceback.format_exc()
         where = [f for f in traceback.extract_tb(e.__traceback__) if "test_" in f.filename]
@@ -55,7 +58,7 @@ def main(folder=HERE):
     nothing = [p for p in args.patterns if not collect(folder, [p])]
     if nothing:
         parser.error(f"no test's name has {', '.join(nothing)} in it")
-    passed = failed = 0
+    passed = failed = skipped = 0
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
         futures = [pool.submit(run, name, fn) for name, fn in collect(folder, args.patterns)]
         for future in concurrent.futures.as_completed(futures):
@@ -65,11 +68,16 @@ def main(folder=HERE):
                 print(f"ok      {name} ({seconds:.1f} s)", flush=True)
                 if args.v:
                     print(log)
+            elif isinstance(error, harness.Skipped):
+                skipped += 1
+                print(f"skipped {name}: {error}", flush=True)
             else:
                 failed += 1
                 print(f"FAILED  {name} ({seconds:.1f} s): {error}\n--- log of socled\n{log[-6000:]}---", flush=True)
+    if skipped:
+        print(f"{skipped} skipped")
     print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return 1 if failed or not passed + skipped else 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 
-from harness import SLOW, SOCLECTL, alive, expect, expect_equal, package, wait
+from harness import SLOW, SOCLECTL, alive, expect, expect_equal, package, skip_unless_root, wait
 
 STEPS = ["noticed", "verified", "unpacked", "forked", "loaded", "started", "routed"]
 
@@ -240,8 +240,7 @@ def manager_memory(base):
 
 def test_who_may_nothing_costs_next_to_nothing(base):
     """Sent by another user: a body without end, and connections without number."""
-    if os.geteuid() != 0:
-        return
+    skip_unless_root()
     base.start()
     before = manager_memory(base)
     script = """
@@ -274,8 +273,7 @@ sys.stdin.read()
 
 def test_what_comes_behind_a_request_is_not_kept(base):
     """A follower that sends is read no further than its request could have reached; who may change has the room of a package."""
-    if os.geteuid() != 0:
-        return
+    skip_unless_root()
     base.config("[base]\nview-group = 4712\n")
     base.start()
     before = manager_memory(base)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import ROOT, SOCLECTL, expect, expect_equal, package, wait
+from harness import SOCLECTL, expect, expect_equal, package, skip_unless_root, wait
 
 
 def events(base, **wanted):
@@ -108,8 +108,7 @@ def test_reload_says_what_came_of_it(base):
 
 
 def test_groups_decide_who_may_do_what(base):
-    if not ROOT:
-        return
+    skip_unless_root()
     base.config("[base]\nadmin-group = 4711\nview-group = 4712\n")
     base.start()
     ctl = base.path("soclectl")

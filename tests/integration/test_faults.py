@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 
-from harness import ROOT, SOCLED, expect, expect_equal, pack_by_tar, package, wait
+from harness import SOCLED, Skipped, expect, expect_equal, pack_by_tar, package, skip_unless_root, wait
 
 
 def version(base, name, number="1.0.0"):
@@ -228,15 +228,14 @@ def test_strict_needs_every_layer(base):
 
 def test_root_without_user_namespaces(base):
     """As in a chroot, where the kernel forbids them: what to do instead is said."""
-    if not ROOT:
-        return
+    skip_unless_root()
     place = base.path("place")
     os.mkdir(place)
     script = 'mount --make-rprivate / && mount --rbind / "$1" && exec chroot "$1" "$2" --root "$3"'
     with open(base.path("socled.log"), "ab") as log:
         p = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", place, SOCLED, base.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=30)
     if "mount" in base.log():
-        return  # not even we may make a chroot here
+        raise Skipped("not even root may make a chroot here")
     expect_equal(p.returncode, 78, f"exit status ({base.log()})")
     expect("run socled as an ordinary user" in base.log(), base.log())
     expect_equal(base.log().count("\n"), 1, "lines")
@@ -249,8 +248,7 @@ def test_socled_explains_itself(base):
 
 
 def test_who_is_not_root_and_names_no_root(base):
-    if not ROOT:
-        return
+    skip_unless_root()
     # where nobody may look is where nobody may write
     p = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/proc/self/fd/0"], stdin=open(SOCLED, "rb"), capture_output=True, text=True, timeout=30)
     expect_equal(p.returncode, 1, f"exit status ({p.stderr})")

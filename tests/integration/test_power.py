@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import harness
-from harness import expect, expect_equal, package, wait
+from harness import expect, expect_equal, package, skip_unless, wait
 
 CALLS = "openat,write,writev,sendfile,fsync,fdatasync,renameat,renameat2,unlinkat,mkdirat,ftruncate"
 BOOTS = int(os.environ.get("SOCLE_TEST_BOOTS", "12"))  # disks that a base is started on; 0: all
@@ -219,8 +219,9 @@ def boot(disk, like, allowed, moment):
 
 
 def test_every_moment_of_a_power_loss(base):
-    if not shutil.which("strace") or subprocess.run(["strace", "-qq", "true"], stderr=subprocess.DEVNULL).returncode:
-        return  # nobody may be traced here
+    skip_unless(shutil.which("strace"), "there is no strace")
+    traced = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True)
+    skip_unless(traced.returncode == 0, f"nobody may be traced here: {traced.stderr.strip()}")
     disk, recorded, returned = record(base)
     choices = {i.data for p, i in disk.names.items() if p.endswith("/choices")}
     seen, n = {}, 0

@@ -213,6 +213,14 @@ void front_accept_edge(struct control_record *request, struct worker *ret_worker
         edge_local_sent(ret_worker->edge);
 }
 
+void front_expect_swept(uint32_t n_open) {
+        struct control_record record;
+
+        CONTROL_SEND(front.manager, EDGE_SWEEP, 0, NULL, 0, .reserved = 0);
+        front_expect(CONTROL_KIND_EDGE_SWEPT, &record);
+        assert_int_equal(record.EDGE_SWEPT.n_open, n_open);
+}
+
 void front_expect_violation(uint64_t instance, enum violation reason) {
         struct control_record record;
 

@@ -67,9 +67,11 @@ int front_begin(struct worker *w, const char *request);
 void front_new_manager(void);
 /* The next record of this kind from the gateway. The caller deinits it. */
 void front_expect(enum control_kind kind, struct control_record *ret_record);
-/* Waits for an EDGE_REQUEST to the instance and grants it. */
+/* Asks for unused edges to be released: so many are left. What was sent before is done by then. */
+void front_expect_swept(uint32_t n_open);
 /* The gateway says who broke an edge. */
 void front_expect_violation(uint64_t instance, enum violation reason);
+/* Waits for an EDGE_REQUEST to the instance and grants it. */
 void front_grant(uint64_t instance, struct worker *ret_worker);
 void front_accept_edge(struct control_record *request, struct worker *ret_worker);
 

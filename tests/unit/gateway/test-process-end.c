@@ -18,7 +18,7 @@
 #include "ipc/cleanup.h"
 #include "tests/unit/gateway/front.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 20000
 
 /* Tells it, and returns when it knows: links keep their order. */
 static void end_begin(void) {

@@ -133,35 +133,24 @@ static void test_a_new_link_is_taken(void **state) {
         client_and_worker_leave(c, &w);
 }
 
-/* The manager asks, and is told how many edges are left. */
-static void expect_swept(uint32_t n_open) {
-        struct control_record record;
-
-        CONTROL_SEND(front.manager, EDGE_SWEEP, 0, NULL, 0, .reserved = 0);
-        do
-                assert_int_equal(control_receive_wait(front.manager, CONTROL_GATEWAY, CONTROL_MANAGER, 20000, &record), 0);
-        while (record.header.kind != CONTROL_KIND_EDGE_SWEPT);
-        assert_int_equal(record.EDGE_SWEPT.n_open, n_open);
-}
-
 static void test_an_idle_edge_is_released(void **state) {
         struct worker w;
         int c = front_begin(&w, GET("/m"));
 
         client_expect_reply(c, &w, "x");
-        expect_swept(1); /* it was used a moment ago */
-        expect_swept(0);
+        front_expect_swept(1); /* it was used a moment ago */
+        front_expect_swept(0);
         worker_expect_closed(&w);
         client_send(c, GET("/m"));
         front_grant(1, &w);
         worker_expect(&w, FRAME_REQUEST);
-        expect_swept(1); /* it is new, */
-        expect_swept(1); /* and something is under way */
+        front_expect_swept(1); /* it is new, */
+        front_expect_swept(1); /* and something is under way */
         client_expect_reply(c, &w, "again");
-        expect_swept(1);
-        expect_swept(0);
+        front_expect_swept(1);
+        front_expect_swept(0);
         worker_expect_closed(&w);
-        expect_swept(0);
+        front_expect_swept(0);
         client_and_worker_leave(c, &w);
 }
 

@@ -72,11 +72,12 @@ static void test_a_deadline_passes(void **state) {
         struct control_record record;
         struct worker w;
         uint64_t id;
-        int c = client_connect();
+        int c = front_begin(&w, GET("/m"));
 
+        /* The edge is open now: no time passes between the deadline and the request. */
+        client_expect_reply(c, &w, "in time");
         front_publish(&m, 1);
         client_send(c, GET("/m"));
-        front_grant(1, &w);
         worker_expect(&w, FRAME_REQUEST);
         id = w.message.frame.correlation;
         client_expect_answer(c, 504, "\"detail\":\"module m gave no answer within request-timeout (");
@@ -85,6 +86,7 @@ static void test_a_deadline_passes(void **state) {
         front_expect(CONTROL_KIND_TIMED_OUT, &record);
         assert_int_equal(record.TIMED_OUT.instance, 1);
         /* A late reply finds nobody, also not the next request. */
+        front_publish_one(1);
         client_send(c, GET("/m/2"));
         worker_expect(&w, FRAME_REQUEST);
         worker_reply(&w, id, 200, "late");
@@ -217,6 +219,7 @@ static void test_requests_spread_over_instances(void **state) {
         client_send(c, GET("/m/1"));
         front_grant(1, &a);
         front_grant(2, &b);
+        front_expect_swept(2); /* it has both */
         if (!worker_has_message(&a))
                 worker_expect(&a, FRAME_REQUEST);
         client_send(c, GET("/m/2"));

@@ -352,28 +352,6 @@ static pid_t child_of(const struct installer *in) {
         return -1;
 }
 
-/* The child that has its order: it has taken on its filter. */
-static pid_t child_at_work(const struct installer *in) {
-        uint64_t end = clock_now_ns() + WAIT_MS * NS_PER_MS;
-
-        while (clock_now_ns() < end) {
-                pid_t child = child_of(in);
-                char path[64], line[256];
-                int mode = 0;
-                FILE *f;
-
-                snprintf(path, sizeof(path), "/proc/%d/status", child);
-                f = child > 0 ? fopen(path, "re") : NULL;
-                while (f && fgets(line, sizeof(line), f))
-                        sscanf(line, "Seccomp: %d", &mode);
-                if (f)
-                        fclose(f);
-                if (mode == 2)
-                        return child;
-        }
-        return -1;
-}
-
 /* Takes a while to unpack. */
 static struct bytes slow(void) {
         struct bytes tar = { 0 }, package;
@@ -388,6 +366,63 @@ static struct bytes slow(void) {
         return package;
 }
 
+static void status_of(pid_t pid, char *ret_state, int *ret_filter) {
+        char path[64], line[256];
+        FILE *f;
+
+        *ret_state = '\0';
+        *ret_filter = 0;
+        snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        f = fopen(path, "re");
+        while (f && fgets(line, sizeof(line), f)) {
+                sscanf(line, "State: %c", ret_state);
+                sscanf(line, "Seccomp: %d", ret_filter);
+        }
+        if (f)
+                fclose(f);
+}
+
+/* Orders it, and holds the child still that has the order: it has taken on its filter. -1: it was too quick. */
+static pid_t stop_at_work(struct installer *in, const struct bytes *package) {
+        uint64_t end = clock_now_ns() + WAIT_MS * NS_PER_MS;
+        pid_t child = -1;
+        char state;
+        int filter = 0;
+
+        assert_int_equal(send_unpack(in, 5, package), 0);
+        while (filter != 2) {
+                struct pollfd p = { .fd = in->manager, .events = POLLIN };
+
+                assert_true(clock_now_ns() < end);
+                if (poll(&p, 1, 0) > 0)
+                        return -1;
+                child = child_of(in);
+                status_of(child, &state, &filter);
+        }
+        kill(child, SIGSTOP);
+        do {
+                assert_true(clock_now_ns() < end);
+                status_of(child, &state, &filter);
+        } while (state != 'T' && state != 'Z' && state);
+        return state == 'T' ? child : -1;
+}
+
+/* As often as it takes: that the child is met at work is a matter of luck. */
+static pid_t child_at_work(struct installer *in, const struct bytes *package) {
+        for (int i = 0; i < 100; i++) {
+                pid_t child = stop_at_work(in, package);
+                struct control_record record;
+
+                if (child > 0)
+                        return child;
+                record = answer(in);
+                control_record_deinit(&record);
+                send_remove(in, package);
+        }
+        fail_msg("it is always quicker");
+        return -1;
+}
+
 static void test_child_that_dies(void **state) {
         struct installer *in = *state;
         struct bytes package = slow(), other = good("a");
@@ -396,9 +431,7 @@ static void test_child_that_dies(void **state) {
         pid_t child;
         int folder;
 
-        assert_int_equal(send_unpack(in, 5, &package), 0);
-        child = child_at_work(in);
-        assert_true(child > 0);
+        child = child_at_work(in, &package);
         kill(child, SIGKILL);
         record = answer(in);
         assert_int_equal(record.UNPACKED.error, -ECHILD);
@@ -427,9 +460,7 @@ static void test_new_manager(void **state) {
         pid_t child;
         int folder;
 
-        assert_int_equal(send_unpack(in, 5, &package), 0);
-        child = child_at_work(in);
-        assert_true(child > 0);
+        child = child_at_work(in, &package);
         /* What the old one asked for is given up. */
         new_manager_link(in);
         u = unpack(in, &other, &folder);
@@ -453,8 +484,7 @@ static void test_ends_with_the_base(void **state) {
         struct bytes package = slow();
         pid_t child;
 
-        assert_int_equal(send_unpack(in, 5, &package), 0);
-        child = child_at_work(in);
+        child = child_at_work(in, &package);
         kill(in->pid, SIGKILL);
         assert_true(WIFSIGNALED(stop(in)));
         assert_true(gone(child));
@@ -519,10 +549,21 @@ static void test_spare_that_dies(void **state) {
         bytes_free(&package);
 }
 
+/* No synchronisation: that nothing happens in a while is what is tested. It may take until it has come to rest. */
+static void await_idle(const struct installer *in) {
+        uint64_t end = clock_now_ns() + WAIT_MS * NS_PER_MS;
+        unsigned long switches;
+
+        do {
+                assert_true(clock_now_ns() < end);
+                switches = n_switches(in);
+                poll(NULL, 0, 300);
+        } while (n_switches(in) != switches);
+}
+
 static void test_idle_and_nothing_piles_up(void **state) {
         struct installer *in = *state;
         struct bytes package = good("a");
-        unsigned long switches;
         unsigned fds = 0;
         int folder;
 
@@ -540,11 +581,7 @@ static void test_idle_and_nothing_piles_up(void **state) {
         settle(in);
         assert_int_equal(n_fds(in), fds);
         assert_int_equal(names_in(in->path), 0);
-        /* No synchronisation: the time is what is tested. */
-        poll(NULL, 0, 50);
-        switches = n_switches(in);
-        poll(NULL, 0, 300);
-        assert_int_equal(n_switches(in), switches);
+        await_idle(in);
         bytes_free(&package);
 }
 

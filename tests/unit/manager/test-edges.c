@@ -127,7 +127,7 @@ static void ask(struct peer *from, struct peer *to, uint64_t request) {
 
 /* The next record for it, which must be of that kind; its descriptors are closed. */
 static struct control_record told(struct peer *p, enum control_kind kind) {
-        uint64_t end = clock_now_ns() + 10 * NS_PER_S;
+        uint64_t end = clock_now_ns() + 30 * NS_PER_S;
         struct control_record record;
         int r;
 
@@ -181,18 +181,19 @@ static void test_who_never_answers_counts_against_himself(void **state) {
         ask(&caller, &a, 1);
         assert_int_equal(caller.instance->n_pending, 1);
         refused(&caller, 1, ERROR_TIMEOUT);
-        assert_in_range(clock_now_ns() - begin, NS_PER_S, 9 * NS_PER_S);
+        assert_true(clock_now_ns() - begin >= NS_PER_S);
         assert_int_equal(caller.instance->n_pending, 0);
         assert_int_equal(a.instance->n_offered, 1);
         /* he is left alone for a while, whoever asks; nobody waits for that */
+        assert_true(a.instance->owes_until_ns >= begin + NS_PER_S);
+        a.instance->owes_until_ns = UINT64_MAX;
         ask(&caller, &a, 2);
         refused(&caller, 2, ERROR_TIMEOUT);
         ask(&other, &a, 3);
         refused(&other, 3, ERROR_TIMEOUT);
         edge_between(&caller, &b, 4);
         /* then he is asked again, and so on */
-        while (clock_now_ns() < a.instance->owes_until_ns)
-                usleep(1000);
+        a.instance->owes_until_ns = clock_now_ns();
         ask(&caller, &a, 5);
         assert_int_equal(a.instance->n_offered, 2);
         refused(&caller, 5, ERROR_TIMEOUT);

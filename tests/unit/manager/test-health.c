@@ -24,7 +24,7 @@
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 
-#define PATIENCE_NS (10 * NS_PER_S)
+#define PATIENCE_NS (30 * NS_PER_S)
 
 static struct manager m;
 static struct drop_file file;

@@ -54,7 +54,7 @@ static int teardown(void **state) {
 }
 
 static void ask(uint64_t request) {
-        health_on_ask(request, clock_now_ns() + 1000 * NS_PER_MS);
+        health_on_ask(request, clock_now_ns() + 1000 * NS_PER_S);
 }
 
 static struct control_health_result answered(uint64_t request) {
@@ -73,7 +73,7 @@ static void not_answered(void) {
 }
 
 static void sleep_out(void) {
-        uint64_t end = clock_now_ns() + 10 * NS_PER_S;
+        uint64_t end = clock_now_ns() + 30 * NS_PER_S;
 
         while (wait_timeout_ms() >= 0 && clock_now_ns() < end)
                 wait_turn();
@@ -98,7 +98,7 @@ static void test_result_and_reason(void **state) {
                 assert_int_equal(r.result, cases[i].result);
                 assert_string_equal(r.text, cases[i].text);
         }
-        assert_true(left_ms > 500 && left_ms <= 1000);
+        assert_true(left_ms > 500000 && left_ms <= 1000000);
 }
 
 /* It is well because it answers. */
