@@ -86,7 +86,7 @@ void cut_on_exit(struct instance *i, const struct control_exited *e, const char 
         if (!i->was_cut)
                 count(i, in_flight(i));
         if (killed) {
-                tell(i, EVENT_crash, i->was_stopping ? "STOP_TIMEOUT" : i->was_cut ? "DRAIN_TIMEOUT" : "KILLED", i->reason);
+                tell(i, EVENT_crash, i->was_stopping ? "STOP_TIMEOUT" : i->was_cut ? "HUNG" : "KILLED", i->reason);
                 return;
         }
         snprintf(text, sizeof(text), "%s %s", how, i->was_stopping ? "in `stop`" : "while it was drained");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <socle/module.h>
 
@@ -38,6 +39,13 @@ static int on_call(struct socle_request *req, struct socle_reply *reply) {
         socle_result_free(result);
         socle_buffer_free(b);
         return r;
+}
+
+/* Stops its whole process until the file "hold" in its work folder is gone: within one turn of its loop. Then it calls. */
+static int on_hold(struct socle_request *req, struct socle_reply *reply) {
+        while (access("hold", F_OK) == 0)
+                usleep(1000);
+        return on_call(req, reply);
 }
 
 /* Arguments of n bytes. */
@@ -195,6 +203,8 @@ static int on_sink(struct socle_request *req, struct socle_reply *reply) {
 static int start(struct socle_module *self) {
         int r = socle_http_handle(self, "GET", "/caller/call", on_call);
 
+        if (!r)
+                r = socle_http_handle(self, "GET", "/caller/hold", on_hold);
         if (!r)
                 r = socle_http_handle(self, "GET", "/caller/large", on_large);
         if (!r)

@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -85,6 +86,8 @@ static int start(struct socle_module *self) {
 }
 
 static void stop(struct socle_module *self) {
+        if (!strcmp(socle_config("stop", ""), "crashes"))
+                abort();
         if (!strcmp(socle_config("stop", ""), "hangs"))
                 compute_primes();
 }
