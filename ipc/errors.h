@@ -18,7 +18,7 @@ struct error_info {
         const char *name;    /* "NOT_FOUND" */
         int http_status;     /* 404 */
         bool retryable;      /* on another instance, even when not idempotent */
-        const char *fault;   /* "CALLER", "MODULE" or "BASE" */
+        const char *fault;   /* "CALLER", "MODULE", "HOST" or "BASE" */
         const char *meaning; /* one sentence without a full stop */
 };
 

@@ -4,6 +4,7 @@
  */
 #include "supervisor/ctl/answer.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@ void answer_deinit(struct answer *answer) {
         answer_init(answer);
 }
 
-void answer_problem(struct answer *answer, enum verdict verdict, const char *code, const char *hint, const char *format, ...) {
+void answer_problem(struct answer *answer, enum fault fault, const char *hint, const char *format, ...) {
+        const struct fault_info *info = fault_info(fault);
+        char usual[512];
         _cleanup_free_ char *detail = NULL;
         va_list list;
 
@@ -30,59 +33,58 @@ void answer_problem(struct answer *answer, enum verdict verdict, const char *cod
                 detail = NULL;
         va_end(list);
         answer_deinit(answer);
-        answer->verdict = verdict;
+        answer->verdict = info->verdict;
         answer->problem = true;
         if (!detail)
                 return;
-        answer->document =
-                json_pack("{s:s, s:s, s:o, s:s}", "type", "about:blank", "code", code, "detail", document_string(detail), "hint", hint);
+        fault_hint(fault, NULL, usual, sizeof(usual));
+        answer->document = json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "type", "about:blank", "code", info->code, "class", info->class,
+                                     "fault", info->whose, "detail", document_string(detail), "hint", hint ? hint : usual);
 }
 
 /* Not reached ---------------------------------------------------------------------------------------------------------- */
 
-void answer_file_problem(struct answer *answer, const char *code, const char *path, int error) {
+void answer_file_problem(struct answer *answer, enum fault fault, const char *path, int error) {
         bool missing = error == ENOENT;
 
-        answer_problem(answer, missing ? VERDICT_NOT_FOUND : VERDICT_FAILED, missing ? "NOT_FOUND" : code, "", "%s: %s", path,
-                       strerror(error));
+        answer_problem(answer, missing ? FAULT_NOT_FOUND : fault, missing ? "" : NULL, "%s: %s", path, strerror(error));
 }
 
 /* Why there is no answer: a table by error, whose last line stands for all others. */
 struct failure {
         int error;
-        enum verdict verdict;
-        const char *code, *hint;
+        enum fault fault;
+        const char *hint;           /* NULL: the usual one */
         const char *before, *after; /* the socket's path; NULL: the error's own words */
 };
 
 #define START "start it (`systemctl start socled`, `socled --root DIR`)"
 #define JOIN "use sudo, or join the group socle-admin (to look only: socle-view)"
-#define LOOK "`soclectl status` shows whether something was done"
+#define LOG "see the base's log"
 
 static const struct failure not_connected[] = {
-        { ENOENT, VERDICT_UNREACHABLE, "UNREACHABLE", START ", or name its root with --root or SOCLE_ROOT", "no base at ", "" },
-        { ECONNREFUSED, VERDICT_UNREACHABLE, "UNREACHABLE", START, "the base at ", " does not run any more" },
-        { EACCES, VERDICT_UNREACHABLE, "DENIED", JOIN, "no permission to open ", "" },
-        { EPERM, VERDICT_UNREACHABLE, "DENIED", JOIN, "no permission to open ", "" },
-        { EAGAIN, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at ", " does not accept connections" },
-        { 0, VERDICT_UNREACHABLE, "UNREACHABLE", "name the base's root with --root or SOCLE_ROOT", "", NULL },
+        { ENOENT, FAULT_UNREACHABLE, NULL, "no base at ", "" },
+        { ECONNREFUSED, FAULT_UNREACHABLE, START, "the base at ", " does not run any more" },
+        { EACCES, FAULT_UNREACHABLE, JOIN, "no permission to open ", "" },
+        { EPERM, FAULT_UNREACHABLE, JOIN, "no permission to open ", "" },
+        { EAGAIN, FAULT_NO_ANSWER, LOG, "the base at ", " does not accept connections" },
+        { 0, FAULT_UNREACHABLE, "name the base's root with --root or SOCLE_ROOT", "", NULL },
 };
 
 static const struct failure not_answered[] = {
-        { CLIENT_E_CLOSED, VERDICT_UNREACHABLE, "NO_ANSWER", LOOK, "the base at ", " closed the connection before it answered" },
-        { CLIENT_E_BODY, VERDICT_FAILED, "BAD_PACKAGE", "copy it whole, then deploy it",
-          "the file became shorter while it was sent to the base at ", "" },
-        { RESPONSE_E_INVALID, VERDICT_UNREACHABLE, "BAD_ANSWER", "is this the socket of a base?", "what answers at ",
-          " does not speak HTTP" },
-        { RESPONSE_E_TOO_LARGE, VERDICT_FAILED, "BAD_ANSWER", "ask for less", "the answer of the base at ", " is too large" },
-        { -ETIMEDOUT, VERDICT_UNREACHABLE, "NO_ANSWER", "see the base's log", "the base at ", " was silent for too long" },
-        { 0, VERDICT_UNREACHABLE, "NO_ANSWER", LOOK, "", NULL },
+        { CLIENT_E_CLOSED, FAULT_NO_ANSWER, NULL, "the base at ", " closed the connection before it answered" },
+        { CLIENT_E_BODY, FAULT_BAD_PACKAGE, "copy it whole, then deploy it", "the file became shorter while it was sent to the base at ",
+          "" },
+        { RESPONSE_E_INVALID, FAULT_BAD_ANSWER, "is this the socket of a base?", "what answers at ", " does not speak HTTP" },
+        { RESPONSE_E_TOO_LARGE, FAULT_TOO_LARGE, "ask for less", "the answer of the base at ", " is too large" },
+        { -ETIMEDOUT, FAULT_NO_ANSWER, LOG, "the base at ", " was silent for too long" },
+        { 0, FAULT_NO_ANSWER, NULL, "", NULL },
 };
 
 static void fail(struct answer *answer, const struct failure *f, int error, const char *path) {
         while (f->error && f->error != error)
                 f++;
-        answer_problem(answer, f->verdict, f->code, f->hint, "%s%s%s%s", f->before, path, f->after ? f->after : ": ",
+        answer_problem(answer, f->fault, f->hint, "%s%s%s%s", f->before, path, f->after ? f->after : ": ",
                        f->after ? "" : strerror(abs(error)));
 }
 
@@ -101,20 +103,27 @@ enum verdict verdict_of_http(int status) {
         }
 }
 
+/* A newer base may have codes that we do not know. */
+static enum verdict verdict_of(const struct answer *answer, int status) {
+        enum fault fault = answer->problem ? fault_find(document_text(answer->document, "code")) : FAULT_NONE;
+
+        return fault ? fault_info(fault)->verdict : verdict_of_http(status);
+}
+
 void answer_read(struct answer *answer, const struct response *response) {
         json_t *document = response->body ? json_loadb(response->body, response->size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
 
         answer_deinit(answer);
-        answer->verdict = verdict_of_http(response->status);
         answer->problem = !strcmp(response->content_type, "application/problem+json");
         answer->document = document;
-        if (document && (!answer->problem || json_is_object(document)))
+        if (document && (!answer->problem || json_is_object(document))) {
+                answer->verdict = verdict_of(answer, response->status);
                 return;
+        }
         if (response->status == 413)
-                answer_problem(answer, VERDICT_FAILED, "TOO_LARGE", "a package has at most 1 GiB", "the base does not take as much");
+                answer_problem(answer, FAULT_TOO_LARGE, "a package has at most 1 GiB", "the base does not take as much");
         else
-                answer_problem(answer, MAX(answer->verdict, VERDICT_FAILED), "BAD_ANSWER", "is soclectl of the same version as the base?",
-                               "the base answered %d without a document", response->status);
+                answer_problem(answer, FAULT_BAD_ANSWER, NULL, "the base answered %d without a document", response->status);
 }
 
 void answer_fetch(struct answer *answer, const char *root, const struct request *request) {
@@ -139,20 +148,26 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
         if (r == RESPONSE_E_ENOUGH)
                 return;
         if (request->on_piece && response.parser.status_code == 200 && (r == 0 || r == CLIENT_E_CLOSED))
-                answer_problem(answer, VERDICT_UNREACHABLE, "ENDED", "ask again", "the base at %s has ended the stream", path);
+                answer_problem(answer, FAULT_ENDED, NULL, "the base at %s has ended the stream", path);
         else if (r)
                 fail(answer, not_answered, r, path);
         else
                 answer_read(answer, &response);
 }
 
-/* Whose fault an error of the bus is, as people say it. */
-static const char *fault_name(const char *fault) {
-        return !strcmp(fault, "CALLER") ? "caller's" : !strcmp(fault, "MODULE") ? "module's" : "base's";
+/* "fault: the module's (PACKAGE)" */
+static void report_fault(const struct answer *answer, FILE *err) {
+        const char *whose = document_text(answer->document, "fault"), *class = document_text(answer->document, "class");
+        _cleanup_free_ char *small = strdup(whose);
+
+        for (char *c = small; c && *c; c++)
+                *c = (char)tolower((unsigned char)*c);
+        if (small && *small)
+                text_line(err, "fault: the ", small, "'s", *class ? " (" : "", class, *class ? ")" : "");
 }
 
 void answer_report(const struct answer *answer, FILE *err) {
-        const char *hint = document_text(answer->document, "hint"), *fault = document_text(answer->document, "fault");
+        const char *hint = document_text(answer->document, "hint");
 
         if (!answer->problem)
                 return;
@@ -160,8 +175,7 @@ void answer_report(const struct answer *answer, FILE *err) {
                 text_line(err, "soclectl: out of memory");
         else
                 text_line(err, "soclectl: ", document_text(answer->document, "code"), ": ", document_text(answer->document, "detail"));
-        if (*fault)
-                text_line(err, "fault: the ", fault_name(fault));
+        report_fault(answer, err);
         if (*hint)
                 text_line(err, "hint: ", hint);
 }
@@ -179,7 +193,7 @@ int answer_finish(struct answer *answer, const struct command *command, answer_s
         else if (is_shown(answer))
                 r = show(command, answer->document, out);
         if (r < 0)
-                answer_problem(answer, VERDICT_FAILED, "NO_MEMORY", "", "%s", strerror(-r));
+                answer_problem(answer, FAULT_NO_MEMORY, NULL, "%s", strerror(-r));
         answer_report(answer, err);
         return answer->verdict;
 }

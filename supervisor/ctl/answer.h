@@ -12,18 +12,9 @@
 #include <jansson.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/common/fault.h"
 #include "supervisor/ctl/client.h"
 #include "supervisor/ctl/command.h"
-
-/* Exit statuses. Of several attempts the highest is returned. */
-enum verdict {
-        VERDICT_SUCCESS = 0,
-        VERDICT_USAGE = 2,
-        VERDICT_FAILED = 3,
-        VERDICT_NOT_FOUND = 4,
-        VERDICT_CONFLICT = 5,
-        VERDICT_UNREACHABLE = 6,
-};
 
 struct answer {
         enum verdict verdict;
@@ -34,12 +25,11 @@ struct answer {
 void answer_init(struct answer *answer); /* success, no document */
 void answer_deinit(struct answer *answer);
 
-/* Replaces the answer by a problem. */
-void answer_problem(struct answer *answer, enum verdict verdict, const char *code, const char *hint, const char *format, ...)
-        _printf_(5, 6);
+/* Replaces the answer by a problem; hint NULL: that of the table. */
+void answer_problem(struct answer *answer, enum fault fault, const char *hint, const char *format, ...) _printf_(4, 5);
 
-/* What came of a file: NOT_FOUND, or the code. */
-void answer_file_problem(struct answer *answer, const char *code, const char *path, int error);
+/* What came of a file: NOT_FOUND, or the fault. */
+void answer_file_problem(struct answer *answer, enum fault fault, const char *path, int error);
 
 /* Asks the base with this root (NULL: the machine's). Never fails: what goes wrong becomes the answer. A target of NULL
  * is out of memory. */
@@ -47,9 +37,9 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
 
 /* Pure: what a response means. The body is JSON or becomes a problem. */
 void answer_read(struct answer *answer, const struct response *response);
-enum verdict verdict_of_http(int status);
+enum verdict verdict_of_http(int status); /* without a code that is known */
 
-/* "soclectl: CODE: detail" and the hint, when it is a problem. */
+/* "soclectl: CODE: detail", whose fault it is and the hint, when it is a problem. */
 void answer_report(const struct answer *answer, FILE *err);
 
 /* Prints the document, as JSON or through show(); then the report. A problem is shown when it is an operation, too.

@@ -139,6 +139,13 @@ static const char *code_of(const json_t *version) {
         return strcmp(code, document_text(version, "state")) ? code : "";
 }
 
+static void show_hint(const json_t *object, FILE *out) {
+        const char *hint = document_text(object, "hint");
+
+        if (*hint)
+                text_line(out, "  hint: ", hint);
+}
+
 static void show_reasons(const json_t *module, FILE *out) {
         const json_t *versions = json_object_get(module, "versions"), *version;
         size_t i;
@@ -147,9 +154,11 @@ static void show_reasons(const json_t *module, FILE *out) {
                 const char *code = code_of(version), *reason = document_text(version, "reason");
                 bool serves = !strcmp(document_text(version, "state"), "ACTIVE");
 
-                if (*code || (*reason && !serves)) /* why it serves is history, and `soclectl history` tells it */
-                        text_line(out, document_text(module, "name"), " ", document_text(version, "version"), " is ",
-                                  document_text(version, "state"), ": ", code, *code && *reason ? ": " : "", reason);
+                if (!*code && (!*reason || serves)) /* why it serves is history, and `soclectl history` tells it */
+                        continue;
+                text_line(out, document_text(module, "name"), " ", document_text(version, "version"), " is ",
+                          document_text(version, "state"), ": ", code, *code && *reason ? ": " : "", reason);
+                show_hint(version, out);
         }
 }
 
@@ -239,14 +248,18 @@ static bool is_told(const json_t *modules, const char *file) {
         return false;
 }
 
+static void show_refused(const json_t *file, FILE *out) {
+        text_line(out, document_text(file, "file"), " is refused: ", document_text(file, "code"), ": ", document_text(file, "reason"));
+        show_hint(file, out);
+}
+
 static void show_rejected(const json_t *status, FILE *out) {
         const json_t *rejected = json_object_get(status, "rejected"), *modules = json_object_get(status, "modules"), *file;
         size_t i;
 
         json_array_foreach(rejected, i, file) {
                 if (!is_told(modules, document_text(file, "file")))
-                        text_line(out, document_text(file, "file"), " is refused: ", document_text(file, "code"), ": ",
-                                  document_text(file, "reason"));
+                        show_refused(file, out);
         }
 }
 

@@ -62,13 +62,11 @@ static int package_open(const char *path, const char *name, uint64_t *ret_size, 
         struct stat st;
 
         if (fd < 0 || fstat(fd, &st) < 0)
-                answer_file_problem(answer, "NOT_READABLE", path, errno);
+                answer_file_problem(answer, FAULT_NOT_READABLE, path, errno);
         else if (!S_ISREG(st.st_mode))
-                answer_problem(answer, VERDICT_FAILED, "NOT_A_FILE", "`soclectl pack DIR` makes a package of a folder",
-                               "%s: not a regular file", path);
+                answer_problem(answer, FAULT_NOT_A_FILE, NULL, "%s: not a regular file", path);
         else if (n <= strlen(".smod") || strcmp(name + n - strlen(".smod"), ".smod") != 0)
-                answer_problem(answer, VERDICT_FAILED, "BAD_NAME", "name it NAME-VERSION.smod, as `soclectl pack` does",
-                               "%s: expected a name that ends in .smod", path);
+                answer_problem(answer, FAULT_BAD_NAME, NULL, "%s: expected a name that ends in .smod", path);
         else {
                 *ret_size = (uint64_t)st.st_size;
                 return TAKE_FD(fd);
@@ -148,13 +146,12 @@ static void undeploy(const struct command *c, const char *name, struct answer *a
         const char *at = strchr(name, '@');
 
         if (!*name || strchr(name, '/') || at == name || (at && !at[1])) {
-                answer_problem(answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there",
-                               "there is no \"%s\": expected NAME or NAME@VERSION", name);
+                answer_problem(answer, FAULT_NOT_FOUND, NULL, "there is no \"%s\": expected NAME or NAME@VERSION", name);
                 return;
         }
         if (at && c->options[OPTION_purge]) {
-                answer_problem(answer, VERDICT_USAGE, "BAD_REQUEST", "give the name alone",
-                               "--purge: the data is that of all versions of %.*s", (int)(at - name), name);
+                answer_problem(answer, FAULT_USAGE, "give the name alone", "--purge: the data is that of all versions of %.*s",
+                               (int)(at - name), name);
                 return;
         }
         delete_at(c, "/v1/modules/", name, answer);
@@ -183,7 +180,7 @@ static void restart(const struct command *c, const char *name, struct answer *an
         const struct request request = { .method = "POST", .target = target, .body_fd = -1, .wait_ms = -1 };
 
         if (!*name || strchr(name, '/'))
-                answer_problem(answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"", name);
+                answer_problem(answer, FAULT_NOT_FOUND, NULL, "there is no \"%s\"", name);
         else
                 answer_fetch(answer, c->options[OPTION_root], &request);
 }
@@ -201,12 +198,12 @@ static void post_version(const struct command *c, const char *name, const char *
         struct request request = { .method = "POST", .body_fd = -1, .wait_ms = -1 };
 
         if (!*name || strchr(name, '/')) {
-                answer_problem(answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"", name);
+                answer_problem(answer, FAULT_NOT_FOUND, NULL, "there is no \"%s\"", name);
                 return;
         }
         /* What a version is made of stands for itself in a query. */
         if (version && (strlen(version) > 63 || version[strcspn(version, "&#% ?")])) {
-                answer_problem(answer, VERDICT_USAGE, "BAD_REQUEST", NULL, "%s: expected a version as 1.2.3", version);
+                answer_problem(answer, FAULT_USAGE, NULL, "%s: expected a version as 1.2.3", version);
                 return;
         }
         snprintf(query, sizeof(query), "/%s%s%s%s%s", verb, version ? "?" : "", version ? key : "", version ? "=" : "",

@@ -35,10 +35,9 @@ static int key_write(const char *path, const char *text, mode_t mode) {
 
 static void report(struct answer *answer, const char *path, int error) {
         if (error == EEXIST)
-                answer_problem(answer, VERDICT_FAILED, "EXISTS", "choose another name, or move it away",
-                               "%s is there already and is not overwritten", path);
+                answer_problem(answer, FAULT_EXISTS, NULL, "%s is there already and is not overwritten", path);
         else
-                answer_file_problem(answer, "NOT_WRITTEN", path, error);
+                answer_file_problem(answer, fault_of_write(error), path, error);
 }
 
 /* The public one first: no secret key is left alone. */
@@ -84,9 +83,9 @@ int verb_keygen(const struct command *c, FILE *out, FILE *err) {
         if (asprintf(&secret_path, "%s.key", c->args[0]) < 0)
                 secret_path = NULL;
         if (!public_path || !secret_path)
-                answer_file_problem(&answer, "NO_MEMORY", c->args[0], ENOMEM);
+                answer_file_problem(&answer, FAULT_NO_MEMORY, c->args[0], ENOMEM);
         else if (sodium_init() < 0)
-                answer_problem(&answer, VERDICT_FAILED, "NO_RANDOM", "", "the system gives no random bytes");
+                answer_problem(&answer, FAULT_NO_RANDOM, NULL, "the system gives no random bytes");
         else
                 pair_write(public_path, secret_path, &answer);
         return answer_finish(&answer, c, on_made, out, err);

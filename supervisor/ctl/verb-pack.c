@@ -38,12 +38,12 @@ static void packing_deinit(struct packing *p) {
 /* Each step: true, or false and the problem. ------------------------------------------------------------------------- */
 
 static bool failed(struct answer *answer, const char *path, int error) {
-        answer_file_problem(answer, "NOT_WRITTEN", path, error);
+        answer_file_problem(answer, fault_of_write(error), path, error);
         return false;
 }
 
-static bool bad(struct answer *answer, const char *code, const char *hint, const char *message) {
-        answer_problem(answer, VERDICT_FAILED, code, hint, "%s", message);
+static bool bad(struct answer *answer, enum fault fault, const char *hint, const char *message) {
+        answer_problem(answer, fault, hint, "%s", message);
         return false;
 }
 
@@ -51,7 +51,7 @@ static bool folder_open(struct packing *p, struct answer *answer) {
         p->folder_fd = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (p->folder_fd >= 0)
                 return true;
-        answer_file_problem(answer, "NOT_READABLE", p->folder, errno);
+        answer_file_problem(answer, FAULT_NOT_READABLE, p->folder, errno);
         return false;
 }
 
@@ -68,20 +68,19 @@ static bool manifest_read(struct packing *p, struct answer *answer) {
         }
         r = file_read(p->folder_fd, "module.ini", &text, &size);
         if (r < 0) {
-                answer_problem(answer, VERDICT_FAILED, "BAD_MANIFEST", hint, "%s: %s", shown, strerror(-r));
+                answer_problem(answer, FAULT_BAD_MANIFEST, hint, "%s: %s", shown, strerror(-r));
                 return false;
         }
         r = manifest_parse(&p->manifest, shown, text, size, false, error, sizeof(error));
         if (r == 0)
                 r = manifest_check(&p->manifest, shown, error, sizeof(error));
-        return r == 0 || bad(answer, "BAD_MANIFEST", "correct it and pack again", *error ? error : strerror(-r));
+        return r == 0 || bad(answer, FAULT_BAD_MANIFEST, NULL, *error ? error : strerror(-r));
 }
 
 static bool entry_check(struct packing *p, struct answer *answer) {
         int r = package_check_entry(p->folder_fd, p->manifest.entry, &p->report);
 
-        return r == 0 || bad(answer, "BAD_ENTRY", "build the entry for this machine with the SDK (pkg-config socle-module)",
-                             *p->report.message ? p->report.message : strerror(abs(r)));
+        return r == 0 || bad(answer, FAULT_BAD_ENTRY, NULL, *p->report.message ? p->report.message : strerror(abs(r)));
 }
 
 static bool ends_in_slash(const char *path) {
@@ -117,7 +116,7 @@ static bool output_open(struct packing *p, struct answer *answer) {
 static bool package_make(struct packing *p, struct answer *answer) {
         int r = package_pack(p->folder, p->out.fd, &p->report);
 
-        return r == 0 || bad(answer, "BAD_PACKAGE", "", *p->report.message ? p->report.message : strerror(abs(r)));
+        return r == 0 || bad(answer, FAULT_BAD_PACKAGE, "", *p->report.message ? p->report.message : strerror(abs(r)));
 }
 
 static bool package_finish(struct packing *p, struct answer *answer) {

@@ -22,8 +22,7 @@ static int ask_about(const struct command *c, const char *name_or_null, const ch
 
         answer_init(&answer);
         if (name_or_null && (!*name || strchr(name, '/'))) /* would be another call */
-                answer_problem(&answer, VERDICT_NOT_FOUND, "NOT_FOUND", "`soclectl status` lists what is there", "there is no \"%s\"",
-                               name);
+                answer_problem(&answer, FAULT_NOT_FOUND, NULL, "there is no \"%s\"", name);
         else
                 answer_fetch(&answer, c->options[OPTION_root], &request);
         return answer_finish(&answer, c, show, out, err);

@@ -39,13 +39,13 @@ static void signing_deinit(struct signing *s) {
 
 /* Each step: true, or false and the problem. ------------------------------------------------------------------------- */
 
-static bool refuse(struct answer *answer, const char *code, const char *hint, const char *path, const char *why) {
-        answer_problem(answer, VERDICT_FAILED, code, hint, "%s: %s", path, why);
+static bool refuse(struct answer *answer, enum fault fault, const char *hint, const char *path, const char *why) {
+        answer_problem(answer, fault, hint, "%s: %s", path, why);
         return false;
 }
 
-static bool failed(struct answer *answer, const char *code, const char *path, int error) {
-        answer_file_problem(answer, code, path, error);
+static bool failed(struct answer *answer, enum fault fault, const char *path, int error) {
+        answer_file_problem(answer, fault, path, error);
         return false;
 }
 
@@ -56,13 +56,13 @@ static bool key_read(struct signing *s, const char *path, struct answer *answer)
         int r = file_read(AT_FDCWD, path, &text, &size);
 
         if (r < 0)
-                return failed(answer, "NOT_READABLE", path, -r);
+                return failed(answer, FAULT_NOT_READABLE, path, -r);
         r = signature_secret_parse(text, size, &s->secret);
         explicit_bzero(text, size);
         free(text);
         if (r == SIGNATURE_E_LOCKED)
-                return refuse(answer, "BAD_KEY", hint, path, "the secret key is encrypted with a password; expected one without");
-        return r == 0 || refuse(answer, "BAD_KEY", hint, path, "expected a secret key as minisign makes it");
+                return refuse(answer, FAULT_BAD_KEY, hint, path, "the secret key is encrypted with a password; expected one without");
+        return r == 0 || refuse(answer, FAULT_BAD_KEY, hint, path, "expected a secret key as minisign makes it");
 }
 
 static bool package_open(struct signing *s, struct answer *answer) {
@@ -72,14 +72,14 @@ static bool package_open(struct signing *s, struct answer *answer) {
 
         s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (s->fd < 0 || fstat(s->fd, &st) < 0)
-                return failed(answer, "NOT_READABLE", s->path, errno);
+                return failed(answer, FAULT_NOT_READABLE, s->path, errno);
         if (!S_ISREG(st.st_mode))
-                return refuse(answer, "NOT_A_FILE", "`soclectl pack DIR` makes a package of a folder", s->path, "not a regular file");
+                return refuse(answer, FAULT_NOT_A_FILE, NULL, s->path, "not a regular file");
         s->mode = st.st_mode & 07777;
         r = package_split_signature(s->fd, &s->size, &before);
         if (r < 0)
-                return failed(answer, "NOT_READABLE", s->path, -r);
-        return r == 0 || refuse(answer, "BAD_PACKAGE", "pack it again", s->path, "the signature frame at its end is not well-formed");
+                return failed(answer, FAULT_NOT_READABLE, s->path, -r);
+        return r == 0 || refuse(answer, FAULT_BAD_PACKAGE, "pack it again", s->path, "the signature frame at its end is not well-formed");
 }
 
 static bool manifest_read(struct signing *s, struct answer *answer) {
@@ -90,11 +90,11 @@ static bool manifest_read(struct signing *s, struct answer *answer) {
         int r = package_read_manifest(s->fd, &text, &size, &report);
 
         if (r)
-                return refuse(answer, "BAD_PACKAGE", "`soclectl pack DIR` makes a package of a folder", s->path, report.message);
+                return refuse(answer, FAULT_BAD_PACKAGE, NULL, s->path, report.message);
         r = manifest_parse(&s->manifest, "module.ini", text, size, false, error, sizeof(error));
         if (r == 0)
                 r = manifest_check(&s->manifest, "module.ini", error, sizeof(error));
-        return r == 0 || refuse(answer, "BAD_MANIFEST", "correct it and pack again", s->path, *error ? error : strerror(-r));
+        return r == 0 || refuse(answer, FAULT_BAD_MANIFEST, NULL, s->path, *error ? error : strerror(-r));
 }
 
 /* What is signed are the bytes that are copied, whatever happens to the file meanwhile. */
@@ -138,7 +138,7 @@ static bool package_sign(struct signing *s, struct answer *answer) {
         int r = signed_write(s);
 
         if (r < 0)
-                return failed(answer, "NOT_WRITTEN", s->path, -r);
+                return failed(answer, fault_of_write(r), s->path, -r);
         signature_id_format(s->secret.id, id);
         answer->document = json_pack("{s:o, s:s, s:s, s:s}", "file", document_string(s->path), "name", s->manifest.name, "version",
                                      s->manifest.version, "key", id);

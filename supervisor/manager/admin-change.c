@@ -27,8 +27,7 @@ void admin_put_package(struct manager *m, struct evhttp_request *req, const char
         struct operation *op;
 
         if (file[0] == '.' || strchr(file, '/') || strlen(file) >= CONTROL_FILE_SIZE - 8 || !drop_name_split(file, name, version)) {
-                admin_problem(req, 422, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3",
-                              "name it as `soclectl pack` does");
+                admin_problem(req, FAULT_BAD_NAME, "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3", NULL);
                 return;
         }
         if (admin_conflict(m, req, name))
@@ -54,12 +53,12 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
         if (!undeploy_has(m, target, version)) {
                 snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
                          version ? version : "");
-                admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists them");
+                admin_problem(req, FAULT_NOT_FOUND, detail, NULL);
                 return;
         }
         mod = module_get(m, target);
         if (!mod) {
-                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return;
         }
         op = admin_operation_begin(m, req, OPERATION_UNDEPLOY, target, "");
@@ -123,7 +122,7 @@ static bool take_version(struct evhttp_request *req, const char *query, const ch
                 return true;
         }
         snprintf(detail, sizeof(detail), "expected ?%s=VERSION, VERSION as 1.2.3", key);
-        admin_problem(req, 400, "BAD_REQUEST", detail, NULL);
+        admin_problem(req, FAULT_BAD_REQUEST, detail, NULL);
         return false;
 }
 
@@ -154,7 +153,7 @@ static void post_switch(struct manager *m, struct evhttp_request *req, const cha
         if (mod && !c && !admin_conflict(m, req, name)) {
                 snprintf(detail, sizeof(detail), "%s has no version %s in the drop directory", name,
                          *version ? version : "(none is named)");
-                admin_problem(req, 404, "NOT_FOUND", detail,
+                admin_problem(req, FAULT_NOT_FOUND, detail,
                               "`soclectl status NAME` lists them; `soclectl rollback --to` looks among kept packages, too");
         }
         if (mod && !c)

@@ -51,9 +51,11 @@ static bool module_is_up(const struct module *mod) {
         return TAILQ_EMPTY(&mod->candidates) || module_state(mod, &reason) == CANDIDATE_ACTIVE;
 }
 
-static void add_unhealthy(json_t *list, const struct candidate *c, const char *code, const char *reason) {
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "module", c->module->name, "version", c->manifest.version,
-                                              "state", state_name(c->state), "code", code, "reason", json_text(reason)));
+static void add_unhealthy(json_t *list, const struct candidate *c, enum fault fault, const char *reason) {
+        json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o}", "module", c->module->name, "version", c->manifest.version, "state",
+                              state_name(c->state), "code", fault_code(fault), "reason", json_text(reason));
+
+        json_array_append_new(list, json_add_fault(j, fault, c->module->name));
 }
 
 /* The versions that a module has, but for those that others have superseded. */
@@ -62,7 +64,7 @@ static void add_not_up(json_t *list, const struct module *mod) {
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
                 if (c->state != CANDIDATE_STOPPED && c->state != CANDIDATE_DRAINING)
-                        add_unhealthy(list, c, c->code, c->reason);
+                        add_unhealthy(list, c, c->fault, c->reason);
         }
 }
 
@@ -86,7 +88,7 @@ static bool add_instance(const struct instance *i, uint64_t since_ns, json_t *in
         json_array_append_new(instances, json_answer(i, &v, answered));
         if (answered && v.healthy && !i->unhealthy)
                 return true;
-        add_unhealthy(list, i->candidate, "UNHEALTHY", i->unhealthy && v.healthy ? i->candidate->reason : v.reason);
+        add_unhealthy(list, i->candidate, FAULT_UNHEALTHY, i->unhealthy && v.healthy ? i->candidate->reason : v.reason);
         return false;
 }
 
@@ -231,12 +233,12 @@ void admin_health(struct manager *m, struct evhttp_request *req, const char *nam
         struct question *q;
 
         if (n_questions >= QUESTIONS_MAX) {
-                admin_problem(req, 503, "BUSY", "too many wait for the answers of workers", "try again in a moment");
+                admin_problem(req, FAULT_BUSY, "too many wait for the answers of workers", NULL);
                 return;
         }
         q = question_new(m, req, name);
         if (!q) {
-                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return;
         }
         ask_all(q);

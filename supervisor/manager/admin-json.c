@@ -17,6 +17,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/http-status.h"
+#include "supervisor/manager/drop.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 
@@ -73,10 +74,12 @@ static json_t *json_version(const struct candidate *c) {
 
         TAILQ_FOREACH(i, &c->instances, entry)
         json_array_append_new(instances, json_instance(i));
-        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state", state_name(c->state),
-                         "code", c->code, "reason", json_text(c->reason), "file", json_text(c->file ? c->file->name : NULL), "sha256",
-                         c->sha256, "signed_by", json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts", (json_int_t)c->restarts,
-                         "instances", instances);
+        return json_add_fault(json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state",
+                                        state_name(c->state), "code", fault_code(c->fault), "reason", json_text(c->reason), "file",
+                                        json_text(c->file ? c->file->name : NULL), "sha256", c->sha256, "signed_by",
+                                        json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts", (json_int_t)c->restarts, "instances",
+                                        instances),
+                              c->fault, c->module->name);
 }
 
 json_t *json_module(struct module *mod) {
@@ -111,11 +114,12 @@ json_t *json_time(uint64_t ms) {
 
 /* A file whose name says which module it is stands under that module, too. */
 static json_t *json_refused(const struct drop_file *f) {
-        char stamp[48];
+        char stamp[48], name[CONTROL_NAME_SIZE], version[64];
 
         format_time(f->refused_at * 1000, stamp, sizeof(stamp));
-        return json_pack("{s:o, s:s, s:o, s:s}", "file", json_text(f->name), "code", f->code, "reason", json_text(f->reason), "time",
-                         stamp);
+        return json_add_fault(json_pack("{s:o, s:s, s:o, s:s}", "file", json_text(f->name), "code", fault_code(f->fault), "reason",
+                                        json_text(f->reason), "time", stamp),
+                              f->fault, drop_name_split(f->name, name, version) ? name : NULL);
 }
 
 json_t *json_modules(struct manager *m) {
@@ -221,7 +225,7 @@ json_t *json_rejected(struct manager *m) {
         struct drop_file *f;
 
         TAILQ_FOREACH(f, &m->files, entry) {
-                if (f->code[0])
+                if (f->fault)
                         json_array_append_new(rejected, json_refused(f));
         }
         return rejected;
@@ -279,6 +283,7 @@ static json_t *json_waited_for(const struct operation *op) {
 
 json_t *json_operation(const struct operation *op) {
         static const char *const states[] = { "running", "done", "failed" };
+        const struct fault_info *info = fault_info(op->fault);
         json_t *released = NULL;
 
         if (op->kind == OPERATION_UNDEPLOY) {
@@ -286,10 +291,10 @@ json_t *json_operation(const struct operation *op) {
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:I, s:o?}", "id", (json_int_t)op->id, "kind",
-                         operation_kind_names[op->kind], "actor", op->actor, "module", op->module, "version", op->version, "file",
-                         json_text(op->file), "state", states[op->state], "code", op->code, "detail", json_text(op->detail), "hint",
-                         json_text(op->hint), "unchanged", op->unchanged, "journey",
+        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:I, s:o?}", "id", (json_int_t)op->id,
+                         "kind", operation_kind_names[op->kind], "actor", op->actor, "module", op->module, "version", op->version, "file",
+                         json_text(op->file), "state", states[op->state], "code", info->code, "class", info->class, "fault", info->whose,
+                         "detail", json_text(op->detail), "hint", json_text(op->hint), "unchanged", op->unchanged, "journey",
                          op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "waited_for", json_waited_for(op), "cut_off",
                          (json_int_t)op->n_cut, "released", released);
 }
@@ -303,7 +308,24 @@ json_t *json_operations(struct manager *m) {
         return json_pack("{s:o}", "operations", list);
 }
 
-json_t *json_problem(int status, const char *code, const char *detail, const char *hint) {
-        return json_pack("{s:s, s:s, s:i, s:s, s:o, s:o}", "type", "about:blank", "title", http_status_phrase(status), "status", status,
-                         "code", code, "detail", json_text(detail), "hint", json_text(hint ? hint : ""));
+json_t *json_add_fault(json_t *j, enum fault fault, const char *module) {
+        const struct fault_info *info = fault_info(fault);
+        char hint[512];
+
+        fault_hint(fault, module, hint, sizeof(hint));
+        json_object_set_new(j, "class", json_string(info->class));
+        json_object_set_new(j, "fault", json_string(info->whose));
+        json_object_set_new(j, "hint", json_string(hint));
+        return j;
+}
+
+json_t *json_problem(enum fault fault, const char *detail, const char *hint) {
+        const struct fault_info *info = fault_info(fault);
+        json_t *j = json_pack("{s:s, s:s, s:i, s:s, s:o}", "type", "about:blank", "title", http_status_phrase(info->http_status), "status",
+                              info->http_status, "code", info->code, "detail", json_text(detail));
+
+        json_add_fault(j, fault, NULL);
+        if (hint)
+                json_object_set_new(j, "hint", json_text(hint));
+        return j;
 }

@@ -19,5 +19,7 @@ uint64_t json_private_bytes(const struct instance *instance);
 /* Texts of strangers may be no UTF-8, and then there would be no document at all: what is not becomes '?'. NULL becomes null. */
 json_t *json_text(const char *text);
 json_t *json_time(uint64_t ms); /* since 1970 */
-/* An RFC 9457 problem document. */
-json_t *json_problem(int status, const char *code, const char *detail, const char *hint);
+/* Adds what the table says of a fault: its class, whose it is, and the hint. Returns j. */
+json_t *json_add_fault(json_t *j, enum fault fault, const char *module);
+/* An RFC 9457 problem document; hint NULL: that of the table. */
+json_t *json_problem(enum fault fault, const char *detail, const char *hint);

@@ -64,10 +64,10 @@ static void waiter_take_answer(struct waiter *w, const struct operation *op) {
         w->type = "application/json";
         if (op->state != OPERATION_FAILED)
                 return;
-        problem = json_problem(422, op->code, op->detail, op->hint);
+        problem = json_problem(op->fault, op->detail, op->hint);
         json_object_update_missing(w->answer, problem);
         json_decref(problem);
-        w->status = 422;
+        w->status = fault_info(op->fault)->http_status;
         w->type = "application/problem+json";
 }
 
@@ -129,7 +129,7 @@ bool admin_conflict(struct manager *m, struct evhttp_request *req, const char *n
         snprintf(detail, sizeof(detail), "operation %llu (%s) on %s is under way", (unsigned long long)running->id,
                  operation_kind_names[running->kind], name);
         snprintf(hint, sizeof(hint), "wait for it: GET /v1/operations/%llu shows how far it is", (unsigned long long)running->id);
-        admin_problem(req, 409, "CONFLICT", detail, hint);
+        admin_problem(req, FAULT_CONFLICT, detail, hint);
         return true;
 }
 
@@ -139,8 +139,8 @@ struct operation *admin_operation_begin(struct manager *m, struct evhttp_request
         struct waiter *w = op ? waiter_new(m, req, op) : NULL;
 
         if (!w) {
-                operation_fail(op, "NO_MEMORY", "out of memory");
-                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                operation_fail(op, FAULT_NO_MEMORY, "out of memory");
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return NULL;
         }
         op->on_end = on_operation_end;

@@ -34,15 +34,15 @@ void admin_reply(struct evhttp_request *req, json_t *j) {
         admin_reply_json(req, 200, "application/json", j);
 }
 
-void admin_problem(struct evhttp_request *req, int status, const char *code, const char *detail, const char *hint) {
-        admin_reply_json(req, status, "application/problem+json", json_problem(status, code, detail, hint));
+void admin_problem(struct evhttp_request *req, enum fault fault, const char *detail, const char *hint) {
+        admin_reply_json(req, fault_info(fault)->http_status, "application/problem+json", json_problem(fault, detail, hint));
 }
 
 void admin_not_found(struct evhttp_request *req, const char *what) {
         char detail[300];
 
         snprintf(detail, sizeof(detail), "there is no %.250s", what);
-        admin_problem(req, 404, "NOT_FOUND", detail, "`soclectl status` lists what is there");
+        admin_problem(req, FAULT_NOT_FOUND, detail, NULL);
 }
 
 void admin_module_not_found(struct evhttp_request *req, const char *name) {

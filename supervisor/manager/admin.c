@@ -45,7 +45,7 @@ static bool may(struct manager *m, struct evhttp_request *req, bool change) {
                  change ? "change anything" : "look", m->hello.root ? "" : ", the base's own user", m->config.admin_group,
                  change ? "" : " or ", change ? "" : m->config.view_group);
         snprintf(hint, sizeof(hint), "use sudo, or join the group: `usermod -aG %s USER`, then log in anew", group);
-        admin_problem(req, 403, "DENIED", detail, hint);
+        admin_problem(req, FAULT_DENIED, detail, hint);
         return false;
 }
 
@@ -56,7 +56,7 @@ static void call_not_found(struct evhttp_request *req, const char *path) {
         char detail[300];
 
         snprintf(detail, sizeof(detail), "there is no call GET %.250s", path);
-        admin_problem(req, 404, "NOT_FOUND", detail,
+        admin_problem(req, FAULT_NOT_FOUND, detail,
                       "GET /v1/status, /v1/modules[/NAME[/logs or /history]], /v1/logs, /v1/operations[/ID], /v1/health[/NAME]; "
                       "all calls are in docs/admin-api.md");
 }
@@ -67,7 +67,7 @@ static void get_logs(struct manager *m, struct evhttp_request *req, const char *
         int r = 0;
 
         if (log_query_parse(query, &q, &expected) < 0) {
-                admin_problem(req, 400, "BAD_REQUEST", expected, NULL);
+                admin_problem(req, FAULT_BAD_REQUEST, expected, NULL);
                 return;
         }
         q.name = name;
@@ -78,7 +78,7 @@ static void get_logs(struct manager *m, struct evhttp_request *req, const char *
         else
                 r = log_follow_start(m->logs, req, &q);
         if (r < 0)
-                admin_problem(req, 503, "BUSY", strerror(-r), "too many follow the logs already");
+                admin_problem(req, FAULT_BUSY, strerror(-r), "too many follow the logs already");
 }
 
 static void get_events(struct evhttp_request *req, const char *query) {
@@ -87,13 +87,13 @@ static void get_events(struct evhttp_request *req, const char *query) {
         int r = 0;
 
         if (log_query_parse(query, &q, &expected) < 0)
-                admin_problem(req, 400, "BAD_REQUEST", expected, NULL);
+                admin_problem(req, FAULT_BAD_REQUEST, expected, NULL);
         else if (!q.follow)
                 admin_reply(req, events_json(q.lines));
         else
                 r = events_follow(req, q.lines);
         if (r < 0)
-                admin_problem(req, 503, "BUSY", strerror(-r), "too many follow the events already");
+                admin_problem(req, FAULT_BUSY, strerror(-r), "too many follow the events already");
 }
 
 /* Also of one that is gone. */
@@ -178,13 +178,13 @@ static void on_request(struct evhttp_request *req, void *userdata) {
         _cleanup_free_ char *path = evhttp_uridecode(evhttp_uri_get_path(uri) ? evhttp_uri_get_path(uri) : "/", 0, NULL);
 
         if (!path) {
-                admin_problem(req, 400, "BAD_REQUEST", "the path cannot be decoded", NULL);
+                admin_problem(req, FAULT_BAD_REQUEST, "the path cannot be decoded", NULL);
                 return;
         }
         if (!may(m, req, method != EVHTTP_REQ_GET))
                 return;
         if (m->stopping && method != EVHTTP_REQ_GET) {
-                admin_problem(req, 503, "STOPPING", "the base is stopping", NULL);
+                admin_problem(req, FAULT_STOPPING, "the base is stopping", NULL);
                 return;
         }
         if (method == EVHTTP_REQ_GET)
@@ -202,7 +202,7 @@ static void on_request(struct evhttp_request *req, void *userdata) {
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))
                 call_begin(m, req, path + 9, evhttp_uri_get_query(uri));
         else
-                admin_problem(req, 405, "NOT_ALLOWED", "no such call; see docs/admin-api.md", NULL);
+                admin_problem(req, FAULT_NOT_ALLOWED, "no such call; see docs/admin-api.md", NULL);
 }
 
 int admin_start(struct manager *m, int listen_fd) {

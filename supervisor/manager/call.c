@@ -23,6 +23,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
+#include "supervisor/common/fault.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
@@ -46,23 +47,6 @@ struct call {
 static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);
 static unsigned n_calls;
 
-/* What a person can do about it, by the error. */
-static const struct {
-        enum error_code error;
-        const char *hint;
-} hints[] = {
-        { ERROR_BAD_REQUEST, "see the module's documentation for the arguments of this method" },
-        { ERROR_NO_SERVICE, "`soclectl status` lists the modules; a module's module.ini [services] names its services" },
-        { ERROR_NO_METHOD, "module.ini [services] of the module lists its methods" },
-        { ERROR_TIMEOUT, "--timeout gives it more time; `soclectl logs` of the module may say what it waits for" },
-        { ERROR_OVERLOADED, "try again; [limits] in-flight of the module sets how many it takes at once" },
-        { ERROR_PEER_DIED, "`soclectl history` and `soclectl logs` of the module say why" },
-        { ERROR_UNAVAILABLE, "`soclectl status` of the module says why it is not up" },
-        { ERROR_TOO_LARGE, "arguments and results of `soclectl call` have at most 4 MiB" },
-        { ERROR_BAD_REPLY, "the module has a bug: see `soclectl logs` of it" },
-        { ERROR_INTERNAL, "see `soclectl logs` of the module" },
-};
-
 /* Ending ------------------------------------------------------------------------------------------------------------- */
 
 static void call_free(struct call *c) {
@@ -76,20 +60,10 @@ static void call_free(struct call *c) {
 }
 
 static void reply_error(struct evhttp_request *req, const char *method, int error, const char *text) {
-        const struct error_info *info = error_info(error);
         char detail[512];
-        const char *hint = "";
-        json_t *j;
 
-        for (size_t i = 0; i < N_ELEMENTS(hints); i++) {
-                if (hints[i].error == (enum error_code)error)
-                        hint = hints[i].hint;
-        }
-        snprintf(detail, sizeof(detail), "%s: %s", method, text[0] ? text : info->meaning);
-        j = json_problem(info->http_status, info->name, detail, hint);
-        if (j)
-                json_object_set_new(j, "fault", json_string(info->fault));
-        admin_reply_json(req, info->http_status, "application/problem+json", j);
+        snprintf(detail, sizeof(detail), "%s: %s", method, text[0] ? text : error_info(error)->meaning);
+        admin_problem(req, fault_of_bus(error), detail, NULL);
 }
 
 static void call_fail(struct call *c, int error, const char *text) {
@@ -263,13 +237,13 @@ static int body_take(struct evhttp_request *req, int *ret_fd) {
         if (!length)
                 return 0;
         if (length > BODY_MAX) {
-                admin_problem(req, 413, "TOO_LARGE", "the arguments are too long", "as JSON they have at most 16 MiB, on the bus 4 MiB");
+                admin_problem(req, FAULT_TOO_LARGE, "the arguments are too long", "as JSON they have at most 16 MiB, on the bus 4 MiB");
                 return -EINVAL;
         }
         j = json_loadb((const char *)evbuffer_pullup(body, -1), length, VALUE_JSON_FLAGS, &error);
         if (!j) {
                 snprintf(detail, sizeof(detail), "the arguments are no JSON: line %d, column %d: %s", error.line, error.column, error.text);
-                admin_problem(req, 400, "BAD_REQUEST", detail, "as in: soclectl call kv.get '{\"key\": \"a\"}'");
+                admin_problem(req, FAULT_BAD_REQUEST, detail, "as in: soclectl call kv.get '{\"key\": \"a\"}'");
                 return -EINVAL;
         }
         r = value_from_json(j, CONTROL_CALL_SIZE, &data, &size, &reason);
@@ -279,11 +253,11 @@ static int body_take(struct evhttp_request *req, int *ret_fd) {
         if (r >= 0)
                 return 0;
         if (r == -EMSGSIZE)
-                admin_problem(req, 413, "TOO_LARGE", "the arguments are too large", "on the bus they have at most 4 MiB");
+                admin_problem(req, FAULT_TOO_LARGE, "the arguments are too large", "on the bus they have at most 4 MiB");
         else if (r == -EINVAL)
-                admin_problem(req, 400, "BAD_REQUEST", reason, "docs/admin-api.md says how bytes and numbers are written");
+                admin_problem(req, FAULT_BAD_REQUEST, reason, "docs/admin-api.md says how bytes and numbers are written");
         else
-                admin_problem(req, 503, "NO_MEMORY", strerror(-r), NULL);
+                admin_problem(req, FAULT_NO_MEMORY, strerror(-r), NULL);
         return -EINVAL;
 }
 
@@ -342,7 +316,7 @@ void call_begin(struct manager *m, struct evhttp_request *req, const char *metho
         int error;
 
         if (call_query_parse(query, &q, &why) < 0) {
-                admin_problem(req, 400, "BAD_REQUEST", why, NULL);
+                admin_problem(req, FAULT_BAD_REQUEST, why, NULL);
                 return;
         }
         error = call_check(m, method, &why);

@@ -36,7 +36,7 @@ void candidate_free(struct candidate *c) {
 
         if (mod->active == c)
                 mod->active = NULL;
-        operation_fail(c->operation, "SUPERSEDED", "the file was removed or replaced before it was active");
+        operation_fail(c->operation, FAULT_SUPERSEDED, "the file was removed or replaced before it was active");
         TAILQ_REMOVE(&mod->candidates, c, entry);
         if (c->restart_timer)
                 event_free(c->restart_timer);
@@ -64,7 +64,7 @@ static void forget_failures(struct candidate *c) {
 }
 
 static void stop_waiting(struct candidate *c) {
-        operation_fail(c->operation, "SUPERSEDED", "another version was chosen before this one was active");
+        operation_fail(c->operation, FAULT_SUPERSEDED, "another version was chosen before this one was active");
         c->operation = NULL;
         if (c->restart_timer)
                 evtimer_del(c->restart_timer);
@@ -83,24 +83,24 @@ static bool is_told(const struct candidate *c, enum candidate_event event) {
         return state_next(c->state, event) != (int)c->state || event == CANDIDATE_ON_lose || event == CANDIDATE_ON_fail;
 }
 
-static void tell(const struct candidate *c, enum candidate_state to, const char *code, const char *reason) {
-        history_add(c->module->history, c, to, code, reason);
+static void tell(const struct candidate *c, enum candidate_state to, enum fault fault, const char *reason) {
+        history_add(c->module->history, c, to, fault, reason);
         events_note(&(struct event_note){ .kind = EVENT_state,
                                           .module = c->module->name,
                                           .version = c->manifest.version,
                                           .operation = c->operation ? c->operation->id : 0,
                                           .from = state_name(c->state),
                                           .to = state_name(to),
-                                          .code = code,
+                                          .fault = fault,
                                           .reason = reason });
 }
 
 /* Why it does not work stays to be read, until it is chosen again. */
-static bool keeps_reason(const struct candidate *c, enum candidate_state to, const char *code) {
-        return c->state == to && (to == CANDIDATE_QUARANTINED || (to == CANDIDATE_BROKEN && !code[0]));
+static bool keeps_reason(const struct candidate *c, enum candidate_state to, enum fault fault) {
+        return c->state == to && (to == CANDIDATE_QUARANTINED || (to == CANDIDATE_BROKEN && !fault));
 }
 
-void candidate_on(struct candidate *c, enum candidate_event event, const char *code, const char *reason) {
+void candidate_on(struct candidate *c, enum candidate_event event, enum fault fault, const char *reason) {
         int next = state_next(c->state, event);
 
         if (next == STATE_NEVER) {
@@ -109,10 +109,10 @@ void candidate_on(struct candidate *c, enum candidate_event event, const char *c
                 return;
         }
         if (is_told(c, event))
-                tell(c, (enum candidate_state)next, code, reason);
-        if (!keeps_reason(c, (enum candidate_state)next, code)) {
-                snprintf(c->code, sizeof(c->code), "%s", code);
-                snprintf(c->reason, sizeof(c->reason), "%s", reason);
+                tell(c, (enum candidate_state)next, fault, reason);
+        if (!keeps_reason(c, (enum candidate_state)next, fault)) {
+                c->fault = fault;
+                snprintf(c->reason, sizeof(c->reason), "%.*s", (int)sizeof(c->reason) - 1, reason);
         }
         c->state = (enum candidate_state)next;
         actions[event](c);
@@ -122,7 +122,7 @@ void candidate_on(struct candidate *c, enum candidate_event event, const char *c
 
 void candidate_choose(struct candidate *c, uint64_t choice) {
         c->choice = choice;
-        candidate_on(c, CANDIDATE_ON_choose, "", "");
+        candidate_on(c, CANDIDATE_ON_choose, FAULT_NONE, "");
         choices_save(c->module->manager);
 }
 
@@ -135,7 +135,7 @@ void candidate_choose_again(struct candidate *c, struct operation *op, uint64_t 
         const struct instance *i;
 
         if (c->operation)
-                operation_fail(c->operation, "SUPERSEDED", "it was chosen again");
+                operation_fail(c->operation, FAULT_SUPERSEDED, "it was chosen again");
         c->operation = op;
         TAILQ_FOREACH(i, &c->instances, entry) {
                 if (i->id && !i->retire)
@@ -155,5 +155,5 @@ void candidate_detach(struct candidate *c) {
 
 void candidate_set_failed(struct candidate *c) {
         c->failed = true;
-        candidate_on(c, CANDIDATE_ON_fail, "START_FAILED", "it did not start before; drop it again to try it once more");
+        candidate_on(c, CANDIDATE_ON_fail, FAULT_START_FAILED, "it did not start before; drop it again to try it once more");
 }

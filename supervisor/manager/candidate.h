@@ -12,9 +12,9 @@ struct candidate *candidate_new(struct module *module, struct manifest *manifest
 /* It has neither file nor instance any more. */
 void candidate_free(struct candidate *candidate);
 
-/* Something has happened to it. code "" and reason "": nothing needs to be said. What leads nowhere (NEVER in state.def) is an
+/* Something has happened to it. FAULT_NONE and reason "": nothing needs to be said. What leads nowhere (NEVER in state.def) is an
  * error of ours: logged, and nothing changes. */
-void candidate_on(struct candidate *candidate, enum candidate_event event, const char *code, const char *reason);
+void candidate_on(struct candidate *candidate, enum candidate_event event, enum fault fault, const char *reason);
 
 /* Its place in the order of choices (manager->next_choice++ makes it the newest); clears an earlier failure. */
 void candidate_choose(struct candidate *candidate, uint64_t choice);

@@ -19,16 +19,16 @@
 
 #define LEVEL_WARNING 4 /* as syslog's */
 
-static void tell(struct instance *i, enum event_kind kind, const char *code, const char *text) {
+static void tell(struct instance *i, enum event_kind kind, enum fault fault, const char *text) {
         const struct candidate *c = i->candidate;
 
-        history_add(c->module->history, c, c->state, code, text);
+        history_add(c->module->history, c, c->state, fault, text);
         events_note(&(struct event_note){ .kind = kind,
                                           .module = c->module->name,
                                           .version = c->manifest.version,
                                           .instance = i->id,
                                           .operation = i->quiescence.operation,
-                                          .code = code,
+                                          .fault = fault,
                                           .reason = text });
         log_warning("%s %s: worker %d: %s", c->module->name, c->manifest.version, i->pid, text);
         module_log_say(i, LEVEL_WARNING, "%s", text);
@@ -58,7 +58,7 @@ void cut_on_drain_timeout(struct instance *i) {
         count(i, n);
         snprintf(text, sizeof(text), "requests under way after drain-timeout (%llu%s): %llu, they are cut off",
                  (unsigned long long)(ms % 1000 ? ms : ms / 1000), ms % 1000 ? " ms" : " s", (unsigned long long)n);
-        tell(i, EVENT_cut, "DRAIN_TIMEOUT", text);
+        tell(i, EVENT_cut, FAULT_DRAIN_TIMEOUT, text);
 }
 
 void cut_reason(const struct instance *i, const char *what, char *ret_text, size_t size) {
@@ -86,9 +86,9 @@ void cut_on_exit(struct instance *i, const struct control_exited *e, const char 
         if (!i->was_cut)
                 count(i, in_flight(i));
         if (killed) {
-                tell(i, EVENT_crash, i->was_stopping ? "STOP_TIMEOUT" : i->was_cut ? "HUNG" : "KILLED", i->reason);
+                tell(i, EVENT_crash, i->was_stopping ? FAULT_STOP_TIMEOUT : i->was_cut ? FAULT_HUNG : FAULT_KILLED, i->reason);
                 return;
         }
         snprintf(text, sizeof(text), "%s %s", how, i->was_stopping ? "in `stop`" : "while it was drained");
-        tell(i, EVENT_crash, i->was_stopping ? "STOP_CRASHED" : "CRASHED", text);
+        tell(i, EVENT_crash, i->was_stopping ? FAULT_STOP_CRASHED : FAULT_CRASHED, text);
 }

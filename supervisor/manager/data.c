@@ -31,12 +31,13 @@ static void on_client_gone(struct evhttp_connection *connection, void *userdata)
 
 static void reply(struct evhttp_request *req, const char *name, int result) {
         static const struct {
-                int error, status;
-                const char *code, *detail, *hint;
+                int error;
+                enum fault fault;
+                const char *detail, *hint;
         } problems[] = {
-                { -ENOENT, 404, "NOT_FOUND", "there is no such folder", NULL },
-                { -EBUSY, 409, "CONFLICT", "the module is deployed", "`soclectl undeploy` it first" },
-                { -EAGAIN, 409, "CONFLICT", "that of another module is being removed", "try again" },
+                { -ENOENT, FAULT_NOT_FOUND, "there is no such folder", NULL },
+                { -EBUSY, FAULT_CONFLICT, "the module is deployed", "`soclectl undeploy` it first" },
+                { -EAGAIN, FAULT_CONFLICT, "that of another module is being removed", "try again" },
         };
         char detail[256];
 
@@ -48,11 +49,11 @@ static void reply(struct evhttp_request *req, const char *name, int result) {
                 if (problems[i].error != result)
                         continue;
                 snprintf(detail, sizeof(detail), "the data folder of %s: %s", name, problems[i].detail);
-                admin_problem(req, problems[i].status, problems[i].code, detail, problems[i].hint);
+                admin_problem(req, problems[i].fault, detail, problems[i].hint);
                 return;
         }
         snprintf(detail, sizeof(detail), "the data folder of %s: %s", name, strerror(-result));
-        admin_problem(req, 500, "INTERNAL", detail, "see the base's log");
+        admin_problem(req, fault_of_write(result), detail, "see the base's log");
 }
 
 static void on_removed(struct manager *m, int result, void *userdata) {

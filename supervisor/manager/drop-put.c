@@ -41,7 +41,7 @@ static void put_end(struct put *p, int error) {
         if (error >= 0)
                 return;
         snprintf(detail, sizeof(detail), "the drop directory: %s", strerror(-error));
-        operation_fail(op, "NO_SPACE", detail);
+        operation_fail(op, fault_of_write(error), detail);
 }
 
 /* The base answers in order: who looks at the file from now on sees this content. */
@@ -51,7 +51,7 @@ static void on_committed(struct manager *m, int result, void *userdata) {
         struct drop_file *f = result < 0 || !op || op->state != OPERATION_RUNNING ? NULL : drop_get(m, p->file);
 
         if (f) {
-                operation_fail(f->operation, "SUPERSEDED", "the same file was deployed again before it was looked at");
+                operation_fail(f->operation, FAULT_SUPERSEDED, "the same file was deployed again before it was looked at");
                 f->operation = op;
         }
         put_end(p, f ? 0 : result < 0 ? result : -ENOMEM);
@@ -113,7 +113,7 @@ void drop_put(struct manager *m, struct operation *op, struct evbuffer *body, in
 
         if (!p) {
                 fd_close(from);
-                operation_fail(op, "NO_MEMORY", "out of memory");
+                operation_fail(op, FAULT_NO_MEMORY, "out of memory");
                 return;
         }
         r = base_link_file(m, CONTROL_KIND_FILE_CREATE, HANDOVER_DROP, p->file, on_created, p);

@@ -84,7 +84,7 @@ static void forget_replaced(const struct drop_file *f) {
 static void drop_free(struct drop_file *f) {
         forget_replaced(f);
         TAILQ_REMOVE(&f->manager->files, f, entry);
-        operation_fail(f->operation, "SUPERSEDED", "the file was removed before it was looked at");
+        operation_fail(f->operation, FAULT_SUPERSEDED, "the file was removed before it was looked at");
         free(f);
 }
 
@@ -141,12 +141,13 @@ void drop_on_settled(struct drop_file *f) {
         config_reload_check(m);
 }
 
-void drop_on_refused(struct drop_file *f, const char *code, const char *reason) {
+void drop_on_refused(struct drop_file *f, enum fault fault, const char *reason) {
         /* Looked at again because of some other file, it is no news. */
-        if (!f->told || strcmp(f->code, code) != 0 || strcmp(f->reason, reason) != 0)
-                log_error("%s is refused: %s: %s%s", f->name, code, reason, f->candidate ? "; what served before serves on" : "");
+        if (!f->told || f->fault != fault || strcmp(f->reason, reason) != 0)
+                log_error("%s is refused: %s: %s%s", f->name, fault_code(fault), reason,
+                          f->candidate ? "; what served before serves on" : "");
         f->told = true;
-        snprintf(f->code, sizeof(f->code), "%s", code);
+        f->fault = fault;
         snprintf(f->reason, sizeof(f->reason), "%s", reason);
         f->refused_at = (uint64_t)time(NULL);
         drop_on_settled(f);
@@ -180,7 +181,7 @@ void drop_on_gone(struct drop_file *f) {
         versions_look(m);
         /* A prefix or a service may be free now. */
         TAILQ_FOREACH(f, &m->files, entry) {
-                if ((!strcmp(f->code, "ROUTE_CONFLICT") || !strcmp(f->code, "SERVICE_CONFLICT")) && !f->admission)
+                if ((f->fault == FAULT_ROUTE_CONFLICT || f->fault == FAULT_SERVICE_CONFLICT) && !f->admission)
                         drop_look(f, false);
         }
         lifecycle_check_restored(m);

@@ -21,7 +21,7 @@ void drop_look(struct drop_file *file, bool arrived);
 
 /* An admission has ended. */
 void drop_on_gone(struct drop_file *file);
-void drop_on_refused(struct drop_file *file, const char *code, const char *reason);
+void drop_on_refused(struct drop_file *file, enum fault fault, const char *reason);
 void drop_on_settled(struct drop_file *file); /* otherwise */
 /* The base has removed the file for us: what the event will say is acted on at once. */
 void drop_on_removed(struct drop_file *file);

@@ -50,16 +50,17 @@ static json_t *text_or_none(const char *text) {
 }
 
 static json_t *note_json(const struct event_note *n) {
+        const struct fault_info *info = fault_info(n->fault);
         struct timespec now;
 
         clock_gettime(CLOCK_REALTIME, &now);
-        return json_pack("{s:I, s:o, s:s, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "id",
+        return json_pack("{s:I, s:o, s:s, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "id",
                          (json_int_t)events.n + 1, "time", json_time((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS),
                          "event", kind_name(n->kind), "state", text_or_none(n->state), "module", text_or_none(n->module), "version",
                          text_or_none(n->version), "replaces", text_or_none(n->replaces), "instance", number_or_none(n->instance), "role",
                          text_or_none(n->role), "operation", number_or_none(n->operation), "actor", text_or_none(n->actor), "from",
-                         text_or_none(n->from), "to", text_or_none(n->to), "code", text_or_none(n->code), "reason",
-                         text_or_none(n->reason));
+                         text_or_none(n->from), "to", text_or_none(n->to), "code", text_or_none(n->code ? n->code : info->code), "class",
+                         text_or_none(info->class), "reason", text_or_none(n->reason));
 }
 
 void events_note(const struct event_note *note) {
@@ -102,7 +103,7 @@ void events_note_operation(const struct operation *op) {
                                           .replaces = op->replaces,
                                           .operation = op->id,
                                           .actor = op->actor,
-                                          .code = op->code,
+                                          .fault = op->fault,
                                           .reason = op->detail });
 }
 

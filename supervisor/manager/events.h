@@ -12,6 +12,8 @@
 #include <event2/http.h>
 #include <jansson.h>
 
+#include "supervisor/common/fault.h"
+
 struct control_role;
 struct operation;
 
@@ -42,7 +44,8 @@ enum event_kind {
 struct event_note {
         enum event_kind kind;
         const char *state; /* of an operation: begun, done, failed */
-        const char *module, *version, *replaces, *role, *from, *to, *actor, *code, *reason;
+        enum fault fault;
+        const char *module, *version, *replaces, *role, *from, *to, *actor, *code, *reason; /* code: of no fault, but a violation */
         uint64_t operation, instance;
 };
 void events_note(const struct event_note *note);

@@ -20,7 +20,8 @@ struct history_entry {
         uint64_t time_ms; /* CLOCK_REALTIME */
         char version[64];
         enum candidate_state from, to;
-        char code[32], reason[512];
+        enum fault fault;
+        char reason[512];
         json_t *exit; /* how the worker ended; NULL: it did not */
 };
 
@@ -93,7 +94,7 @@ static struct history_entry *entry_new(struct history *h) {
         return &h->entries[h->n++];
 }
 
-void history_add(struct history *h, const struct candidate *c, enum candidate_state to, const char *code, const char *reason) {
+void history_add(struct history *h, const struct candidate *c, enum candidate_state to, enum fault fault, const char *reason) {
         struct history_entry *e;
         struct timespec now;
 
@@ -104,9 +105,9 @@ void history_add(struct history *h, const struct candidate *c, enum candidate_st
         *e = (struct history_entry){ .time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS,
                                      .from = c->state,
                                      .to = to,
+                                     .fault = fault,
                                      .exit = TAKE_PTR(h->exit) };
         snprintf(e->version, sizeof(e->version), "%s", c->manifest.version);
-        snprintf(e->code, sizeof(e->code), "%s", code);
         snprintf(e->reason, sizeof(e->reason), "%s", reason);
 }
 
@@ -131,10 +132,12 @@ json_t *history_json(const struct history *h) {
 
         for (uint32_t i = 0; h && i < h->n; i++) {
                 const struct history_entry *e = &h->entries[i];
+                const struct fault_info *info = fault_info(e->fault);
 
-                json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:O*}", "time", json_time(e->time_ms), "version",
-                                                      e->version, "from", state_name(e->from), "to", state_name(e->to), "code", e->code,
-                                                      "reason", json_text(e->reason), "exit", e->exit));
+                json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:O*}", "time", json_time(e->time_ms),
+                                                      "version", e->version, "from", state_name(e->from), "to", state_name(e->to), "code",
+                                                      info->code, "class", info->class, "fault", info->whose, "reason",
+                                                      json_text(e->reason), "exit", e->exit));
         }
         return json_pack("{s:o}", "history", list);
 }

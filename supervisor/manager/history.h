@@ -25,7 +25,7 @@ void history_leave(struct history *history);
 const struct history *history_find_past(const char *name);
 
 /* A change of state of a version. */
-void history_add(struct history *history, const struct candidate *candidate, enum candidate_state to, const char *code, const char *reason);
+void history_add(struct history *history, const struct candidate *candidate, enum candidate_state to, enum fault fault, const char *reason);
 /* A worker has ended by itself: stands with the next change. `lines` (an array of texts, may be NULL) is taken. */
 void history_note_exit(struct history *history, const struct control_exited *exited, json_t *lines);
 

@@ -341,7 +341,7 @@ void inspect_begin(struct manager *m, struct evhttp_request *req, struct module 
                 s->instances = json_array();
         if (!s || !s->instances) {
                 free(s);
-                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return;
         }
         s->req = req;

@@ -20,16 +20,16 @@
 
 #define OUTPUT_LINES_LOOKED_AT 64
 
-static const char *failure_code(int error_code) {
+static enum fault failure_of(int error_code) {
         switch (error_code) {
         case PAGE_FAILURE_LOAD:
-                return "LOAD_FAILED";
+                return FAULT_LOAD_FAILED;
         case PAGE_FAILURE_ABI:
-                return "BAD_ENTRY";
+                return FAULT_BAD_ENTRY;
         case PAGE_FAILURE_START:
-                return "START_FAILED";
+                return FAULT_START_FAILED;
         default:
-                return "START_FAILED";
+                return FAULT_START_FAILED;
         }
 }
 
@@ -47,21 +47,19 @@ static void on_start_death(struct instance *i, const struct page_vitals *v, cons
         exit_text(e, how, sizeof(how));
         operation_stamp(c->operation, STEP_loaded, v->level_ns[PAGE_LOADED]); /* then it was `start` that failed */
         if (v->level == PAGE_FAILED) {
-                lifecycle_on_start_failed(c, failure_code(v->error_code), v->error_text);
+                lifecycle_on_start_failed(c, failure_of(v->error_code), v->error_text);
                 return;
         }
         if (i->reason[0]) {
-                char code[32] = "START_FAILED";
+                bool late = !strncmp(i->reason, "no `ready`", 10);
 
-                if (!strncmp(i->reason, "no `ready`", 10))
-                        strcpy(code, "START_TIMEOUT");
                 snprintf(reason, sizeof(reason), "%s", i->reason);
-                lifecycle_on_start_failed(c, code, reason);
+                lifecycle_on_start_failed(c, late ? FAULT_START_TIMEOUT : FAULT_START_FAILED, reason);
                 return;
         }
         snprintf(reason, sizeof(reason), "the worker %s%s %s", e->code == CLD_EXITED ? "" : "was ", how,
                  where[MIN((unsigned)v->level, 2u)]);
-        lifecycle_on_start_failed(c, "START_CRASHED", reason);
+        lifecycle_on_start_failed(c, FAULT_START_CRASHED, reason);
 }
 
 struct output {
@@ -128,7 +126,7 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         else
                 lifecycle_on_crash(c, e->instance, e->killed || hung ? reason : how);
         if (!retired)
-                module_log_say(i, 3, "%s: %s%s", c->code, c->reason,
+                module_log_say(i, 3, "%s: %s%s", fault_code(c->fault), c->reason,
                                (c->state == CANDIDATE_BROKEN || c->state == CANDIDATE_ACTIVE) && !c->failed ? "; it is started again" : "");
         instance_free(i);
         lifecycle_on_gone(c);

@@ -54,7 +54,7 @@ static void candidate_retire(struct candidate *c) {
                 instance_retire(i);
                 any = true;
         }
-        candidate_on(c, any ? CANDIDATE_ON_retire : CANDIDATE_ON_gone, "", "");
+        candidate_on(c, any ? CANDIDATE_ON_retire : CANDIDATE_ON_gone, FAULT_NONE, "");
 }
 
 static void candidate_start(struct candidate *c) {
@@ -71,12 +71,12 @@ static void candidate_start(struct candidate *c) {
         for (uint32_t n = replicas_staying(c); n < replicas_wanted(c); n++) {
                 if (instance_start(c))
                         continue;
-                lifecycle_on_start_failed(c, "FORK_FAILED", "the base could not be asked for a worker");
+                lifecycle_on_start_failed(c, FAULT_FORK_FAILED, "the base could not be asked for a worker");
                 return;
         }
         /* What it is started again for stays to be read. */
         snprintf(reason, sizeof(reason), "%s", was_waiting ? "" : c->reason);
-        candidate_on(c, CANDIDATE_ON_start, "", reason);
+        candidate_on(c, CANDIDATE_ON_start, FAULT_NONE, reason);
         /* Calls wait for a service that is starting, so its name must be known. */
         if (!c->module->active && c->manifest.n_services)
                 publish(c->module->manager);
@@ -107,7 +107,7 @@ void lifecycle_reconcile(struct module *mod) {
                 want->served = true;
                 if (before && want->operation)
                         snprintf(want->operation->replaces, sizeof(want->operation->replaces), "%s", before->manifest.version);
-                candidate_on(want, CANDIDATE_ON_ready, "", "");
+                candidate_on(want, CANDIDATE_ON_ready, FAULT_NONE, "");
                 publish(mod->manager);
                 operation_stamp(want->operation, STEP_routed, clock_now_ns());
                 if (before)
@@ -186,7 +186,7 @@ void lifecycle_on_gone(struct candidate *c) {
         struct manager *m = mod->manager;
 
         if (TAILQ_EMPTY(&c->instances) && c->state == CANDIDATE_DRAINING)
-                candidate_on(c, CANDIDATE_ON_gone, "", "");
+                candidate_on(c, CANDIDATE_ON_gone, FAULT_NONE, "");
         module_sweep(mod);
         lifecycle_reconcile(mod);
         module_sweep(mod);
@@ -208,7 +208,7 @@ void lifecycle_on_ready(struct instance *i) {
         if (c->module->active == c) {
                 /* back after a crash, or in the place of an unhealthy one */
                 if (replicas_complete(c))
-                        candidate_on(c, CANDIDATE_ON_ready, "", "");
+                        candidate_on(c, CANDIDATE_ON_ready, FAULT_NONE, "");
                 publish(c->module->manager);
                 operation_stamp(c->operation, STEP_routed, clock_now_ns());
                 if (replicas_retire_unhealthy(c, false))
@@ -223,22 +223,22 @@ void lifecycle_on_ready(struct instance *i) {
 static void restart_later(struct candidate *c);
 
 /* As long as others serve, the version is what it was, and history tells what it has lost. */
-static void note_loss(struct candidate *c, const char *code, const char *reason) {
-        candidate_on(c, replicas_serve(c) ? CANDIDATE_ON_lose : CANDIDATE_ON_fail, code, reason);
+static void note_loss(struct candidate *c, enum fault fault, const char *reason) {
+        candidate_on(c, replicas_serve(c) ? CANDIDATE_ON_lose : CANDIDATE_ON_fail, fault, reason);
 }
 
-void lifecycle_on_start_failed(struct candidate *c, const char *code, const char *reason) {
-        log_error("%s %s: %s: %s", c->module->name, c->manifest.version, code, reason);
+void lifecycle_on_start_failed(struct candidate *c, enum fault fault, const char *reason) {
+        log_error("%s %s: %s: %s", c->module->name, c->manifest.version, fault_code(fault), reason);
         if (c->served && (replicas_serve(c) || !c->operation)) {
                 /* It has worked before: the crash policy decides. */
-                note_loss(c, code, reason);
+                note_loss(c, fault, reason);
                 restart_later(c);
                 return;
         }
         c->failed = true;
-        candidate_on(c, CANDIDATE_ON_fail, code, reason);
+        candidate_on(c, CANDIDATE_ON_fail, fault, reason);
         choices_save(c->module->manager);
-        operation_fail(TAKE_PTR(c->operation), code, reason);
+        operation_fail(TAKE_PTR(c->operation), fault, reason);
         lifecycle_reconcile(c->module);
         lifecycle_check_restored(c->module->manager);
 }
@@ -276,8 +276,8 @@ static void restart_later(struct candidate *c) {
                                  (unsigned long long)(man->period_ms / 1000), c->reason);
                 else
                         snprintf(reason, sizeof(reason), "%u crashes on probation, the last: %s", c->n_crashes, c->reason);
-                candidate_on(c, CANDIDATE_ON_exceed, "QUARANTINED", reason);
-                operation_fail(TAKE_PTR(c->operation), "QUARANTINED", reason);
+                candidate_on(c, CANDIDATE_ON_exceed, FAULT_QUARANTINED, reason);
+                operation_fail(TAKE_PTR(c->operation), FAULT_QUARANTINED, reason);
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
                 if (on_probation)
                         version_give_way(c, reason);
@@ -302,7 +302,7 @@ void lifecycle_on_crash(struct candidate *c, uint64_t instance, const char *how)
         events_note(&(struct event_note){
                 .kind = EVENT_crash, .module = c->module->name, .version = c->manifest.version, .instance = instance, .reason = how });
         log_error("%s %s: a worker has ended: %s", c->module->name, c->manifest.version, how);
-        note_loss(c, "CRASHED", how);
+        note_loss(c, FAULT_CRASHED, how);
         publish(c->module->manager);
         restart_later(c);
 }
@@ -312,7 +312,7 @@ void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
 
         i->unhealthy = true;
         log_error("%s %s: worker %d: %s; another one is to take its place", c->module->name, c->manifest.version, i->pid, reason);
-        note_loss(c, "UNHEALTHY", reason);
+        note_loss(c, FAULT_UNHEALTHY, reason);
         restart_later(c);
         /* The policy has given up: then it does not go on serving as it is, either. */
         if (c->state == CANDIDATE_QUARANTINED && replicas_retire_unhealthy(c, true))
@@ -391,7 +391,7 @@ static void restore_all(struct manager *m) {
         TAILQ_FOREACH(mod, &m->modules, entry) {
                 mod->active = module_serving(mod);
                 if (mod->active)
-                        candidate_on(mod->active, CANDIDATE_ON_adopt, "", "adopted");
+                        candidate_on(mod->active, CANDIDATE_ON_adopt, FAULT_NONE, "adopted");
         }
         publish(m);
         sorted = calloc(n + 1, sizeof(struct module *)); /* NOLINT(bugprone-sizeof-expression): of a pointer, it is meant */

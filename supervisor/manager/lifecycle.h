@@ -12,7 +12,7 @@
 void lifecycle_reconcile(struct module *module);
 
 void lifecycle_on_ready(struct instance *instance);
-void lifecycle_on_start_failed(struct candidate *candidate, const char *code, const char *reason);
+void lifecycle_on_start_failed(struct candidate *candidate, enum fault fault, const char *reason);
 void lifecycle_on_crash(struct candidate *candidate, uint64_t instance, const char *how);
 /* It turns its loop and serves, but its health hook fails: it is replaced as the crash policy says, make-before-break. */
 void lifecycle_on_unhealthy(struct instance *instance, const char *reason);

@@ -135,7 +135,8 @@ struct candidate {
          * does not start, this one serves on. */
         struct drop_file *replaced_in;
         enum candidate_state state;
-        char code[32], reason[512];
+        enum fault fault; /* why it is not as it should be */
+        char reason[512];
         TAILQ_HEAD(instance_list, instance) instances;
         /* crash policy, over all of them */
         struct event *restart_timer;
@@ -172,7 +173,8 @@ struct drop_file {
         struct operation *operation; /* by soclectl, waiting for the file to be noticed */
         /* refused */
         bool told; /* why was logged */
-        char code[32], reason[640];
+        enum fault fault;
+        char reason[640];
         uint64_t refused_at; /* CLOCK_REALTIME seconds */
 };
 

@@ -58,7 +58,7 @@ void module_forgive(struct module *mod) {
                 return;
         TAILQ_FOREACH(c, &mod->candidates, entry) {
                 if (c->failed)
-                        candidate_on(c, CANDIDATE_ON_forgive, "", "");
+                        candidate_on(c, CANDIDATE_ON_forgive, FAULT_NONE, "");
         }
 }
 

@@ -52,7 +52,7 @@ static bool is_coming(const struct candidate *provider) {
 }
 
 bool needs_waits(const struct candidate *c) {
-        return (c->state == CANDIDATE_RESOLVED || c->state == CANDIDATE_ACTIVE) && !strcmp(c->code, NEEDS_WAITS);
+        return (c->state == CANDIDATE_RESOLVED || c->state == CANDIDATE_ACTIVE) && c->fault == FAULT_NEEDS_SERVICE;
 }
 
 bool needs_wait(struct candidate *c) {
@@ -69,9 +69,9 @@ bool needs_wait(struct candidate *c) {
                          provider->module->name, needs_waits(provider) ? "waiting itself" : state_name(provider->state));
         else
                 snprintf(reason, sizeof(reason), "waits for the service %s ([calls] needs): no module provides it", service);
-        candidate_on(c, CANDIDATE_ON_wait, NEEDS_WAITS, reason);
+        candidate_on(c, CANDIDATE_ON_wait, FAULT_NEEDS_SERVICE, reason);
         if (!is_coming(provider))
-                operation_fail(TAKE_PTR(c->operation), "NEEDS_SERVICE", reason);
+                operation_fail(TAKE_PTR(c->operation), FAULT_NEEDS_SERVICE, reason);
         if (!before)
                 needs_look(c->module->manager); /* others may wait for this one */
         return true;

@@ -6,8 +6,6 @@
 
 #include "supervisor/manager/manager.h"
 
-#define NEEDS_WAITS "WAITS" /* code of a candidate that waits for a service */
-
 /* True when it has to wait: it is RESOLVED then, with the service in its reason. A deployment that waits for nothing that
  * is under way fails; the candidate starts when the service comes. */
 bool needs_wait(struct candidate *candidate);

@@ -24,32 +24,6 @@ const char *const operation_step_names[] = {
 #undef X
 };
 
-/* What a person can do about a failure, by its code; '@' stands for the module's name. */
-static const struct {
-        const char *code, *hint;
-} hints[] = {
-        { "BAD_NAME", "name it NAME-VERSION.smod, as `soclectl pack` does" },
-        { "NAME_MISMATCH", "rename the file to the NAME-VERSION.smod of its manifest" },
-        { "NOT_A_FILE", "copy the package itself into the drop directory" },
-        { "WORLD_WRITABLE", "chmod o-w FILE" },
-        { "BAD_PACKAGE", "pack it again with `soclectl pack DIR` and copy it whole" },
-        { "BAD_MANIFEST", "correct module.ini and pack it again" },
-        { "BAD_ENTRY", "build the module for this machine with this base's SDK" },
-        { "BAD_SIGNATURE", "sign it with a key whose public half lies in trusted.d" },
-        { "UNSIGNED", "sign it, or set [packages] require-signature = no" },
-        { "EXCLUDED", "see [packages] include and exclude in socled.conf" },
-        { "ROUTE_CONFLICT", "give it another [http] prefix or undeploy the other module" },
-        { "SERVICE_CONFLICT", "give the service another name in [services] or undeploy the other module" },
-        { "NEEDS_SERVICE", "deploy the module that provides it: @ is started by itself then" },
-        { "NEEDS_BASE", "pack it for this version of Socle, or upgrade the base" },
-        { "LOAD_FAILED", "link the module against what it needs; `ldd -r` shows missing symbols" },
-        { "START_FAILED", "see `soclectl logs @`" },
-        { "START_TIMEOUT", "see `soclectl logs @`; [limits] start-timeout sets the time" },
-        { "START_CRASHED", "see `soclectl logs @`" },
-        { "FORK_FAILED", "see the base's log" },
-        { "SUPERSEDED", "a newer file of this name was dropped meanwhile" },
-};
-
 void operation_list_init(struct operation_list *list) {
         TAILQ_INIT(&list->queue);
         list->n = 0;
@@ -174,21 +148,7 @@ void operation_hint(struct operation *op, const char *hint) {
                 snprintf(op->hint, sizeof(op->hint), "%s", hint);
 }
 
-static void hint_by_code(struct operation *op) {
-        const char *hint = "", *at;
-
-        for (size_t i = 0; i < N_ELEMENTS(hints); i++) {
-                if (!strcmp(hints[i].code, op->code))
-                        hint = hints[i].hint;
-        }
-        at = strchr(hint, '@');
-        if (at)
-                snprintf(op->hint, sizeof(op->hint), "%.*s%s%s", (int)(at - hint), hint, op->module[0] ? op->module : "NAME", at + 1);
-        else
-                operation_hint(op, hint);
-}
-
-void operation_fail(struct operation *op, const char *code, const char *detail) {
+void operation_fail(struct operation *op, enum fault fault, const char *detail) {
         unsigned i = 0;
 
         if (!op || op->state != OPERATION_RUNNING)
@@ -197,9 +157,9 @@ void operation_fail(struct operation *op, const char *code, const char *detail) 
                 i++;
         op->failed_step = (enum operation_step)i;
         op->failed_ns = clock_now_ns();
-        snprintf(op->code, sizeof(op->code), "%s", code);
+        op->fault = fault;
         snprintf(op->detail, sizeof(op->detail), "%s", detail);
         if (!op->hint[0])
-                hint_by_code(op);
+                fault_hint(fault, op->module, op->hint, sizeof(op->hint));
         operation_end(op, OPERATION_FAILED);
 }

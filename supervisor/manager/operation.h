@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "ipc/control.h"
+#include "supervisor/common/fault.h"
 
 #define OPERATIONS_KEPT 64
 
@@ -69,7 +70,8 @@ struct operation {
         uint64_t stamps[N_STEPS]; /* CLOCK_MONOTONIC; 0 = not reached */
         enum operation_step failed_step;
         uint64_t failed_ns;
-        char code[32], detail[640];
+        enum fault fault;
+        char detail[640];
         char hint[512];
         char actor[32];    /* who wants it: "uid 1000", "drop directory" */
         char replaces[64]; /* deploy: the version that served before */
@@ -102,7 +104,7 @@ void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns
 void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);
 void operation_waited_for(struct operation *op, const char *caller, uint64_t instance, uint64_t ms); /* likewise */
 void operation_done(struct operation *op);
-/* What a person can do when it fails; without it, what goes with the code. */
+/* What a person can do when it fails; without it, what the table says. */
 void operation_hint(struct operation *op, const char *hint);
 /* The step that failed is the first one without a stamp. */
-void operation_fail(struct operation *op, const char *code, const char *detail);
+void operation_fail(struct operation *op, enum fault fault, const char *detail);

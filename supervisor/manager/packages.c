@@ -86,12 +86,12 @@ static void admission_free(struct admission *a) {
         packages_release(m, sha256);
 }
 
-static void admission_refuse(struct admission *a, const char *code, const char *reason) {
+static void admission_refuse(struct admission *a, enum fault fault, const char *reason) {
         struct drop_file *f = a->file;
 
-        operation_fail(a->operation, code, reason);
+        operation_fail(a->operation, fault, reason);
         admission_free(a);
-        drop_on_refused(f, code, reason);
+        drop_on_refused(f, fault, reason);
 }
 
 static void admission_settle(struct admission *a) {
@@ -135,9 +135,10 @@ static bool serves(const struct candidate *c) {
 static void admission_same(struct admission *a, struct candidate *c) {
         struct operation *op = a->operation;
 
-        a->file->code[0] = a->file->reason[0] = '\0';
+        a->file->fault = FAULT_NONE;
+        a->file->reason[0] = '\0';
         if (op && !op->on_end && c->operation && c->operation->on_end) {
-                operation_fail(op, "SUPERSEDED", "the same is being deployed already");
+                operation_fail(op, FAULT_SUPERSEDED, "the same is being deployed already");
         } else if ((a->arrived || op) && !serves(c)) {
                 candidate_choose_again(c, op, a->file->choice ? a->file->choice : a->manager->next_choice++);
         } else if (op) {
@@ -171,14 +172,14 @@ static void admission_accept(struct admission *a) {
                 return;
         }
         if (a->manager->stopping) {
-                operation_fail(op, "STOPPING", "the base is stopping");
+                operation_fail(op, FAULT_STOPPING, "the base is stopping");
                 admission_settle(a);
                 return;
         }
         mod = module_get(a->manager, a->name);
         c = mod ? candidate_new(mod, &a->manifest, a->sha256, a->package) : NULL;
         if (!c) {
-                admission_refuse(a, "NO_SPACE", "out of memory");
+                admission_refuse(a, FAULT_NO_MEMORY, "out of memory");
                 return;
         }
         a->package = -1;
@@ -193,7 +194,8 @@ static void admission_accept(struct admission *a) {
         }
         f->candidate = c;
         c->file = f;
-        f->code[0] = f->reason[0] = '\0';
+        f->fault = FAULT_NONE;
+        f->reason[0] = '\0';
         candidate_place(a, c, before);
         c->operation = op;
         admission_free(a);
@@ -205,8 +207,8 @@ static void admission_accept(struct admission *a) {
 
 /* Manifest ----------------------------------------------------------------------------------------------------------- */
 
-/* The code of what speaks against it, NULL for nothing. */
-static const char *admission_object(struct admission *a, char *error, size_t size) {
+/* What speaks against it, FAULT_NONE for nothing. */
+static enum fault admission_object(struct admission *a, char *error, size_t size) {
         const struct base_config *config = &a->manager->config;
         const struct manifest *man = &a->manifest;
         struct module *other;
@@ -214,33 +216,33 @@ static const char *admission_object(struct admission *a, char *error, size_t siz
 
         snprintf(what, sizeof(what), "module.ini%s%.240s%s", a->conf ? " with " : "", a->conf ? a->shown : "", a->conf ? " over it" : "");
         if (manifest_check(man, what, error, size) < 0)
-                return "BAD_MANIFEST";
+                return FAULT_BAD_MANIFEST;
         if (strcmp(man->name, a->name) != 0 || strcmp(man->version, a->version) != 0) {
                 snprintf(error, size, "the manifest says %s %s, so the file must be named %s-%s.smod", man->name, man->version, man->name,
                          man->version);
-                return "NAME_MISMATCH";
+                return FAULT_NAME_MISMATCH;
         }
         if (text_list_has(&config->exclude, a->name) || (config->include.n && !text_list_has(&config->include, a->name))) {
                 snprintf(error, size, "[packages] include and exclude of socled.conf leave this name out");
-                return "EXCLUDED";
+                return FAULT_EXCLUDED;
         }
         if (man->base && !version_in_range(SOCLE_VERSION, man->base)) {
                 snprintf(error, size, "[module] base = %s, and this base is " SOCLE_VERSION, man->base);
-                return "NEEDS_BASE";
+                return FAULT_NEEDS_BASE;
         }
         other = publish_conflict(a->manager, man, a->name, what, sizeof(what));
         if (!other)
-                return NULL;
+                return FAULT_NONE;
         snprintf(error, size, "the %s belongs to the module %s", what, other->name);
-        return what[0] == 's' ? "SERVICE_CONFLICT" : "ROUTE_CONFLICT";
+        return what[0] == 's' ? FAULT_SERVICE_CONFLICT : FAULT_ROUTE_CONFLICT;
 }
 
 static void admission_check(struct admission *a) {
         char error[512] = "";
-        const char *code = admission_object(a, error, sizeof(error));
+        enum fault fault = admission_object(a, error, sizeof(error));
 
-        if (code) {
-                admission_refuse(a, code, error);
+        if (fault) {
+                admission_refuse(a, fault, error);
                 return;
         }
         if (!a->manifest.scale_min)
@@ -285,7 +287,7 @@ static void on_override(struct manager *m, int result, void *userdata) {
                 snprintf(error, sizeof(error), "%s: %s", a->shown, strerror(-r));
         snprintf(hint, sizeof(hint), "correct %s", a->shown);
         operation_hint(a->operation, hint);
-        admission_refuse(a, "BAD_MANIFEST", error);
+        admission_refuse(a, FAULT_BAD_MANIFEST, error);
 }
 
 static void admission_manifest(struct admission *a) {
@@ -301,28 +303,28 @@ static void admission_manifest(struct admission *a) {
         if (r < 0) {
                 if (!error[0])
                         snprintf(error, sizeof(error), "module.ini: %s", strerror(-r));
-                admission_refuse(a, "BAD_MANIFEST", error);
+                admission_refuse(a, FAULT_BAD_MANIFEST, error);
                 return;
         }
         snprintf(file, sizeof(file), "%s.ini", a->name);
         folder_shown(a->manager->module_conf, "conf.d", file, a->shown);
         r = base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_MODULE_CONF, file, on_override, a);
         if (r < 0)
-                admission_refuse(a, "BAD_MANIFEST", "the base could not be asked for conf.d");
+                admission_refuse(a, FAULT_LINK_FAILED, "the base could not be asked for conf.d");
 }
 
 /* Unpack ------------------------------------------------------------------------------------------------------------- */
 
-static const char *unpack_code(int error) {
+static enum fault unpack_fault(int error) {
         switch (error) {
         case PACKAGE_E_MANIFEST:
-                return "BAD_MANIFEST";
+                return FAULT_BAD_MANIFEST;
         case PACKAGE_E_ENTRY:
-                return "BAD_ENTRY";
+                return FAULT_BAD_ENTRY;
         case PACKAGE_E_SIGNATURE:
-                return "BAD_SIGNATURE";
+                return FAULT_BAD_SIGNATURE;
         default:
-                return error == -ENOSPC ? "NO_SPACE" : "BAD_PACKAGE";
+                return error == -ENOSPC ? FAULT_NO_SPACE : FAULT_BAD_PACKAGE;
         }
 }
 
@@ -343,7 +345,7 @@ static void on_unpacked(struct admission *a, struct control_record *record) {
                 snprintf(reason, sizeof(reason), "%s", u->error < 0 ? strerror(-u->error) : "it cannot be unpacked");
         else
                 snprintf(reason, sizeof(reason), "%s", u->message);
-        admission_refuse(a, unpack_code(u->error), reason);
+        admission_refuse(a, unpack_fault(u->error), reason);
 }
 
 static void installer_lost(struct manager *m) {
@@ -358,7 +360,7 @@ static void installer_lost(struct manager *m) {
                 next = TAILQ_NEXT(a, entry);
                 /* What was asked dies with the one who was asked; what was not yet sent waits for the next one. */
                 if (a->request)
-                        admission_refuse(a, "BAD_PACKAGE", "the installer died while it was unpacking this package");
+                        admission_refuse(a, FAULT_BAD_PACKAGE, "the installer died while it was unpacking this package");
         }
 }
 
@@ -489,20 +491,20 @@ static void admission_unpacked(struct admission *a) {
 static void admission_verify(struct admission *a) {
         unsigned char digest[crypto_hash_sha256_BYTES];
         char error[512] = "";
-        const char *code;
+        enum fault fault;
 
         crypto_hash_sha256_final(&a->hash, digest);
         sodium_bin2hex(a->sha256, sizeof(a->sha256), digest, sizeof(digest));
         if (memfd_seal(a->memfd, MEMFD_SEALS_CONST) < 0) {
-                admission_refuse(a, "NO_SPACE", "its copy cannot be sealed");
+                admission_refuse(a, FAULT_NO_MEMORY, "its copy cannot be sealed");
                 return;
         }
         if (!drop_name_split(a->file->name, a->name, a->version)) {
-                admission_refuse(a, "BAD_NAME", "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3");
+                admission_refuse(a, FAULT_BAD_NAME, "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3");
                 return;
         }
-        if (trust_check(a->manager, &a->trust, a->memfd, a->name, a->version, a->signed_by, &code, error, sizeof(error)) < 0) {
-                admission_refuse(a, code, error);
+        if (trust_check(a->manager, &a->trust, a->memfd, a->name, a->version, a->signed_by, &fault, error, sizeof(error)) < 0) {
+                admission_refuse(a, fault, error);
                 return;
         }
         operation_stamp(a->operation, STEP_verified, clock_now_ns());
@@ -519,7 +521,7 @@ static void admission_verify(struct admission *a) {
 
 /* Somebody writes after all: his close is the event that brings us back, as another operation. */
 static void admission_changed(struct admission *a) {
-        operation_fail(a->operation, "SUPERSEDED", "the file was written to while it was being read");
+        operation_fail(a->operation, FAULT_SUPERSEDED, "the file was written to while it was being read");
         admission_settle(a);
 }
 
@@ -547,13 +549,13 @@ static void on_copy_turn(evutil_socket_t fd, short what, void *userdata) {
 
                 if (n <= 0) {
                         if (n < 0)
-                                admission_refuse(a, "BAD_PACKAGE", strerror(errno));
+                                admission_refuse(a, FAULT_NOT_READABLE, strerror(errno));
                         else
                                 admission_changed(a); /* shortened while we read */
                         return;
                 }
                 if (fd_write_all(a->memfd, buffer, (size_t)n) < 0) {
-                        admission_refuse(a, "NO_SPACE", "no memory for a copy of it");
+                        admission_refuse(a, FAULT_NO_MEMORY, "no memory for a copy of it");
                         return;
                 }
                 crypto_hash_sha256_update(&a->hash, buffer, (unsigned long long)n);
@@ -569,27 +571,27 @@ static void on_copy_turn(evutil_socket_t fd, short what, void *userdata) {
         if (!a->turn)
                 a->turn = evtimer_new(a->manager->loop, on_copy_turn, a);
         if (!a->turn || evtimer_add(a->turn, &at_once) < 0)
-                admission_refuse(a, "NO_SPACE", "out of memory");
+                admission_refuse(a, FAULT_NO_MEMORY, "out of memory");
 }
 
 static void admission_refuse_open(struct admission *a, int error) {
         switch (error) {
         case -ELOOP:
-                admission_refuse(a, "NOT_A_FILE", "it is a symbolic link; expected a regular file");
+                admission_refuse(a, FAULT_NOT_A_FILE, "it is a symbolic link; expected a regular file");
                 break;
         case -EMLINK:
-                admission_refuse(a, "NOT_A_FILE", "it is a hard link to a file elsewhere; expected a file of its own");
+                admission_refuse(a, FAULT_NOT_A_FILE, "it is a hard link to a file elsewhere; expected a file of its own");
                 break;
         case -EACCES:
-                admission_refuse(a, "WORLD_WRITABLE", "everybody may write it; expected mode o-w");
+                admission_refuse(a, FAULT_WORLD_WRITABLE, "everybody may write it; expected mode o-w");
                 break;
         case -EINVAL:
         case -EISDIR:
         case -ENXIO:
-                admission_refuse(a, "NOT_A_FILE", "it is no regular file");
+                admission_refuse(a, FAULT_NOT_A_FILE, "it is no regular file");
                 break;
         default:
-                admission_refuse(a, "NOT_A_FILE", strerror(-error));
+                admission_refuse(a, FAULT_NOT_READABLE, strerror(-error));
         }
 }
 
@@ -641,12 +643,12 @@ static void on_opened(struct manager *m, int result, void *userdata) {
         }
         a->fd = result;
         if (fstat(a->fd, &a->st) < 0 || a->st.st_size > (off_t)PACKAGE_SIZE_MAX) {
-                admission_refuse(a, "BAD_PACKAGE", "it is larger than 1G");
+                admission_refuse(a, FAULT_BAD_PACKAGE, "it is larger than 1G");
                 return;
         }
         a->memfd = memfd_new("socle-package", 0);
         if (a->memfd < 0) {
-                admission_refuse(a, "NO_SPACE", strerror(-a->memfd));
+                admission_refuse(a, FAULT_NO_MEMORY, strerror(-a->memfd));
                 return;
         }
         crypto_hash_sha256_init(&a->hash);
@@ -658,7 +660,7 @@ void packages_admit(struct drop_file *f) {
         struct admission *a = calloc(1, sizeof(*a));
 
         if (!a) {
-                drop_on_refused(f, "NO_SPACE", "out of memory");
+                drop_on_refused(f, FAULT_NO_MEMORY, "out of memory");
                 return;
         }
         a->file = f;
@@ -667,5 +669,5 @@ void packages_admit(struct drop_file *f) {
         manifest_init(&a->manifest);
         f->admission = a;
         if (base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_DROP, f->name, on_opened, a) < 0)
-                admission_refuse(a, "NOT_A_FILE", "the base could not be asked to open it");
+                admission_refuse(a, FAULT_LINK_FAILED, "the base could not be asked to open it");
 }

@@ -183,12 +183,13 @@ static void waiter_reply(struct manager *m, struct reload_waiter *w) {
         waiter_free(w);
         j = json_pack("{s:b, s:I, s:o}", "config", ok, "keys", (json_int_t)m->n_keys, "rejected", json_rejected(m));
         if (j && !ok) {
-                json_t *p = json_problem(422, "BAD_CONFIG", problem, "correct it and reload again; what was in force stays until then");
+                json_t *p = json_problem(FAULT_BAD_CONFIG, problem, NULL);
 
                 json_object_update_missing(j, p);
                 json_decref(p);
         }
-        admin_reply_json(req, ok ? 200 : 422, ok ? "application/json" : "application/problem+json", j);
+        admin_reply_json(req, ok ? 200 : fault_info(FAULT_BAD_CONFIG)->http_status, ok ? "application/json" : "application/problem+json",
+                         j);
 }
 
 void config_reload_check(struct manager *m) {
@@ -206,7 +207,7 @@ void config_reload_ask(struct manager *m, struct evhttp_request *req) {
         struct reload_waiter *w = calloc(1, sizeof(*w));
 
         if (!w) {
-                admin_problem(req, 503, "NO_MEMORY", "out of memory", NULL);
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return;
         }
         w->req = req;

@@ -108,7 +108,7 @@ static void reload_free(struct trust_reload *t) {
 }
 
 static bool is_matter_of_trust(const struct drop_file *f) {
-        return !strcmp(f->code, "UNSIGNED") || !strcmp(f->code, "BAD_SIGNATURE");
+        return f->fault == FAULT_UNSIGNED || f->fault == FAULT_BAD_SIGNATURE;
 }
 
 static void reload_end(struct trust_reload *t) {
@@ -220,7 +220,7 @@ static int refuse_bad(int error, const struct signature_key *key, const char *na
 }
 
 int trust_decide(const struct trust_policy *policy, const struct signature *s, const uint8_t digest[SIGNATURE_HASH_SIZE], const char *name,
-                 const char *version, char ret_signed_by[128], const char **ret_code, char *reason, size_t size) {
+                 const char *version, char ret_signed_by[128], enum fault *ret_fault, char *reason, size_t size) {
         const struct signature_key *key;
         int r;
 
@@ -228,11 +228,11 @@ int trust_decide(const struct trust_policy *policy, const struct signature *s, c
         if (!s) {
                 if (!policy->required)
                         return 0;
-                *ret_code = "UNSIGNED";
+                *ret_fault = FAULT_UNSIGNED;
                 snprintf(reason, size, "[packages] require-signature = yes and it carries none");
                 return -EINVAL;
         }
-        *ret_code = "BAD_SIGNATURE";
+        *ret_fault = FAULT_BAD_SIGNATURE;
         key = signature_key_find(policy->keys, policy->n_keys, s->key_id);
         if (!key)
                 return policy->required ? refuse_unknown(s, reason, size) : 0;
@@ -278,7 +278,7 @@ static int hash_finish(struct trust_hash *hash, int copy, uint64_t end, uint8_t 
 }
 
 int trust_check(const struct manager *m, struct trust_hash *hash, int copy, const char *name, const char *version, char ret_signed_by[128],
-                const char **ret_code, char *reason, size_t size) {
+                enum fault *ret_fault, char *reason, size_t size) {
         const struct trust_policy policy = { m->config.require_signature, m->keys, m->n_keys };
         uint8_t digest[SIGNATURE_HASH_SIZE] = { 0 };
         _cleanup_free_ char *text = NULL;
@@ -286,7 +286,7 @@ int trust_check(const struct manager *m, struct trust_hash *hash, int copy, cons
         uint64_t end;
         int r;
 
-        *ret_code = "BAD_SIGNATURE";
+        *ret_fault = FAULT_BAD_SIGNATURE;
         r = package_split_signature(copy, &end, &text);
         if (!r && text)
                 r = signature_parse(text, &signature);
@@ -296,5 +296,5 @@ int trust_check(const struct manager *m, struct trust_hash *hash, int copy, cons
                 snprintf(reason, size, "the signature frame at the end of the file is not well-formed");
                 return -EINVAL;
         }
-        return trust_decide(&policy, text ? &signature : NULL, digest, name, version, ret_signed_by, ret_code, reason, size);
+        return trust_decide(&policy, text ? &signature : NULL, digest, name, version, ret_signed_by, ret_fault, reason, size);
 }

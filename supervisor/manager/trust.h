@@ -28,7 +28,7 @@ void trust_hash_update(struct trust_hash *hash, const void *data, size_t size);
 /* Decides by [packages] require-signature. `copy` is the sealed copy. 0 and the key's name ("": not signed, or by a key that is
  * not known and need not be), or -EINVAL with a code and a reason. */
 int trust_check(const struct manager *manager, struct trust_hash *hash, int copy, const char *name, const char *version,
-                char ret_signed_by[128], const char **ret_code, char *reason, size_t reason_size);
+                char ret_signed_by[128], enum fault *ret_fault, char *reason, size_t reason_size);
 
 /* The policy alone: is a package with this signature text (NULL: none) over `digest` taken? Same results. */
 struct trust_policy {
@@ -37,4 +37,4 @@ struct trust_policy {
         size_t n_keys;
 };
 int trust_decide(const struct trust_policy *policy, const struct signature *signature, const uint8_t digest[SIGNATURE_HASH_SIZE],
-                 const char *name, const char *version, char ret_signed_by[128], const char **ret_code, char *reason, size_t reason_size);
+                 const char *name, const char *version, char ret_signed_by[128], enum fault *ret_fault, char *reason, size_t reason_size);

@@ -38,7 +38,7 @@ static void undeploy_fail(struct manager *m, struct operation *op, int error) {
 
         if (mod && mod->undeploy == op)
                 mod->undeploy = NULL;
-        operation_fail(op, "NO_SPACE", strerror(-error));
+        operation_fail(op, fault_of_write(error), strerror(-error));
 }
 
 static bool file_is_of(const struct drop_file *f, const char *name, const char *version) {

@@ -111,10 +111,7 @@ static void fail_without(const struct rollback *r, struct module *mod, struct op
         else
                 snprintf(detail, sizeof(detail), "there is no version before %s %s, neither in the drop directory nor kept", mod->name,
                          now ? now->manifest.version : "");
-        operation_hint(op,
-                       "[deploy] keep of module.ini says how many packages of `soclectl deploy` are kept; `soclectl history NAME` tells "
-                       "what there was");
-        operation_fail(op, "NO_VERSION", detail);
+        operation_fail(op, error && error != -ENOENT ? FAULT_NOT_READABLE : FAULT_NO_VERSION, detail);
         if (mod->giving_way)
                 publish(mod->manager); /* nobody is to be waited for any more */
 }
@@ -131,9 +128,9 @@ static void rollback_done(struct job *job, int result) {
                 return;
         }
         if (m->stopping)
-                operation_fail(op, "STOPPING", "the base is stopping");
+                operation_fail(op, FAULT_STOPPING, "the base is stopping");
         else if (!mod)
-                operation_fail(op, "SUPERSEDED", "the module was removed meanwhile");
+                operation_fail(op, FAULT_SUPERSEDED, "the module was removed meanwhile");
         else if (c && (result || c->choice > r->kept.choice))
                 version_switch(mod, c, op);
         else if (result)
@@ -175,7 +172,7 @@ static void rollback_begin(struct rollback *r) {
                 writer_add(r->manager->writer, &r->job);
                 return;
         }
-        operation_fail(operation_find(&r->manager->operations, r->operation), "NO_MEMORY", "out of memory");
+        operation_fail(operation_find(&r->manager->operations, r->operation), FAULT_NO_MEMORY, "out of memory");
         rollback_free(r);
 }
 
@@ -197,7 +194,7 @@ void version_rollback(struct module *mod, const char *to, struct operation *op) 
         struct rollback *r = calloc(1, sizeof(*r));
 
         if (!r) {
-                operation_fail(op, "NO_MEMORY", "out of memory");
+                operation_fail(op, FAULT_NO_MEMORY, "out of memory");
                 return;
         }
         *r = (struct rollback){

@@ -36,14 +36,22 @@ static const struct {
         { 422, PROBLEM, "{\"code\":\"BAD_NAME\",\"detail\":\"a\\u001b[0m\\nb\",\"hint\":\"h\"}", VERDICT_FAILED,
           "soclectl: BAD_NAME: a?[0m b\nhint: h\n" },
         { 503, PROBLEM, "{\"code\":\"STOPPING\",\"detail\":\"d\"}", VERDICT_FAILED, "soclectl: STOPPING: d\n" },
+        { 422, PROBLEM, "{\"code\":\"BAD_ENTRY\",\"class\":\"PACKAGE\",\"fault\":\"MODULE\",\"detail\":\"d\"}", VERDICT_FAILED,
+          "soclectl: BAD_ENTRY: d\nfault: the module's (PACKAGE)\n" },
+        /* the code decides; of a newer base's, the status */
+        { 422, PROBLEM, "{\"code\":\"CONFLICT\",\"detail\":\"d\"}", VERDICT_CONFLICT, "soclectl: CONFLICT: d\n" },
+        { 409, PROBLEM, "{\"code\":\"NOT_HEARD_OF\",\"detail\":\"d\"}", VERDICT_CONFLICT, "soclectl: NOT_HEARD_OF: d\n" },
         { 413, "text/html", "<html>", VERDICT_FAILED,
-          "soclectl: TOO_LARGE: the base does not take as much\nhint: a package has at most 1 GiB\n" },
-        { 200, "text/html", "<html>", VERDICT_FAILED,
-          "soclectl: BAD_ANSWER: the base answered 200 without a document\nhint: is soclectl of the same version as the base?\n" },
-        { 404, "text/html", NULL, VERDICT_NOT_FOUND,
-          "soclectl: BAD_ANSWER: the base answered 404 without a document\nhint: is soclectl of the same version as the base?\n" },
-        { 500, PROBLEM, "[1]", VERDICT_FAILED,
-          "soclectl: BAD_ANSWER: the base answered 500 without a document\nhint: is soclectl of the same version as the base?\n" },
+          "soclectl: TOO_LARGE: the base does not take as much\nfault: the caller's (REQUEST)\nhint: a package has at most 1 GiB\n" },
+        { 200, "text/html", "<html>", VERDICT_UNREACHABLE,
+          "soclectl: BAD_ANSWER: the base answered 200 without a document\nfault: the base's (BASE)\nhint: is soclectl of the same version "
+          "as the base?\n" },
+        { 404, "text/html", NULL, VERDICT_UNREACHABLE,
+          "soclectl: BAD_ANSWER: the base answered 404 without a document\nfault: the base's (BASE)\nhint: is soclectl of the same version "
+          "as the base?\n" },
+        { 500, PROBLEM, "[1]", VERDICT_UNREACHABLE,
+          "soclectl: BAD_ANSWER: the base answered 500 without a document\nfault: the base's (BASE)\nhint: is soclectl of the same version "
+          "as the base?\n" },
 };
 
 static void test_what_a_response_means(void **state) {
@@ -79,7 +87,10 @@ static void test_a_problem_of_ours_may_name_what_is_not_utf8(void **state) {
         struct answer answer;
 
         answer_init(&answer);
-        answer_problem(&answer, VERDICT_NOT_FOUND, "NOT_FOUND", "", "%s: gone", "a\xff");
+        answer_problem(&answer, FAULT_NOT_FOUND, NULL, "%s: gone", "a\xff");
+        assert_int_equal(answer.verdict, VERDICT_NOT_FOUND);
+        assert_string_equal(document_text(answer.document, "class"), "REQUEST");
+        assert_string_equal(document_text(answer.document, "hint"), fault_info(FAULT_NOT_FOUND)->hint);
         assert_string_equal(document_text(answer.document, "detail"), "a?: gone");
         answer_deinit(&answer);
 }

@@ -35,7 +35,8 @@ static void test_table(void **state) {
 
                 assert_non_null(info->name);
                 assert_true(info->http_status >= 400 && info->http_status <= 599);
-                assert_true(!strcmp(info->fault, "CALLER") || !strcmp(info->fault, "MODULE") || !strcmp(info->fault, "BASE"));
+                assert_true(!strcmp(info->fault, "CALLER") || !strcmp(info->fault, "MODULE") || !strcmp(info->fault, "HOST") ||
+                            !strcmp(info->fault, "BASE"));
                 assert_true(info->meaning[0] && info->meaning[strlen(info->meaning) - 1] != '.');
                 for (int other = 1; other < code; other++)
                         assert_string_not_equal(error_info(other)->name, info->name);

@@ -39,7 +39,7 @@ static const char *text_of(const json_t *j, const char *key) {
 
 /* A worker could make itself vanish from `status` by the words with which it failed. */
 static void test_no_text_takes_a_module_out_of_the_status(void **state) {
-        struct drop_file file = { .manager = &m, .name = BAD ".smod", .code = "BAD_NAME", .reason = BAD };
+        struct drop_file file = { .manager = &m, .name = BAD ".smod", .fault = FAULT_BAD_NAME, .reason = BAD };
         struct manifest manifest;
         struct candidate *c;
         json_t *status, *module, *version, *refused;
@@ -47,7 +47,7 @@ static void test_no_text_takes_a_module_out_of_the_status(void **state) {
         manifest_init(&manifest);
         manifest.version = strdup("1.0.0");
         c = candidate_new(module_get(&m, "a"), &manifest, "", -1);
-        candidate_on(c, CANDIDATE_ON_fail, "START_FAILED", BAD);
+        candidate_on(c, CANDIDATE_ON_fail, FAULT_START_FAILED, BAD);
         TAILQ_INSERT_TAIL(&m.files, &file, entry);
         status = json_status(&m);
         assert_non_null(status);
@@ -70,18 +70,26 @@ static void test_problems_and_operations(void **state) {
         struct operation *op = operation_new(&m.operations, OPERATION_DEPLOY, "a", BAD);
         json_t *j;
 
-        operation_fail(op, "BAD_NAME", BAD);
+        operation_fail(op, FAULT_BAD_NAME, BAD);
         j = json_operation(op);
         assert_string_equal(text_of(j, "detail"), "caf? ?");
         assert_string_equal(text_of(j, "file"), "caf? ?");
+        assert_string_equal(text_of(j, "class"), "PACKAGE");
+        assert_string_equal(text_of(j, "fault"), "OPERATOR");
         json_decref(j);
-        j = json_problem(404, "NOT_FOUND", BAD, NULL);
+        j = json_problem(FAULT_NOT_FOUND, BAD, NULL);
         assert_string_equal(text_of(j, "detail"), "caf? ?");
         json_decref(j);
-        j = json_problem(404, "NOT_FOUND", "caf\xc3\xa9", NULL);
+        j = json_problem(FAULT_NOT_FOUND, "caf\xc3\xa9", NULL);
         assert_string_equal(text_of(j, "detail"), "caf\xc3\xa9");
         assert_string_equal(text_of(j, "title"), "Not Found");
         assert_string_equal(text_of(j, "code"), "NOT_FOUND");
+        assert_string_equal(text_of(j, "class"), "REQUEST");
+        assert_string_equal(text_of(j, "fault"), "CALLER");
+        assert_string_equal(text_of(j, "hint"), fault_info(FAULT_NOT_FOUND)->hint);
+        json_decref(j);
+        j = json_problem(FAULT_NOT_FOUND, "", "a better one");
+        assert_string_equal(text_of(j, "hint"), "a better one");
         json_decref(j);
 }
 
@@ -100,13 +108,15 @@ static void test_what_is_not_healthy_says_why(void **state) {
         manifest_init(&manifest);
         manifest.version = strdup("1.0.0");
         c = candidate_new(module_get(&m, "sick"), &manifest, "", -1);
-        candidate_on(c, CANDIDATE_ON_fail, "CRASHED", "killed by SIGSEGV");
+        candidate_on(c, CANDIDATE_ON_fail, FAULT_CRASHED, "killed by SIGSEGV");
         j = json_health(&m, "sick", 0, &healthy);
         assert_false(healthy || json_is_true(json_object_get(j, "healthy")));
         one = json_array_get(json_object_get(j, "unhealthy"), 0);
         assert_string_equal(text_of(one, "module"), "sick");
         assert_string_equal(text_of(one, "version"), "1.0.0");
         assert_string_equal(text_of(one, "code"), "CRASHED");
+        assert_string_equal(text_of(one, "class"), "MODULE");
+        assert_non_null(strstr(text_of(one, "hint"), "soclectl history sick"));
         assert_string_equal(text_of(one, "reason"), "killed by SIGSEGV");
         json_decref(j);
         j = json_health(&m, "another", 0, &healthy);
@@ -128,7 +138,7 @@ static void test_a_journey_that_ends_early(void **state) {
         operation_stamp(op, STEP_noticed, 1000);
         operation_stamp(op, STEP_verified, 3000);
         operation_stamp(op, STEP_unpacked, 2000);
-        operation_fail(op, "FORK_FAILED", "why");
+        operation_fail(op, FAULT_FORK_FAILED, "why");
         op->failed_ns = 5000;
         j = json_operation(op);
         assert_string_equal(text_of(last_step(j), "step"), "forked");

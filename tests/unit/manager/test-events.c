@@ -63,8 +63,8 @@ static void test_a_history_outlives_its_module_and_ends_are_told_once(void **sta
         json_t *j, *list, *end;
 
         history_note_exit(h, &exited, json_pack("[s]", "last words"));
-        history_add(h, &c, CANDIDATE_BROKEN, "CRASHED", "killed");
-        history_add(h, &c, CANDIDATE_STARTING, "", "");
+        history_add(h, &c, CANDIDATE_BROKEN, FAULT_CRASHED, "killed");
+        history_add(h, &c, CANDIDATE_STARTING, FAULT_NONE, "");
         history_leave(h);
         assert_ptr_equal(history_find_past("gone"), h);
         assert_null(history_find_past("other"));
@@ -94,7 +94,7 @@ static void test_histories_are_bounded(void **state) {
                 snprintf(name, sizeof(name), "m%d", i);
                 h = history_get(name);
                 for (int n = 0; n < HISTORY_MAX + 10; n++)
-                        history_add(h, &c, CANDIDATE_ACTIVE, "", "");
+                        history_add(h, &c, CANDIDATE_ACTIVE, FAULT_NONE, "");
                 history_leave(h);
         }
         assert_null(history_find_past("m0"));

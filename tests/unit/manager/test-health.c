@@ -233,7 +233,7 @@ static void test_threshold_in_a_row(void **state) {
         /* it serves until another one can */
         assert_int_equal(i->state, INSTANCE_READY);
         assert_int_equal(i->candidate->state, CANDIDATE_ACTIVE);
-        assert_string_equal(i->candidate->code, "UNHEALTHY");
+        assert_int_equal(i->candidate->fault, FAULT_UNHEALTHY);
         assert_string_equal(i->candidate->reason, "unhealthy 2 times in a row: `health` returned 1 (gone mad)");
         assert_int_equal(i->candidate->restarts, 1);
 }
@@ -255,7 +255,7 @@ static void test_its_successor_takes_over(void **state) {
         assert_int_equal(i->state, INSTANCE_RETIRING);
         assert_int_equal(next->state, INSTANCE_READY);
         assert_int_equal(c->state, CANDIDATE_ACTIVE);
-        assert_string_equal(c->code, "");
+        assert_int_equal(c->fault, FAULT_NONE);
         next->state = INSTANCE_KILLED;
 }
 

@@ -195,7 +195,7 @@ static void test_an_operation_that_is_overtaken_ends(void **state) {
         candidate("h", "1.1.0", 2);
         lifecycle_reconcile(c->module);
         assert_int_equal(op->state, OPERATION_FAILED);
-        assert_string_equal(op->code, "SUPERSEDED");
+        assert_int_equal(op->fault, FAULT_SUPERSEDED);
 }
 
 static void test_failures_of_a_former_life(void **state) {

@@ -22,6 +22,9 @@
 
 static const char *document;
 
+#define OLD FAULT_CRASHED
+#define NEW FAULT_UNHEALTHY
+
 #define EACH_STATE(s) for (enum candidate_state s = 0; s < N_CANDIDATE_STATES; s++)
 #define EACH_EVENT(e) for (enum candidate_event e = 0; e < N_CANDIDATE_EVENTS; e++)
 
@@ -70,7 +73,7 @@ static void check_text(const struct candidate *c, enum candidate_state from, int
         /* Why it does not work is kept, unless somebody chose it or something newer is known. */
         bool kept = next == (int)from && from == CANDIDATE_QUARANTINED;
 
-        assert_string_equal(c->code, kept ? "OLD" : "NEW");
+        assert_int_equal(c->fault, kept ? OLD : NEW);
         assert_string_equal(c->reason, kept ? "old" : "new");
 }
 
@@ -79,16 +82,16 @@ static void go_through(struct candidate *c, enum candidate_state from, enum cand
         size_t before;
 
         c->state = from;
-        strcpy(c->code, "OLD");
+        c->fault = OLD;
         strcpy(c->reason, "old");
         c->failed = true;
         history_leave(c->module->history);
         c->module->history = history_get("m");
         before = n_told(c);
-        candidate_on(c, event, "NEW", "new");
+        candidate_on(c, event, NEW, "new");
         if (next == STATE_NEVER) {
                 assert_int_equal(c->state, from);
-                assert_string_equal(c->code, "OLD");
+                assert_int_equal(c->fault, OLD);
                 assert_int_equal(n_told(c), before);
                 return;
         }
@@ -123,10 +126,10 @@ static void test_an_operation_ends_with_its_version(void **state) {
 
                 c->state = s;
                 c->operation = op;
-                candidate_on(c, CANDIDATE_ON_gone, "", "");
+                candidate_on(c, CANDIDATE_ON_gone, FAULT_NONE, "");
                 assert_null(c->operation);
                 assert_int_equal(op->state, OPERATION_FAILED);
-                assert_string_equal(op->code, "SUPERSEDED");
+                assert_int_equal(op->fault, FAULT_SUPERSEDED);
         }
 }
 

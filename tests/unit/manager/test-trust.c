@@ -47,20 +47,20 @@ static int package_of(enum kind kind) {
 static const struct {
         enum kind kind;
         bool required;
-        const char *code; /* NULL: taken */
+        enum fault fault; /* FAULT_NONE: taken */
         const char *signed_by;
         const char *reason;
 } table[] = {
-        { NONE, false, NULL, "", "" },
-        { NONE, true, "UNSIGNED", "", "require-signature = yes and it carries none" },
-        { GOOD, false, NULL, "release", "" },
-        { GOOD, true, NULL, "release", "" },
-        { OTHER_BYTES, false, "BAD_SIGNATURE", "", "changed after it was signed" },
-        { OTHER_BYTES, true, "BAD_SIGNATURE", "", "changed after it was signed" },
-        { OTHER_NAME, false, "BAD_SIGNATURE", "", "is for another package; expected the trusted comment \"hello 1.0.0\"" },
-        { OTHER_NAME, true, "BAD_SIGNATURE", "", "is for another package" },
-        { OTHER_KEY, false, NULL, "", "" },
-        { OTHER_KEY, true, "BAD_SIGNATURE", "", "signed with the key 0000000000000002, which is not in trusted.d" },
+        { NONE, false, FAULT_NONE, "", "" },
+        { NONE, true, FAULT_UNSIGNED, "", "require-signature = yes and it carries none" },
+        { GOOD, false, FAULT_NONE, "release", "" },
+        { GOOD, true, FAULT_NONE, "release", "" },
+        { OTHER_BYTES, false, FAULT_BAD_SIGNATURE, "", "changed after it was signed" },
+        { OTHER_BYTES, true, FAULT_BAD_SIGNATURE, "", "changed after it was signed" },
+        { OTHER_NAME, false, FAULT_BAD_SIGNATURE, "", "is for another package; expected the trusted comment \"hello 1.0.0\"" },
+        { OTHER_NAME, true, FAULT_BAD_SIGNATURE, "", "is for another package" },
+        { OTHER_KEY, false, FAULT_NONE, "", "" },
+        { OTHER_KEY, true, FAULT_BAD_SIGNATURE, "", "signed with the key 0000000000000002, which is not in trusted.d" },
 };
 
 static void test_policy(void **state) {
@@ -68,17 +68,17 @@ static void test_policy(void **state) {
                 struct manager m = { .config.require_signature = table[i].required, .keys = &known, .n_keys = 1 };
                 char signed_by[128], reason[512] = "";
                 static const char all[] = ARCHIVE "the frame";
-                const char *code = NULL;
+                enum fault fault = FAULT_NONE;
                 struct trust_hash hash;
                 int fd = package_of(table[i].kind), r;
 
                 trust_hash_begin(&hash, fd);
                 trust_hash_update(&hash, ARCHIVE, 5);
                 trust_hash_update(&hash, &all[5], strlen(all) - 5);
-                r = trust_check(&m, &hash, fd, "hello", "1.0.0", signed_by, &code, reason, sizeof(reason));
-                assert_int_equal(r, table[i].code ? -EINVAL : 0);
-                if (table[i].code)
-                        assert_string_equal(code, table[i].code);
+                r = trust_check(&m, &hash, fd, "hello", "1.0.0", signed_by, &fault, reason, sizeof(reason));
+                assert_int_equal(r, table[i].fault ? -EINVAL : 0);
+                if (table[i].fault)
+                        assert_int_equal(fault, table[i].fault);
                 else
                         assert_string_equal(signed_by, table[i].signed_by);
                 assert_non_null(strstr(reason, table[i].reason));
@@ -92,16 +92,16 @@ static void test_file_changed_while_it_was_copied(void **state) {
         char signed_by[128], reason[512];
         int copy = package_of(GOOD), before = package_of(NONE);
         struct trust_hash hash;
-        const char *code;
+        enum fault fault;
 
         trust_hash_begin(&hash, before);
         trust_hash_update(&hash, ARCHIVE, strlen(ARCHIVE));
-        assert_int_equal(trust_check(&m, &hash, copy, "hello", "1.0.0", signed_by, &code, reason, sizeof(reason)), 0);
+        assert_int_equal(trust_check(&m, &hash, copy, "hello", "1.0.0", signed_by, &fault, reason, sizeof(reason)), 0);
         assert_string_equal(signed_by, "release");
         close(copy);
         copy = package_of(OTHER_BYTES);
         trust_hash_begin(&hash, before);
-        assert_int_equal(trust_check(&m, &hash, copy, "hello", "1.0.0", signed_by, &code, reason, sizeof(reason)), -EINVAL);
+        assert_int_equal(trust_check(&m, &hash, copy, "hello", "1.0.0", signed_by, &fault, reason, sizeof(reason)), -EINVAL);
         close(copy);
         close(before);
 }
@@ -111,12 +111,12 @@ static void test_frame_that_is_not_well_formed(void **state) {
         char signed_by[128], reason[512];
         int fd = memfd_new("package", 0);
         struct trust_hash hash;
-        const char *code;
+        enum fault fault;
 
         assert_return_code(fd_write_all(fd, "xxxxxxxxxxxxxxxxxxxxSOCLESG1", 28), 0);
         trust_hash_begin(&hash, fd);
-        assert_int_equal(trust_check(&m, &hash, fd, "hello", "1.0.0", signed_by, &code, reason, sizeof(reason)), -EINVAL);
-        assert_string_equal(code, "BAD_SIGNATURE");
+        assert_int_equal(trust_check(&m, &hash, fd, "hello", "1.0.0", signed_by, &fault, reason, sizeof(reason)), -EINVAL);
+        assert_int_equal(fault, FAULT_BAD_SIGNATURE);
         assert_non_null(strstr(reason, "not well-formed"));
         close(fd);
 }
