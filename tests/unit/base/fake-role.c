@@ -187,6 +187,8 @@ static void other_record(enum control_party self, struct control_record *record)
                 CONTROL_SEND(LINK, TEMPLATE_READY, 0, NULL, 0, .generation = record->TEMPLATE_SETUP.generation);
         else if (record->header.kind == CONTROL_KIND_FORK_WORKER)
                 template_fork(record);
+        else if (record->header.kind == CONTROL_KIND_HANDOVER && record->HANDOVER.what == HANDOVER_LISTENER)
+                record->fds[0] = -1; /* held for life */
 }
 
 static enum control_party party_of(const char *program) {
