@@ -10,14 +10,11 @@
  * before is ready before, on both sides; what was deployed is removed, and its
  * end waited for, outside of the time taken.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +23,7 @@
 #include "bench/deploy-ours.h"
 #include "bench/deploy-report.h"
 #include "bench/floor-drop.h"
+#include "bench/process.h"
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "libmodule/worker.h"
@@ -53,17 +51,6 @@ static _Noreturn void die(const char *what, int r) {
 /* "-" on the command line: it is not there. */
 static const char *path_or_null(const char *argument) {
         return strcmp(argument, "-") ? argument : NULL;
-}
-
-/* A port that is free now; taken a moment later by whom it is for. */
-static uint16_t free_port(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        socklen_t size = sizeof(address);
-
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 || getsockname(fd, (struct sockaddr *)&address, &size) < 0)
-                die("a free port", -errno);
-        return ntohs(address.sin_port);
 }
 
 /* Rounds ----------------------------------------------------------------------------------------------------------- */
@@ -171,7 +158,7 @@ static void start_floors(void) {
 static void start_ours(void) {
         struct ours_package package;
         double ms;
-        int r = ours_start(&ours, options.socled, folder_new("root"), free_port(), true);
+        int r = ours_start(&ours, options.socled, folder_new("root"), process_free_port(), true);
 
         if (r)
                 die("socled does not answer (root/output.log)", r);
@@ -182,7 +169,7 @@ static void start_ours(void) {
 }
 
 static void start_peers(void) {
-        int r = nginx_start(&nginx, options.nginx, options.fcgi_app, folder_new("nginx"), free_port());
+        int r = nginx_start(&nginx, options.nginx, options.fcgi_app, folder_new("nginx"), process_free_port());
 
         if (r)
                 die("nginx does not answer (nginx/output.log)", r);

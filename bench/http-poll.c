@@ -19,7 +19,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 
-#define REQUEST_PATIENCE_MS 5000
+#define REQUEST_PATIENCE_MS 30000
 #define POLL_PATIENCE_NS (10 * NS_PER_S)
 #define PAUSE_MIN_NS (100 * NS_PER_US)
 #define PAUSE_MAX_NS (1 * NS_PER_MS)
@@ -74,12 +74,29 @@ static int connect_to(const struct http_client *client) {
         return error ? -error : TAKE_FD(fd);
 }
 
-static int send_request(int fd, const char *path) {
+static int send_all(int fd, const char *data, size_t size) {
+        while (size) {
+                ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+                int r = n >= 0 ? 0 : errno == EAGAIN ? wait_for(fd, POLLOUT) : -errno;
+
+                if (r)
+                        return r;
+                data += MAX(n, 0);
+                size -= (size_t)MAX(n, 0);
+        }
+        return 0;
+}
+
+static int send_head(int fd, const char *method, const char *path, size_t body) {
         char request[512];
-        int n = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+        int n = snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, path);
 
         assert(n > 0 && (size_t)n < sizeof(request));
-        return send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EPIPE;
+        if (body)
+                n += snprintf(request + n, sizeof(request) - (size_t)n, "Content-Length: %zu\r\n", body);
+        n += snprintf(request + n, sizeof(request) - (size_t)n, "\r\n");
+        assert((size_t)n < sizeof(request));
+        return send_all(fd, request, (size_t)n);
 }
 
 static const char *body_of(const char *reply) {
@@ -142,7 +159,7 @@ int http_begin(struct http_client *client, const char *path) {
         int r;
 
         client->n_requests++;
-        r = fd < 0 ? fd : send_request(fd, path);
+        r = fd < 0 ? fd : send_head(fd, "GET", path, 0);
         return r ? r : TAKE_FD(fd);
 }
 
@@ -159,6 +176,16 @@ int http_get(struct http_client *client, const char *path) {
         int fd = http_begin(client, path);
 
         return fd < 0 ? fd : http_finish(client, fd);
+}
+
+int http_put(struct http_client *client, const char *path, const void *data, size_t size) {
+        _cleanup_close_ int fd = connect_to(client);
+        int r = fd < 0 ? fd : send_head(fd, "PUT", path, size);
+
+        client->n_requests++;
+        if (!r)
+                r = send_all(fd, data, size);
+        return r ? r : http_finish(client, TAKE_FD(fd));
 }
 
 const char *http_body(const struct http_client *client) {

@@ -37,6 +37,8 @@ int http_get(struct http_client *client, const char *path);
 /* The two halves of it: a descriptor or -errno; then the status or -errno, and the descriptor is closed. */
 int http_begin(struct http_client *client, const char *path);
 int http_finish(struct http_client *client, int begun);
+/* One PUT of a body that is not empty; as http_get(). */
+int http_put(struct http_client *client, const char *path, const void *data, size_t size);
 const char *http_body(const struct http_client *client);
 
 /* Asks until the status is this one and the body has the token in it, and says when. 0, or -ETIMEDOUT after ten seconds. */

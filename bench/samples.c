@@ -19,17 +19,22 @@ static int compare(const void *a, const void *b) {
 }
 
 static double quantile(const double *values, size_t n, double q) {
-        double sorted[SAMPLES_MAX];
+        _cleanup_free_ double *sorted = n ? malloc(n * sizeof(*values)) : NULL;
 
         if (n == 0)
                 return 0;
+        assert(sorted);
         memcpy(sorted, values, n * sizeof(*values));
         qsort(sorted, n, sizeof(*sorted), compare);
         return sorted[(size_t)(q * (double)(n - 1) + 0.5)];
 }
 
 void samples_add(struct samples *samples, double value) {
-        assert(samples->n < SAMPLES_MAX);
+        if (samples->n == samples->capacity) {
+                samples->capacity = MAX(2 * samples->capacity, (size_t)SAMPLES_MAX);
+                samples->values = realloc(samples->values, samples->capacity * sizeof(*samples->values));
+                assert(samples->values);
+        }
         samples->values[samples->n++] = value;
 }
 

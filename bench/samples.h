@@ -7,11 +7,12 @@
 
 #include <stddef.h>
 
-#define SAMPLES_MAX 2000
+#define SAMPLES_MAX 2000 /* rounds that a bench may be asked for */
 
+/* Zeroed, it is empty; it grows. */
 struct samples {
-        size_t n;
-        double values[SAMPLES_MAX];
+        size_t n, capacity;
+        double *values;
 };
 
 void samples_add(struct samples *samples, double value);

@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# bench-upgrade: upgrades of a module, and of its caller, under load. BUILD= names
+# the build directory, ROUNDS= the number of upgrades (1000). LONG=1 spreads them over
+# a million requests. KILL= manager, template, gateway, new or all: these are killed
+# meanwhile, and upgrades come at random moments; without KILL= or LONG= a short round
+# of each follows, of KILL_ROUNDS= upgrades (100).
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+build=${BUILD:-$here/build}
+kills=${KILL:-nobody}
+rounds=${ROUNDS:-1000}
+kill_rounds=${KILL_ROUNDS:-100}
+
+[ -d "$build" ] || meson setup "$build" "$here" >&2
+ninja -C "$build" bench/bench-upgrade bench/up.so bench/via.so \
+        supervisor/base/socled supervisor/manager/socle-manager supervisor/template/socle-template \
+        supervisor/installer/socle-installer supervisor/gateway/socle-gateway supervisor/ctl/soclectl >&2
+
+# Where the roles' uids can reach it, whatever folder this tree lies in.
+folder=$(mktemp -d /tmp/socle-bench-upgrade.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM HUP
+chmod 755 "$folder"
+mkdir -p "$folder/packages" "$folder/tree"
+
+# pack NAME NUMBER MANIFEST: its version is in the manifest alone; killed workers are meant to come back each time
+pack() {
+        printf '[module]\nname = %s\nversion = 1.0.%s\nentry = %s.so\n[http]\nprefix = /%s\n[config]\nnumber = %s\n[data]\ndir = yes\n[limits]\nmemory = 512M\n[restart]\nburst = 1000\nbackoff = 0\n%b' \
+                "$1" "$2" "$1" "$1" "$2" "$3" >"$folder/tree/module.ini"
+        cp "$build/bench/$1.so" "$folder/tree/"
+        "$build/supervisor/ctl/soclectl" pack "$folder/tree" -o "$folder/packages/$1-1.0.$2.smod" >/dev/null
+        rm "$folder/tree/$1.so"
+}
+
+echo "packing" >&2
+n=1
+while [ $n -le $((rounds + 1)) ]; do
+        pack up $n '[services]\nup = once, again?\n'
+        [ $((n % 8)) != 1 ] || pack via $((n / 8 + 1)) '[calls]\nallow = up\n'
+        n=$((n + 1))
+done
+pack via $((n / 8 + 1)) '[calls]\nallow = up\n'
+
+mkdir -p "$here/bench/results"
+: >"$here/bench/results/upgrade.jsonl"
+status=0
+
+# run KILL ROUNDS REQUESTS: on a root of its own
+run() {
+        "$build/bench/bench-upgrade" "$build/supervisor/base/socled" "$folder/root" "$folder/packages" "$2" "$3" "$1" >"$folder/output" || {
+                status=1
+                tail -n 30 "$folder/root/output.log" >&2 2>/dev/null
+        }
+        cat "$folder/output"
+        grep '^{' "$folder/output" >>"$here/bench/results/upgrade.jsonl" || status=1
+        rm -rf "$folder/root"
+}
+
+if [ "${LONG:-}" = 1 ]; then
+        run "$kills" "$rounds" 1000000
+elif [ "$kills" != nobody ]; then
+        run "$kills" "$rounds" $((rounds * 200))
+else
+        run nobody "$rounds" 0
+        [ "$kill_rounds" -le "$rounds" ] || kill_rounds=$rounds
+        for who in manager template gateway new all; do
+                run $who "$kill_rounds" $((kill_rounds * 200))
+        done
+fi
+exit $status
