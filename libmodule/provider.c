@@ -121,24 +121,29 @@ uint16_t method_id(struct method_ref *ref, const struct target *target) {
 
 /* Choosing ----------------------------------------------------------------------------------------------------------- */
 
+/* Who runs beside the chosen version is there for those that name it. */
+static bool may_take(const struct target *t, const char *version) {
+        return version ? !strcmp(version, t->version) : !t->beside;
+}
+
 static struct target *choose(const struct provider *p, const char *version) {
         int here = the_worker.bus.prefer_near && p->n_active > 1 ? sched_getcpu() : -1;
         struct load_choice choice = { 0 };
         struct target *t;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
-                if (!target_usable(t) || (version && strcmp(version, t->version) != 0))
+                if (!target_usable(t) || !may_take(t, version))
                         continue;
                 load_consider(&choice, t, &t->load, here >= 0 && edge_peer_cpu(t->edge) == here);
         }
         return load_choose(&choice);
 }
 
-bool provider_has_other(const struct provider *p, const struct target *other) {
+bool provider_has_other(const struct provider *p, const struct target *other, const char *version) {
         struct target *t;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
-                if (t != other && target_usable(t))
+                if (t != other && target_usable(t) && may_take(t, version))
                         return true;
         }
         return false;
@@ -171,6 +176,19 @@ static uint32_t count_asked(struct provider *p, uint64_t now) {
         return n;
 }
 
+/* Who runs beside is asked only for those that name it. */
+static bool is_waited_for(const struct provider *p, const struct target *t) {
+        const struct call *call;
+
+        if (!t->beside)
+                return true;
+        TAILQ_FOREACH(call, &p->waiting, entry) {
+                if (may_take(t, call->version))
+                        return true;
+        }
+        return false;
+}
+
 /* Asks for edges: as many as calls wait, and one more, for somebody may not answer. When somebody cannot be asked just now, a
  * deadline looks again. */
 static void want_edges(struct provider *p) {
@@ -180,7 +198,7 @@ static void want_edges(struct provider *p) {
         bool again = false;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
-                if (n_asked <= p->n_waiting && target_askable(t, now)) {
+                if (n_asked <= p->n_waiting && target_askable(t, now) && is_waited_for(p, t)) {
                         target_ask(t, now);
                         n_asked += t->state == TARGET_ASKED;
                 }
@@ -376,7 +394,8 @@ static void take_target(struct provider *p, const struct directory_instance *ent
         t->first_method = entry->first_method;
         t->n_methods = entry->n_methods;
         t->listed = true;
-        t->active = entry->state == DIRECTORY_ACTIVE && entry->weight > 0;
+        t->active = entry->state == DIRECTORY_ACTIVE;
+        t->beside = !entry->weight;
         t->load.weight = MAX(entry->weight, 1u);
 }
 
@@ -400,7 +419,7 @@ void provider_settle(struct provider *p) {
                 if (!t->listed && t->state == TARGET_COLD)
                         target_free(t);
                 else
-                        p->n_active += t->active;
+                        p->n_active += t->active && !t->beside;
         }
 }
 

@@ -52,7 +52,7 @@ void provider_forget(struct call *call);
 /* Something has changed: gives waiting calls to who can take them. */
 void provider_pump(struct provider *provider);
 /* Could another instance take it now? */
-bool provider_has_other(const struct provider *provider, const struct target *target);
+bool provider_has_other(const struct provider *provider, const struct target *target, const char *version);
 /* What a call that waits in vain is told: an error_code. */
 int provider_error(const struct provider *provider);
 /* Those who were asked for an edge and did not answer are named to the manager. */

@@ -381,7 +381,7 @@ static void on_error(struct target *t, struct call *call, const struct edge_mess
         case ERROR_OVERLOADED:
                 /* Others fill it: with something of ours in flight its next reply shows room, without there is no telling. */
                 t->full = t->load.in_flight > 0;
-                if (t->full || (call->n_refused++ < REFUSED_MAX && provider_has_other(t->provider, t)))
+                if (t->full || (call->n_refused++ < REFUSED_MAX && provider_has_other(t->provider, t, call->version)))
                         provider_take_back(call);
                 else
                         fail_as_told(call, error, m);

@@ -27,6 +27,7 @@ struct target {
         char version[64];
         uint32_t first_method, n_methods;
         bool active;  /* takes new calls, says the directory */
+        bool beside;  /* only such as name its version */
         bool listed;  /* in the directory at all */
         bool busy;    /* to be looked at in this turn */
         bool pending; /* there may be something to receive */

@@ -168,6 +168,23 @@ static void on_drain(void) {
         serve_check_drained();
 }
 
+static void resume_main(void *unused) {
+        static const struct socle_event event = { .kind = SOCLE_EVENT_RESUME };
+
+        the_worker.module.hooks->event(&the_worker.module, &event);
+}
+
+static void on_resume(void) {
+        struct worker *w = &the_worker;
+
+        if (w->stopping)
+                return;
+        if (w->draining && w->module.hooks->event)
+                worker_call(resume_main);
+        w->draining = w->drained = false;
+        worker_set_level(PAGE_READY); /* also when it had not been told to drain yet: the answer is waited for */
+}
+
 /* Who is cut off may end in half of the time; the other half is `stop`'s. */
 static void on_stop_due(struct deadline *deadline) {
         the_worker.hurried = true;
@@ -238,6 +255,9 @@ static void on_record(struct control_record *record) {
                 break;
         case CONTROL_KIND_DRAIN:
                 on_drain();
+                break;
+        case CONTROL_KIND_RESUME:
+                on_resume();
                 break;
         case CONTROL_KIND_STOP:
                 on_stop(record->STOP.timeout_ms);

@@ -19,6 +19,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/reload.h"
+#include "supervisor/manager/strategy.h"
 #include "supervisor/manager/versions.h"
 
 #define ENDING ".smod"
@@ -273,6 +274,9 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
                 return;
         TAILQ_FOREACH(old, &c->module->candidates, entry) {
                 if (old == c || !old->by_api || !old->file || old->choice > c->choice)
+                        continue;
+                /* Its strategy wants it there. */
+                if (strategy_beside(old) || strategy_rests(old))
                         continue;
                 packages_supersede(old);
         }

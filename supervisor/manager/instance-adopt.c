@@ -57,7 +57,8 @@ static void adopt_level(struct instance *i) {
                 health_start(i);
         } else if (vitals.level > PAGE_READY) {
                 i->state = INSTANCE_RETIRING;
-                i->was_ready = i->retire = true;
+                i->was_ready = i->retire = c->served = true;
+                i->rests = true; /* unless the first reconciliation has it otherwise */
                 instance_arm(i, c->manifest.drain_timeout_ms);
                 instance_on_level(i, vitals.level);
         } else {

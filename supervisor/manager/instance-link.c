@@ -57,6 +57,12 @@ void instance_on_joined(struct instance *i) {
                 instance_become_ready(i);
 }
 
+static void instance_begin_rest(struct instance *i) {
+        i->state = INSTANCE_STANDBY;
+        instance_disarm(i);
+        lifecycle_reconcile(i->candidate->module);
+}
+
 void instance_on_level(struct instance *i, uint32_t level) {
         switch (level) {
         case PAGE_READY:
@@ -76,7 +82,11 @@ void instance_on_level(struct instance *i, uint32_t level) {
                 break;
         case PAGE_DRAINED:
                 i->refuses = true;
-                if (i->state == INSTANCE_RETIRING || i->state == INSTANCE_DRAINING)
+                if (i->state != INSTANCE_RETIRING && i->state != INSTANCE_DRAINING)
+                        break;
+                if (i->rests)
+                        instance_begin_rest(i);
+                else
                         instance_stop(i);
                 lifecycle_on_progress(i->candidate->module);
                 break;

@@ -32,7 +32,8 @@
 static_assert(sizeof(struct instance_tag) <= CONTROL_TAG_SIZE, "the tag is opaque to the base and of fixed size");
 
 const char *instance_state_name(enum instance_state state) {
-        static const char *const names[] = { "forking", "starting", "ready", "leaving", "draining", "draining", "stopping", "killed" };
+        static const char *const names[] = { "forking",  "starting", "ready",    "leaving", "draining",
+                                             "draining", "standby",  "stopping", "killed" };
 
         return names[state];
 }
@@ -345,22 +346,30 @@ bool instance_refuses(const struct instance *i) {
         return i->refuses || (i->state == INSTANCE_KILLED && !i->was_ready);
 }
 
+static void instance_leave(struct instance *i) {
+        i->state = INSTANCE_LEAVING;
+        edges_refuse_new(instance_manager(i), i);
+        quiescence_begin(i);
+}
+
+/* What rested is not needed ready any more. */
+static void end_rest(struct instance *i) {
+        i->rests = false;
+        if (i->state == INSTANCE_STANDBY)
+                instance_stop(i);
+}
+
 void instance_retire(struct instance *i) {
+        if (i->rests)
+                end_rest(i);
         if (i->retire)
                 return;
         i->retire = true;
         health_stop(i);
-        if (i->state == INSTANCE_FORKING)
-                return;
-        if (i->state == INSTANCE_STARTING) {
+        if (i->state == INSTANCE_STARTING)
                 instance_kill(i, "");
-                return;
-        }
-        if (i->state != INSTANCE_READY)
-                return;
-        i->state = INSTANCE_LEAVING;
-        edges_refuse_new(instance_manager(i), i);
-        quiescence_begin(i);
+        else if (i->state == INSTANCE_READY)
+                instance_leave(i);
 }
 
 void instance_drain(struct instance *i) {
@@ -372,6 +381,32 @@ void instance_drain(struct instance *i) {
                 instance_kill(i, "");
         else
                 instance_arm(i, i->candidate->manifest.drain_timeout_ms);
+}
+
+bool instance_rest(struct instance *i) {
+        if (i->state == INSTANCE_READY && !i->retire && !i->unhealthy)
+                i->rests = i->retire = true;
+        if (!i->rests) {
+                instance_retire(i);
+                return false;
+        }
+        if (i->state == INSTANCE_READY) {
+                health_stop(i);
+                instance_leave(i);
+        }
+        return true;
+}
+
+void instance_resume(struct instance *i) {
+        struct control_empty body = { 0 };
+
+        i->rests = i->retire = i->refuses = false;
+        i->state = INSTANCE_STARTING; /* until it says that it is ready again */
+        instance_arm(i, i->candidate->manifest.start_timeout_ms);
+        if (control_send(i->link, CONTROL_KIND_RESUME, 0, &body, sizeof(body), NULL, 0) != 0)
+                instance_kill(i, "it does not read what it is told");
+        else
+                topics_rejoin(i);
 }
 
 void instance_stop(struct instance *i) {
@@ -428,9 +463,14 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
                 break;
         case INSTANCE_DRAINING:
                 cut_on_drain_timeout(i);
+                i->rests = false;
                 instance_stop(i);
                 break;
         case INSTANCE_READY: /* for some time, without a link */
+                if (i->settles && i->link >= 0) {
+                        quiescence_look(i);
+                        break;
+                }
                 violation_of_link(i, VIOLATION_LINK_CLOSED);
                 break;
         case INSTANCE_STOPPING:

@@ -12,6 +12,10 @@ struct instance *instance_start(struct candidate *candidate);
 void instance_retire(struct instance *instance);
 /* No request that reaches it from now on is begun. */
 bool instance_refuses(const struct instance *instance);
+/* Drains it if it serves, and keeps it ready then; else retires it. Does it rest, or will it? Idempotent. */
+bool instance_rest(struct instance *instance);
+/* What rests, or is on the way to it, serves again as soon as it says so. */
+void instance_resume(struct instance *instance);
 /* Kills it now. */
 void instance_kill(struct instance *instance, const char *reason);
 

@@ -36,8 +36,10 @@
 #include "supervisor/manager/needs.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
+#include "supervisor/manager/quiescence.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/restart.h"
+#include "supervisor/manager/strategy.h"
 #include "supervisor/manager/versions.h"
 #include "supervisor/manager/writer.h"
 
@@ -68,9 +70,15 @@ static void candidate_start(struct candidate *c) {
                 return;
         if (needs_wait(c))
                 return;
-        for (uint32_t n = replicas_staying(c); n < replicas_wanted(c); n++) {
-                if (instance_start(c))
-                        continue;
+        while (replicas_staying(c) < replicas_wanted(c)) {
+                struct instance *resting = replicas_resting(c);
+
+                if (resting)
+                        instance_resume(resting);
+                else if (!instance_start(c))
+                        break;
+        }
+        if (replicas_staying(c) < replicas_wanted(c)) {
                 lifecycle_on_start_failed(c, FAULT_FORK_FAILED, "the base could not be asked for a worker");
                 return;
         }
@@ -80,6 +88,58 @@ static void candidate_start(struct candidate *c) {
         /* Calls wait for a service that is starting, so its name must be known. */
         if (!c->module->active && c->manifest.n_services)
                 publish(c->module->manager);
+}
+
+/* Kept ready for a switch back. Without a worker to keep, it is as any other. */
+static void candidate_rest(struct candidate *c) {
+        struct instance *i, *next;
+        bool any = false, idle = true;
+
+        for (i = TAILQ_FIRST(&c->instances); i; i = next) {
+                next = TAILQ_NEXT(i, entry);
+                if (!instance_rest(i))
+                        continue;
+                any = true;
+                idle &= i->state == INSTANCE_STANDBY;
+        }
+        if (!any)
+                candidate_retire(c);
+        else if (idle)
+                candidate_on(c, CANDIDATE_ON_rested, FAULT_NONE, "");
+        else if (c->state != CANDIDATE_STANDBY)
+                candidate_on(c, CANDIDATE_ON_retire, FAULT_NONE, "");
+}
+
+/* Runs as if it were chosen, but only for those that ask for it. */
+static void candidate_run_beside(struct candidate *c) {
+        if (c->state != CANDIDATE_QUARANTINED && replicas_staying(c) < replicas_wanted(c))
+                candidate_start(c);
+        if (replicas_complete(c) && c->state != CANDIDATE_ACTIVE) {
+                candidate_on(c, CANDIDATE_ON_ready, FAULT_NONE, "");
+                c->served = true;
+                publish(c->module->manager);
+        }
+        if (c->state == CANDIDATE_ACTIVE)
+                operation_done(TAKE_PTR(c->operation));
+}
+
+/* It serves on, but what is sent from now on goes to another one. */
+static void candidate_step_aside(struct candidate *c) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->state == INSTANCE_READY && !i->retire)
+                        quiescence_begin(i);
+        }
+}
+
+static void settle_other(struct candidate *c) {
+        if (strategy_beside(c))
+                candidate_run_beside(c);
+        else if (strategy_rests(c))
+                candidate_rest(c);
+        else
+                candidate_retire(c);
 }
 
 /* As long as there is something to go back to. */
@@ -110,6 +170,8 @@ void lifecycle_reconcile(struct module *mod) {
                 candidate_on(want, CANDIDATE_ON_ready, FAULT_NONE, "");
                 publish(mod->manager);
                 operation_stamp(want->operation, STEP_routed, clock_now_ns());
+                if (before && strategy_beside(before))
+                        candidate_step_aside(before);
                 if (before)
                         log_debug("%s: %s replaces %s", mod->name, want->manifest.version, before->manifest.version);
         }
@@ -120,7 +182,7 @@ void lifecycle_reconcile(struct module *mod) {
         for (c = TAILQ_FIRST(&mod->candidates); c; c = next) {
                 next = TAILQ_NEXT(c, entry);
                 if (c != want && c != mod->active)
-                        candidate_retire(c);
+                        settle_other(c);
         }
         lifecycle_on_progress(mod);
 }
@@ -131,7 +193,7 @@ static bool module_all_refuse(const struct module *mod, const struct candidate *
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
                 TAILQ_FOREACH(i, &c->instances, entry) {
-                        if (c != except && !instance_refuses(i))
+                        if (c != except && (strategy_beside(c) ? i->settles : !instance_refuses(i)))
                                 return false;
                 }
         }
@@ -185,7 +247,7 @@ void lifecycle_on_gone(struct candidate *c) {
         struct module *mod = c->module;
         struct manager *m = mod->manager;
 
-        if (TAILQ_EMPTY(&c->instances) && c->state == CANDIDATE_DRAINING)
+        if (TAILQ_EMPTY(&c->instances) && (c->state == CANDIDATE_DRAINING || c->state == CANDIDATE_STANDBY))
                 candidate_on(c, CANDIDATE_ON_gone, FAULT_NONE, "");
         module_sweep(mod);
         lifecycle_reconcile(mod);
@@ -205,7 +267,7 @@ void lifecycle_on_ready(struct instance *i) {
         instance_vitals(i, &v);
         operation_stamp(c->operation, STEP_loaded, v.level_ns[PAGE_LOADED]);
         operation_stamp(c->operation, STEP_started, v.level_ns[PAGE_READY]);
-        if (c->module->active == c) {
+        if (c->module->active == c || strategy_beside(c)) {
                 /* back after a crash, or in the place of an unhealthy one */
                 if (replicas_complete(c))
                         candidate_on(c, CANDIDATE_ON_ready, FAULT_NONE, "");

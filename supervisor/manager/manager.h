@@ -48,6 +48,7 @@ enum instance_state {
         INSTANCE_LEAVING,  /* nobody is sent there any more; it is told when all callers know */
         INSTANCE_RETIRING, /* told to drain */
         INSTANCE_DRAINING, /* has said that it accepts nothing new */
+        INSTANCE_STANDBY,  /* drained, and kept ready to serve again */
         INSTANCE_STOPPING, /* told to stop */
         INSTANCE_KILLED,   /* asked of the base */
 };
@@ -107,10 +108,12 @@ struct instance {
         bool has_cgroup;
         bool adopted;                /* of the edges from before nothing is known */
         bool was_ready;              /* so it may have been sent requests */
+        bool settles;                /* it is not chosen any more and serves on: those who may still do so are waited for */
         bool refuses;                /* it has said that it begins nothing any more */
         bool was_cut;                /* requests were under way after drain-timeout */
         bool was_stopping;           /* it was told to stop */
         bool retire;                 /* to be retired as soon as it exists */
+        bool rests;                  /* retired, and not to be stopped when it has drained */
         bool unhealthy;              /* serves until another one is ready to take its place */
         struct diagnosis *diagnosis; /* under way */
         char reason[640];            /* why it is being killed */

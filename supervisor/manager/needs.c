@@ -77,14 +77,22 @@ bool needs_wait(struct candidate *c) {
         return true;
 }
 
+static bool one_waits(const struct module *mod) {
+        const struct candidate *c;
+
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (needs_waits(c))
+                        return true;
+        }
+        return false;
+}
+
 void needs_look(struct manager *m) {
         struct module *mod, *next;
 
         for (mod = TAILQ_FIRST(&m->modules); mod; mod = next) {
-                struct candidate *c = module_wanted(mod);
-
                 next = TAILQ_NEXT(mod, entry);
-                if (c && needs_waits(c))
+                if (one_waits(mod))
                         lifecycle_reconcile(mod);
         }
 }

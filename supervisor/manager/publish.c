@@ -12,6 +12,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/strategy.h"
 #include "supervisor/manager/versions.h"
 
 struct methods_run {
@@ -36,12 +37,13 @@ static struct methods_run add_methods(struct directory_table *t, const struct ma
         return run;
 }
 
-static void add_instances(struct directory_table *t, const struct candidate *c, uint32_t module, bool active, struct methods_run run) {
+static void add_instances(struct directory_table *t, const struct candidate *c, uint32_t module, struct methods_run run) {
+        bool active = c == c->module->active, beside = strategy_beside(c);
         struct instance *i;
 
         TAILQ_FOREACH(i, &c->instances, entry) {
                 struct directory_instance *d;
-                bool serves = active && i->state == INSTANCE_READY && !i->retire;
+                bool serves = (active || beside) && i->state == INSTANCE_READY && !i->retire;
 
                 if (t->n_instances == DIRECTORY_INSTANCES_MAX || !i->id)
                         continue;
@@ -52,7 +54,7 @@ static void add_instances(struct directory_table *t, const struct candidate *c, 
                         .id = i->id,
                         .module = module,
                         .state = serves ? DIRECTORY_ACTIVE : DIRECTORY_DRAINING,
-                        .weight = 100,
+                        .weight = beside ? 0 : 100, /* 0: for those that ask for its version */
                         .first_method = run.first,
                         .n_methods = run.n,
                 };
@@ -102,7 +104,7 @@ static void add_module(struct directory_table *t, const struct module *mod) {
                 if (TAILQ_EMPTY(&c->instances))
                         continue;
                 run = c == serving ? serves : add_methods(t, &c->manifest);
-                add_instances(t, c, index, c == mod->active, run);
+                add_instances(t, c, index, run);
         }
         d->n_instances = t->n_instances - d->first_instance;
         add_routes(t, &serving->manifest, index);

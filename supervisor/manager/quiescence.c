@@ -43,6 +43,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/instance-internal.h"
+#include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/publish.h"
 
 #define WAIT_MS 250u
@@ -136,9 +137,18 @@ static bool is_shown_active(const struct instance *i) {
 
         for (uint32_t n = 0; n < t->n_instances; n++) {
                 if (t->instances[n].id == i->id)
-                        return t->instances[n].state == DIRECTORY_ACTIVE;
+                        return t->instances[n].state == DIRECTORY_ACTIVE && (t->instances[n].weight || i->state == INSTANCE_LEAVING);
         }
         return false;
+}
+
+static void quiescence_end(struct instance *i) {
+        if (i->state == INSTANCE_LEAVING) {
+                instance_drain(i);
+        } else if (i->settles) {
+                i->settles = false;
+                lifecycle_on_progress(i->candidate->module);
+        }
 }
 
 void quiescence_look(struct instance *i) {
@@ -151,9 +161,10 @@ void quiescence_look(struct instance *i) {
         shared_fence();
         look_at_all(&look);
         if (!look.n_waited_for || look.give_up) {
-                instance_drain(i);
+                quiescence_end(i);
                 return;
         }
+        i->settles = i->state == INSTANCE_READY;
         instance_arm(i, MIN((uint64_t)i->quiescence.look_ms, most - waited));
         i->quiescence.look_ms = MIN(i->quiescence.look_ms * 2, LOOK_MS_MAX);
 }

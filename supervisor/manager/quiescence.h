@@ -7,7 +7,8 @@
 
 #include "supervisor/manager/manager.h"
 
-/* The instance has just been made INSTANCE_LEAVING: it is drained now or, at the latest, in a moment. */
+/* The instance has just been made INSTANCE_LEAVING: it is drained now or, at the latest, in a moment. One that is READY and
+ * steps aside (strategy.h) settles meanwhile. */
 void quiescence_begin(struct instance *instance);
 /* Its timer has come. */
 void quiescence_look(struct instance *instance);

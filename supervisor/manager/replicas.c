@@ -38,6 +38,16 @@ bool replicas_complete(const struct candidate *c) {
         return replicas_ready(c) >= replicas_wanted(c);
 }
 
+struct instance *replicas_resting(const struct candidate *c) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &c->instances, entry) {
+                if (i->rests)
+                        return i;
+        }
+        return NULL;
+}
+
 static bool is_unhealthy(const struct instance *i) {
         return i->unhealthy && !i->retire && i->state == INSTANCE_READY;
 }

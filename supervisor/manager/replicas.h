@@ -15,6 +15,8 @@ uint32_t replicas_staying(const struct candidate *candidate);
 uint32_t replicas_ready(const struct candidate *candidate);
 /* All that are wanted serve. */
 bool replicas_complete(const struct candidate *candidate);
+/* One that is kept ready and may serve again; NULL: none. */
+struct instance *replicas_resting(const struct candidate *candidate);
 /* Somebody serves, be he unhealthy. */
 bool replicas_serve(const struct candidate *candidate);
 

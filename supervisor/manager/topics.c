@@ -196,6 +196,10 @@ void topics_on_instance(struct manager *m, struct instance *i) {
                 each_instance(m, join_all_topics, i);
 }
 
+static void join_to(struct instance *publisher, struct instance *subscriber) {
+        join_all_topics(subscriber, publisher);
+}
+
 void topics_on_adopted(struct instance *i) {
         struct control_empty body = { 0 };
 
@@ -271,6 +275,11 @@ void topics_leave(struct instance *i) {
                 tell_leave(p);
                 pair_free(p);
         }
+}
+
+void topics_rejoin(struct instance *i) {
+        if (i->topics)
+                each_instance(i->candidate->module->manager, join_to, i);
 }
 
 /* Who waits for it to join is ready when his time is over: nothing else is begun while an instance goes. */

@@ -22,6 +22,8 @@ void topics_on_accept(struct instance *publisher, struct control_record *record)
 bool topics_pending(const struct instance *subscriber);
 /* It takes no more messages. */
 void topics_leave(struct instance *subscriber);
+/* After that: it is to hear again. */
+void topics_rejoin(struct instance *subscriber);
 /* It is going. */
 void topics_forget(struct instance *instance);
 /* How many connections of it there are, for [limits] edges. */

@@ -76,7 +76,8 @@ enum socle_log_level { SOCLE_LOG_ERROR = 3, SOCLE_LOG_WARNING = 4, SOCLE_LOG_NOT
 
 /* Later versions may add kinds (1 and 2 are kept for them): ignore those that you do not know. */
 enum socle_event_kind {
-        SOCLE_EVENT_DRAIN = 3, /* no new request comes, those that run are waited for; told once */
+        SOCLE_EVENT_DRAIN = 3,  /* no new request comes, those that run are waited for */
+        SOCLE_EVENT_RESUME = 4, /* after DRAIN, with [deploy] strategy = standby: it was chosen again and serves on. Since 1.1 */
 };
 struct socle_event {
         enum socle_event_kind kind;
@@ -93,7 +94,7 @@ struct socle_event {
  *           returned within [health] timeout counts as a failure, which is also what socle_deadline_left_ms() tells. After
  *           [health] threshold failures in a row of those at the interval, another worker takes this one's place. Without
  *           the hook, a worker is healthy as long as it comes back from its handlers.
- *   event   lifecycle events. There is one, SOCLE_EVENT_DRAIN: a change of conf.d/NAME.ini does not reach a running worker,
+ *   event   lifecycle events, DRAIN and RESUME: a change of conf.d/NAME.ini does not reach a running worker,
  *           for another one takes its place, and the board is read when the base starts. */
 struct socle_hooks {
         uint32_t abi; /* filled in by SOCLE_MODULE: SDK major << 16 | minor */

@@ -50,6 +50,8 @@ static int start(struct socle_module *self) {
 static void event(struct socle_module *self, const struct socle_event *e) {
         if (e->kind == SOCLE_EVENT_DRAIN)
                 socle_log(SOCLE_LOG_INFO, "told to drain");
+        else if (e->kind == SOCLE_EVENT_RESUME)
+                socle_log(SOCLE_LOG_INFO, "told to serve again");
 }
 
 SOCLE_MODULE(.start = start, .event = event);
