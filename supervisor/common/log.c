@@ -36,6 +36,10 @@ void log_begin(const char *name) {
                 max_level = LOG_LEVEL_ERROR;
 }
 
+bool log_is_journal(void) {
+        return to_journal;
+}
+
 static void line_clean(char *line, size_t size) {
         for (size_t i = 0; i < size; i++) {
                 unsigned char c = (unsigned char)line[i];

@@ -286,7 +286,7 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 module_log_reopen(m);
                 break;
         case CONTROL_KIND_RELOAD:
-                config_reload(m);
+                config_reload(m, "signal");
                 break;
         default:
                 break;

@@ -83,12 +83,28 @@ static bool is_told(const struct candidate *c, enum candidate_event event) {
         return state_next(c->state, event) != (int)c->state || event == CANDIDATE_ON_lose || event == CANDIDATE_ON_fail;
 }
 
+/* By which it changes: its own, that which takes the module away, or that of the version which takes its place. */
+static const struct operation *operation_of(const struct candidate *c) {
+        const struct candidate *other;
+
+        if (c->operation || c->module->undeploy)
+                return c->operation ? c->operation : c->module->undeploy;
+        TAILQ_FOREACH(other, &c->module->candidates, entry) {
+                if (other->operation)
+                        return other->operation;
+        }
+        return NULL;
+}
+
 static void tell(const struct candidate *c, enum candidate_state to, enum fault fault, const char *reason) {
+        const struct operation *op = operation_of(c);
+
         history_add(c->module->history, c, to, fault, reason);
         events_note(&(struct event_note){ .kind = EVENT_state,
                                           .module = c->module->name,
                                           .version = c->manifest.version,
-                                          .operation = c->operation ? c->operation->id : 0,
+                                          .operation = op ? op->id : 0,
+                                          .actor = op ? op->actor : "base",
                                           .from = state_name(c->state),
                                           .to = state_name(to),
                                           .fault = fault,

@@ -12,15 +12,16 @@
 
 #include "conf/manifest.h"
 #include "ipc/cleanup.h"
-#include "supervisor/common/log.h"
+#include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
 
 struct removal {
         struct evhttp_request *req; /* NULL: the client went away */
-        char name[CONTROL_NAME_SIZE];
+        char name[CONTROL_NAME_SIZE], actor[ADMIN_ACTOR_SIZE];
 };
 
 static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
@@ -58,9 +59,12 @@ static void reply(struct evhttp_request *req, const char *name, int result) {
 
 static void on_removed(struct manager *m, int result, void *userdata) {
         struct removal *removal = userdata;
+        char text[CONTROL_NAME_SIZE + 32];
 
+        snprintf(text, sizeof(text), "%s: its data folder is removed", removal->name);
         if (!result)
-                log_info("%s: its data folder is removed", removal->name);
+                events_note(&(struct event_note){
+                        .kind = EVENT_purge, .state = "done", .module = removal->name, .actor = removal->actor, .text = text });
         if (removal->req) {
                 admin_on_gone(removal->req, NULL, NULL);
                 reply(removal->req, removal->name, result);
@@ -76,6 +80,7 @@ static int ask(struct manager *m, struct evhttp_request *req, const char *name) 
                 return -ENOMEM;
         removal->req = req;
         snprintf(removal->name, sizeof(removal->name), "%s", name);
+        admin_access_of_request(m, req, removal->actor);
         r = base_link_file(m, CONTROL_KIND_DATA_REMOVE, 0, name, on_removed, removal);
         if (r < 0)
                 free(removal);

@@ -15,6 +15,7 @@
 #include "ipc/clock.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-stream.h"
+#include "supervisor/manager/change-log.h"
 #include "supervisor/manager/operation.h"
 
 #define FOLLOWERS_MAX 64
@@ -68,6 +69,7 @@ void events_note(const struct event_note *note) {
         size_t size = 0;
         char *line = admin_stream_line(note_json(note), &size);
 
+        change_log(note, kind_name(note->kind));
         for (f = TAILQ_FIRST(&followers); f; f = next) {
                 next = TAILQ_NEXT(f, entry);
                 admin_stream_put(&f->stream, line, size);
@@ -95,7 +97,9 @@ static enum event_kind kind_of(const struct operation *op) {
 
 void events_note_operation(const struct operation *op) {
         static const char *const states[] = { "begun", "done", "failed" };
+        char text[256];
 
+        operation_text(op, text, sizeof(text));
         events_note(&(struct event_note){ .kind = kind_of(op),
                                           .state = states[op->state],
                                           .module = op->module,
@@ -104,7 +108,8 @@ void events_note_operation(const struct operation *op) {
                                           .operation = op->id,
                                           .actor = op->actor,
                                           .fault = op->fault,
-                                          .reason = op->detail });
+                                          .reason = op->detail,
+                                          .text = text });
 }
 
 /* The last n that are there: calls fn with each. */

@@ -32,6 +32,7 @@ struct operation;
         X(respawn)                                                                                                                         \
         X(role)                                                                                                                            \
         X(reload)                                                                                                                          \
+        X(purge)                                                                                                                           \
         X(violation)
 
 enum event_kind {
@@ -47,7 +48,9 @@ struct event_note {
         enum fault fault;
         const char *module, *version, *replaces, *role, *from, *to, *actor, *code, *reason; /* code: of no fault, but a violation */
         uint64_t operation, instance;
+        const char *text; /* for the log, when there is more to say than the rest does */
 };
+/* Also an entry of the journal or a line of the log (change-log.c), when it is a change. */
 void events_note(const struct event_note *note);
 /* Begun, done or failed, as the operation is. */
 void events_note_operation(const struct operation *op);

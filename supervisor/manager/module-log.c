@@ -29,7 +29,9 @@
 #include "ipc/fd.h"
 #include "ipc/utf8.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/change-log.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/log-journal.h"
 
 #define CHUNK (16u << 10)
 #define PIPE_BYTES_PER_LOOK (64u << 10)
@@ -276,7 +278,11 @@ static void on_pipe(evutil_socket_t fd, short what, void *userdata) {
 /* Instances ---------------------------------------------------------------------------------------------------------- */
 
 int module_log_start(struct manager *m) {
-        return log_hub_new(&m->logs, m);
+        int r = log_hub_new(&m->logs, m);
+
+        if (r >= 0 && m->logs->to_journal)
+                change_log_begin(JOURNAL_SOCKET, m->config.name);
+        return r;
 }
 
 void module_log_reopen(struct manager *m) {

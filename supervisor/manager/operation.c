@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/clock.h"
-#include "supervisor/common/log.h"
 #include "supervisor/manager/events.h"
 
 const char *const operation_kind_names[] = {
@@ -131,16 +131,24 @@ static uint64_t operation_duration_us(const struct operation *op) {
 }
 
 void operation_done(struct operation *op) {
-        if (!op || op->state != OPERATION_RUNNING)
-                return;
-        if (op->unchanged)
-                log_notice("%s %s is unchanged and serves already (operation %llu)", op->module, op->version, (unsigned long long)op->id);
-        else if (op->kind != OPERATION_UNDEPLOY)
-                log_notice("%s %s is active (operation %llu, %llu us)", op->module, op->version, (unsigned long long)op->id,
-                           (unsigned long long)operation_duration_us(op));
+        if (op && op->state == OPERATION_RUNNING)
+                operation_end(op, OPERATION_DONE);
+}
+
+void operation_text(const struct operation *op, char *ret_text, size_t size) {
+        const char *kind = operation_kind_names[op->kind], *space = op->version[0] ? " " : "";
+
+        if (op->state == OPERATION_RUNNING)
+                snprintf(ret_text, size, "%s of %s%s%s has begun", kind, op->module, space, op->version);
+        else if (op->state == OPERATION_FAILED)
+                snprintf(ret_text, size, "%s of %s%s%s has failed: %s", kind, op->module, space, op->version, fault_code(op->fault));
+        else if (op->unchanged)
+                snprintf(ret_text, size, "%s %s is unchanged and serves already", op->module, op->version);
+        else if (op->kind == OPERATION_UNDEPLOY)
+                snprintf(ret_text, size, "%s%s%s is undeployed, %u instances", op->module, space, op->version, op->n_released);
         else
-                log_notice("%s is undeployed (operation %llu, %u instances)", op->module, (unsigned long long)op->id, op->n_released);
-        operation_end(op, OPERATION_DONE);
+                snprintf(ret_text, size, "%s %s is active after %llu us", op->module, op->version,
+                         (unsigned long long)operation_duration_us(op));
 }
 
 void operation_hint(struct operation *op, const char *hint) {

@@ -104,6 +104,8 @@ void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns
 void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);
 void operation_waited_for(struct operation *op, const char *caller, uint64_t instance, uint64_t ms); /* likewise */
 void operation_done(struct operation *op);
+/* What is to be said of it now, in a few words. */
+void operation_text(const struct operation *op, char *ret_text, size_t size);
 /* What a person can do when it fails; without it, what the table says. */
 void operation_hint(struct operation *op, const char *hint);
 /* The step that failed is the first one without a stamp. */

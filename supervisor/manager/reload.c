@@ -15,6 +15,7 @@
 #include "conf/key-origins.h"
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
@@ -30,6 +31,7 @@ struct config_reload {
         struct text_list drop_ins;
         size_t at; /* 0: socled.conf, then the drop-ins */
         bool again;
+        char actor[ADMIN_ACTOR_SIZE];
 };
 
 /* Admins who wait. */
@@ -68,17 +70,23 @@ static void take_packages(struct base_config *to, struct base_config *from) {
 /* All packages are looked at, whatever came of socled.conf; what is wrong with one is said again, even if it was before. */
 static void reload_end(struct config_reload *r) {
         struct manager *m = r->manager;
+        char actor[ADMIN_ACTOR_SIZE];
         bool again = r->again;
         struct drop_file *f;
 
+        strcpy(actor, r->actor);
         reload_free(r);
         if (again) {
-                config_reload(m);
+                config_reload(m, actor);
                 return;
         }
         TAILQ_FOREACH(f, &m->files, entry)
         f->told = false;
-        events_note(&(struct event_note){ .kind = EVENT_reload, .state = problem[0] ? "failed" : "done", .reason = problem });
+        events_note(&(struct event_note){ .kind = EVENT_reload,
+                                          .state = problem[0] ? "failed" : "done",
+                                          .actor = actor,
+                                          .fault = problem[0] ? FAULT_BAD_CONFIG : FAULT_NONE,
+                                          .reason = problem });
         looking = true;
         trust_reload(m);
         drop_scan(m);
@@ -131,7 +139,7 @@ static void on_file(struct manager *m, int result, void *userdata) {
         reload_next(r);
 }
 
-void config_reload(struct manager *m) {
+void config_reload(struct manager *m, const char *actor) {
         struct config_reload *r = m->config_reload;
         char text[128];
         int e = 0;
@@ -140,6 +148,7 @@ void config_reload(struct manager *m) {
                 return;
         if (r) {
                 r->again = true;
+                snprintf(r->actor, sizeof(r->actor), "%s", actor);
                 return;
         }
         r = calloc(1, sizeof(*r));
@@ -149,6 +158,7 @@ void config_reload(struct manager *m) {
         }
         problem[0] = '\0';
         r->manager = m;
+        snprintf(r->actor, sizeof(r->actor), "%s", actor);
         m->config_reload = r;
         base_config_init(&r->config);
         if (m->conf_d >= 0)
@@ -205,6 +215,7 @@ void config_reload_check(struct manager *m) {
 
 void config_reload_ask(struct manager *m, struct evhttp_request *req) {
         struct reload_waiter *w = calloc(1, sizeof(*w));
+        char actor[ADMIN_ACTOR_SIZE];
 
         if (!w) {
                 admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
@@ -213,6 +224,7 @@ void config_reload_ask(struct manager *m, struct evhttp_request *req) {
         w->req = req;
         TAILQ_INSERT_TAIL(&waiters, w, entry);
         admin_on_gone(req, on_client_gone, w);
-        config_reload(m);
+        admin_access_of_request(m, req, actor);
+        config_reload(m, actor);
         config_reload_check(m);
 }

@@ -7,8 +7,9 @@
 struct manager;
 
 /* Reads socled.conf again ([packages] counts at once, the rest from the next start on), trusted.d, and every package with its
- * conf.d/NAME.ini. What cannot be read is said, and what was in force stays. */
-void config_reload(struct manager *manager);
+ * conf.d/NAME.ini. What cannot be read is said, and what was in force stays.
+ * `actor`: who wants it. */
+void config_reload(struct manager *manager, const char *actor);
 
 struct evhttp_request;
 /* The same for an admin, who is answered with what came of it when everything was looked at. */

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -172,6 +173,28 @@ def test_of_a_module_that_does_not_stay_up(base):
     expect([e for e in events if e.get("code") == "CRASHED" and e.get("class") == "MODULE"], f"{events}")
     text = base.ctl("status").stdout
     expect("  hint: `soclectl history crash` shows why" in text, text)
+
+
+def test_the_log_says_by_whom(base):
+    """Without a journal: of what has ended, one line with operation and actor; the events say the same."""
+    base.start()
+    me = f"uid {os.getuid()}"
+    base.ctl("deploy", hello(base))
+    base.drop(package(base, "tests/modules/start-fails"))
+    wait(lambda: base.state("start-fails") == "BROKEN", "the broken one", 30)
+    base.ctl("undeploy", "hello")
+    os.kill(base.pid, signal.SIGHUP)
+    wait(lambda: "reload done (by signal)" in base.log(), "a reload by a signal", 30)
+    base.ctl("reload")
+    log = base.log()
+    for line in (f"(operation 1, by {me})", "deploy of start-fails 1.0.0 has failed: START_FAILED (operation 2, by drop directory)",
+                 f"hello is undeployed, 1 instances (operation 3, by {me})", f"reload done (by {me})"):
+        expect_equal(log.count(line), 1, f"{line!r} in {log}")
+    events = json.loads(base.ctl("events", "--json").stdout)["events"]
+    actors = [(e["event"], e["actor"]) for e in events if e["event"] in ("deploy", "undeploy", "reload") and e["state"] != "begun"]
+    expect_equal(actors, [("deploy", me), ("deploy", "drop directory"), ("undeploy", me), ("reload", "signal"), ("reload", me)], "actors")
+    states = {(e["module"], e["to"]): e["actor"] for e in events if e["event"] == "state"}
+    expect_equal((states["hello", "ACTIVE"], states["start-fails", "BROKEN"]), (me, "drop directory"), f"{events}")
 
 
 def test_of_the_host(base):

@@ -211,6 +211,18 @@ module_log() {
         check "journalctl MODULE= has that as well" await journal_has a-printed-line MODULE=crash SOURCE=stdout
 }
 
+changes() {
+        local id
+        title "who has changed what"
+        check "journalctl has the deployment" await journal_has 'hello 1.0.0 is active' MODULE=hello VERSION=1.0.0 EVENT=deploy STATE=done
+        id=$(soclectl restart crash --json | jq .id)
+        check "and an operation, by its id and by whom" await journal_has 'crash 1.0.0 is active' MODULE=crash VERSION=1.0.0 "OPERATION=$id" 'ACTOR=uid 0' EVENT=restart
+        check "once" is "$(journal "OPERATION=$id" EVENT=restart STATE=done | wc -l)" 1
+        check "with the changes of state that belong to it" journal_has 'STARTING -> ACTIVE' MODULE=crash "OPERATION=$id" 'ACTOR=uid 0' STATE=ACTIVE
+        systemctl reload socled
+        check "and a reload by a signal" await journal_has 'reload done' EVENT=reload ACTOR=signal
+}
+
 kill_roles() {
         local role pid worker main
         title "roles die"
@@ -349,6 +361,7 @@ useradd_viewer
 separation
 drop_package
 module_log
+changes
 kill_roles
 reload
 restart
