@@ -37,7 +37,8 @@ enum control_kind {
 #define CONTROL_FILE_SIZE 256 /* file name and NUL */
 #define CONTROL_LISTENERS_MAX 16
 #define CONTROL_METHODS_MAX 1024 /* of one module, HTTP among them */
-#define CONTROL_ROLES_MAX 16
+#define CONTROL_GATEWAYS_MAX 64
+#define CONTROL_ROLES_MAX (3 + CONTROL_GATEWAYS_MAX) /* template, installer, manager, gateways */
 
 /* What a process is asked to do is repeated with the same request id after the asker was
  * restarted; a repeated id is the same request. */
@@ -98,8 +99,10 @@ struct control_hello {
         uint32_t enforced;     /* by the base: enum enforced */
         uint32_t self_index;   /* which of several gateways */
         uint64_t instance;     /* the gateway's id as a bus peer */
+        uint32_t n_gateways;   /* processes that share the gateways' work and their bounds */
         uint32_t first_start;  /* 1 for the first manager and installer of this base process: clean old packages */
         uint32_t private_root; /* 1: --root DIR, an instance beside the machine's own */
+        uint32_t reserved;
 };
 
 enum handover {
@@ -122,7 +125,7 @@ enum handover {
 struct control_handover {
         uint32_t what; /* enum handover */
         uint32_t index;
-        uint64_t id; /* GATEWAY_LINK: the gateway's instance id */
+        uint64_t id; /* GATEWAY_LINK: the gateway's instance id; LISTENER: 1 when other gateways accept from the same socket */
 };
 
 /* FILE_OPEN opens a regular file read-only (O_NOFOLLOW, O_NONBLOCK); of the drop directory only when nobody

@@ -25,7 +25,6 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/base/boot.h"
-#include "supervisor/base/listeners.h"
 #include "supervisor/base/lock.h"
 #include "supervisor/base/purge.h"
 #include "supervisor/base/sd-daemon.h"
@@ -214,7 +213,7 @@ static int step_config(struct base *base) {
 static int step_listeners(struct base *base) {
         int run = base->folders.fds[FOLDER_RUN];
 
-        if (listeners_open(&base->config, listeners_left(run) ? clock_now_ns() + LEFT_NS : 0, base->listeners))
+        if (listeners_open(&base->listeners, &base->config, listeners_left(run) ? clock_now_ns() + LEFT_NS : 0))
                 return BASE_EXIT_CONFIG;
         base->admin_fd = listeners_admin(run);
         return base->admin_fd < 0 ? EXIT_FAILURE : 0;
@@ -336,8 +335,7 @@ static void base_init(struct base *base, const struct options *options) {
         TAILQ_INIT(&base->instances);
         folders_init(&base->folders);
         cgroup_init(&base->cgroup);
-        for (uint32_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
-                base->listeners[i] = -1;
+        listeners_init(&base->listeners);
 }
 
 static void board_deinit(struct board *board) {
@@ -358,8 +356,7 @@ static void base_deinit(struct base *base) {
                 fd_close(base->roles[i].manager_end);
                 fd_close(base->roles[i].cgroup);
         }
-        for (uint32_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
-                fd_close(base->listeners[i]);
+        listeners_deinit(&base->listeners);
         board_deinit(&base->board);
         board_deinit(&base->board_coming);
         watch_stop(base, &base->signals);

@@ -15,6 +15,7 @@
 #include "supervisor/base/folders.h"
 #include "supervisor/base/ids.h"
 #include "supervisor/base/instances.h"
+#include "supervisor/base/listeners.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/base/options.h"
 #include "supervisor/base/roles.h"
@@ -39,7 +40,7 @@ struct base {
         struct watch signals;
         struct folders folders;
         struct control_boot_config config;
-        int listeners[CONTROL_LISTENERS_MAX];
+        struct listeners listeners;
         struct ids ids;
         uint64_t start_ns;
         uint32_t enforced;

@@ -51,8 +51,10 @@ const char *boot_check(const struct control_boot_config *config) {
                 return "[base] uid-base outside 1000 ... 4294901759";
         if (config->n_listeners > CONTROL_LISTENERS_MAX)
                 return "too many addresses in [gateway] listen";
-        if (config->n_gateways > GATEWAYS_MAX)
+        if (config->n_gateways > CONTROL_GATEWAYS_MAX)
                 return "too many [gateway] processes";
+        if (!config->n_gateways)
+                return "no [gateway] processes";
         for (uint32_t i = 0; i < config->n_listeners; i++)
                 if (!control_text_ok(config->listeners[i].text, sizeof(config->listeners[i].text)) || !address_ok(&config->listeners[i]))
                         return "an address that is none in [gateway] listen";

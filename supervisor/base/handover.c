@@ -15,7 +15,8 @@
 static int hello(struct base *base, struct role *role, uint64_t epoch) {
         return LINK_SEND(base, &role->link, HELLO, 0, NULL, 0, .epoch = epoch, .start_ns = base->start_ns, .base_pid = getpid(),
                          .root = base->root, .enforced = base->enforced, .self_index = role->index, .instance = role->bus_id,
-                         .first_start = role->n_restarts == 0, .private_root = base->options->root != NULL);
+                         .n_gateways = base->config.n_gateways, .first_start = role->n_restarts == 0,
+                         .private_root = base->options->root != NULL);
 }
 
 static int give(struct base *base, struct role *role, enum handover what, uint32_t index, uint64_t id, int fd) {
@@ -106,8 +107,12 @@ int handover_gateway(struct base *base, struct role *role) {
         if (!r)
                 r = give(base, role, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, pair[1]);
         fd_close(pair[1]);
-        for (uint32_t i = 0; !r && i < base->config.n_listeners; i++)
-                r = give(base, role, HANDOVER_LISTENER, i, 0, base->listeners[i]);
+        for (uint32_t i = 0; !r && i < base->listeners.n; i++) {
+                bool shared;
+                int fd = listeners_of(&base->listeners, i, role->index, &shared);
+
+                r = give(base, role, HANDOVER_LISTENER, i, shared, fd);
+        }
         if (!r)
                 r = done(base, role);
         if (!r && manager->pid)

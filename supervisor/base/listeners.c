@@ -3,6 +3,14 @@
  * socket, bind, listen; or what systemd holds for us. A socket of systemd's is
  * taken for its name (fd:NAME) or for its address: with socled.socket enabled
  * the address that stands in socled.conf is bound already, by systemd.
+ *
+ * Several gateways on one socket would be loaded unevenly: who is awake anyway
+ * accepts the most. So on an address that we bind ourselves each has a socket of
+ * its own, in one SO_REUSEPORT group, and the kernel deals out who connects. All
+ * of them stay open here: who waits in a dead gateway's socket is accepted by the
+ * next one of that place. The first is bound and listens before it allows others
+ * beside it, so that an address which somebody else serves, another base say, is
+ * still refused. Of a UNIX socket or one of systemd's there is one, for all.
  */
 #include "supervisor/base/listeners.h"
 
@@ -19,6 +27,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "supervisor/base/reuseport.h"
 #include "supervisor/base/sd-daemon.h"
 #include "supervisor/common/log.h"
 
@@ -36,9 +45,10 @@ static void unlink_stale(const struct control_listener *listener) {
                 unlink(address->sun_path);
 }
 
-static int socket_listen(const struct control_listener *listener) {
+/* `beside`: where we listen already. */
+static int socket_listen(const struct control_listener *listener, bool beside) {
         _cleanup_close_ int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int on = 1;
+        int on = 1, r;
 
         if (fd < 0)
                 return -errno;
@@ -46,6 +56,9 @@ static int socket_listen(const struct control_listener *listener) {
                 unlink_stale(listener);
         else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
                 return -errno;
+        r = beside ? reuseport_allow(fd) : 0;
+        if (r)
+                return r;
         /* "*:PORT" takes both families, "[::]:PORT" the one that it names. */
         on = listener->text[0] != '*';
         if (listener->address.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
@@ -95,7 +108,7 @@ static int listener_open(const struct control_boot_config *config, uint32_t inde
         int r;
 
         if (fd == -ENOENT && listener->address_size)
-                return socket_listen(listener);
+                return socket_listen(listener, false);
         if (fd < 0)
                 return fd;
         r = fd_set_nonblock(fd, true);
@@ -132,26 +145,78 @@ bool listeners_left(int run_fd) {
         return faccessat(run_fd, "admin.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int listeners_open(const struct control_boot_config *config, uint64_t until_ns, int ret_fds[CONTROL_LISTENERS_MAX]) {
+void listeners_init(struct listeners *l) {
+        l->n = l->n_gateways = 0;
+        memset(l->fds, 0xff, sizeof(l->fds));
+}
+
+void listeners_deinit(struct listeners *l) {
+        for (uint32_t i = 0; i < l->n; i++)
+                for (uint32_t g = 0; g < l->n_gateways; g++)
+                        l->fds[i][g] = fd_close(l->fds[i][g]);
+}
+
+static void tell_failed(const struct control_listener *listener, int error) {
+        if (error == -ENOENT && !listener->address_size)
+                log_error("cannot listen on %s ([gateway] listen): systemd passed no socket of that name (FileDescriptorName= in "
+                          "socled.socket)",
+                          listener->text);
+        else
+                log_error("cannot listen on %s ([gateway] listen): %s", listener->text, strerrordesc_np(-error));
+}
+
+/* One for each other gateway, beside the first one's. */
+static int open_others(const struct control_listener *listener, uint32_t n, int *fds) {
+        int r = reuseport_allow(fds[0]);
+
+        for (uint32_t g = 1; !r && g < n; g++) {
+                fds[g] = socket_listen(listener, true);
+                r = MIN(fds[g], 0);
+        }
+        return r;
+}
+
+int listeners_open(struct listeners *l, const struct control_boot_config *config, uint64_t until_ns) {
         int n_inherited = 0;
 
-        for (uint32_t i = 0; i < config->n_listeners; i++) {
+        l->n = config->n_listeners;
+        l->n_gateways = config->n_gateways;
+        for (uint32_t i = 0; i < l->n; i++) {
                 const struct control_listener *listener = &config->listeners[i];
-                int fd = listener_await(config, i, until_ns);
+                bool inherited = !listener->address_size || inherited_by_address(listener) >= 0;
+                int r;
 
-                if (fd == -ENOENT && !listener->address_size)
-                        log_error("cannot listen on %s ([gateway] listen): systemd passed no socket of that name (FileDescriptorName= in "
-                                  "socled.socket)",
-                                  listener->text);
-                else if (fd < 0)
-                        log_error("cannot listen on %s ([gateway] listen): %s", listener->text, strerrordesc_np(-fd));
-                if (fd < 0)
-                        return fd;
-                n_inherited += !listener->address_size || inherited_by_address(listener) >= 0;
-                ret_fds[i] = fd;
+                l->fds[i][0] = listener_await(config, i, until_ns);
+                r = MIN(l->fds[i][0], 0);
+                if (!r && l->n_gateways > 1 && !inherited && listener->address.ss_family != AF_UNIX)
+                        r = open_others(listener, l->n_gateways, l->fds[i]);
+                if (r) {
+                        tell_failed(listener, r);
+                        return r;
+                }
+                n_inherited += inherited;
         }
         tell_unused(n_inherited);
         return 0;
+}
+
+static bool is_shared(const struct listeners *l, uint32_t index) {
+        return l->n_gateways > 1 && l->fds[index][1] < 0;
+}
+
+int listeners_of(const struct listeners *l, uint32_t index, uint32_t gateway, bool *ret_shared) {
+        *ret_shared = is_shared(l, index);
+        return l->fds[index][*ret_shared ? 0 : gateway];
+}
+
+void listeners_steer(const struct listeners *l, uint64_t alive) {
+        for (uint32_t i = 0; i < l->n; i++) {
+                int r = l->n_gateways > 1 && !is_shared(l, i) ? reuseport_steer(l->fds[i][0], l->n_gateways, alive) : 0;
+
+                /* Who is given to a dead one waits for the next of its place. */
+                if (r)
+                        log_warning("new connections cannot be kept from a gateway that is dead: %s", strerrordesc_np(-r));
+        }
 }
 
 static int admin_open(int run_fd) {

@@ -62,12 +62,11 @@ static void role_init(struct base *base, uint32_t slot, uid_t uid) {
 
 void roles_init(struct base *base) {
         uid_t first = (uid_t)base->config.uid_base;
-        uint32_t n = base->config.n_gateways ? base->config.n_gateways : 1;
 
         role_init(base, ROLE_TEMPLATE, uids_template(&base->uids));
         role_init(base, ROLE_INSTALLER, uids_role(base->root, first, UIDS_INSTALLER));
         role_init(base, ROLE_MANAGER, uids_role(base->root, first, UIDS_MANAGER));
-        base->n_roles = ROLE_GATEWAY + n;
+        base->n_roles = ROLE_GATEWAY + base->config.n_gateways;
         for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
                 role_init(base, i, uids_role(base->root, first, UIDS_GATEWAY));
 }
@@ -121,6 +120,17 @@ static void respawn_plan(struct base *base, struct role *role) {
         role->respawn_ns = now + backoff_next(&role->n_quick, (now - role->started_ns) / NS_PER_MS) * NS_PER_MS;
 }
 
+/* While one is dead or kept from starting too often, the others take what comes. */
+static void steer(const struct base *base, const struct role *changed) {
+        uint64_t alive = 0;
+
+        if (changed->kind != &kinds[ROLE_GATEWAY])
+                return;
+        for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
+                alive |= (uint64_t) !!base->roles[i].pid << base->roles[i].index;
+        listeners_steer(&base->listeners, alive);
+}
+
 static const char *signal_name(int number) {
         const char *name = sigabbrev_np(number);
 
@@ -148,6 +158,7 @@ static void on_death(struct base *base, struct watch *watch, uint32_t events) {
                 instances_on_template_death(base);
                 template_leaf_end(base, role);
         }
+        steer(base, role);
         role_tell(base, role);
 }
 
@@ -214,6 +225,7 @@ void role_start(struct base *base, struct role *role) {
         role->cpu_ns = 0;
         r = spawn(base, role);
         if (!r) {
+                steer(base, role);
                 role_tell(base, role);
                 return;
         }

@@ -7,7 +7,7 @@
  * BUFFERED_MAX bytes of answers wait for it. Then reading stops (what was read
  * already is held, at most one receive), TCP tells the client, and memory is
  * bounded. Answers may come back in any order; they go out in that of the
- * requests. Over all connections it is bounded, too: beyond KEPT_MAX whoever
+ * requests. Over all connections it is bounded, too: beyond memory_max whoever
  * makes us keep most is closed.
  *
  * Everything is done once per turn of the loop: answers that came in one turn go
@@ -49,8 +49,7 @@
 #define BUFFERED_MAX (256u << 10)
 #define DISCARD_MAX (1u << 20) /* of a body that nobody wants: more, and the connection is closed */
 #define IOV_MAX_PER_SEND 64
-#define DROP_LOOK 64u         /* connections that are looked at when one must go */
-#define KEPT_MAX (512u << 20) /* bytes of answers and held input, over all clients */
+#define DROP_LOOK 64u /* connections that are looked at when one must go */
 
 #define IDLE_NS (75 * NS_PER_S)
 #define HEAD_NS (10 * NS_PER_S)
@@ -699,6 +698,6 @@ static struct client *greediest(const struct gateway *g) {
 void clients_relieve(struct gateway *g) {
         struct client *c;
 
-        while (g->pool.used + g->n_held > KEPT_MAX && (c = greediest(g)))
+        while (g->pool.used + g->n_held > g->memory_max && (c = greediest(g)))
                 client_close(c);
 }

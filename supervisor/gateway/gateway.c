@@ -27,6 +27,12 @@
 #define LOOK_NS (50 * NS_PER_MS)   /* while requests wait for an instance */
 #define GATHER_NS (20 * NS_PER_US) /* how long a bell may wait for company */
 #define GATHER_MIN 4               /* requests in flight, below which it does not */
+#define MEMORY_ALL (UINT64_C(512) << 20)
+#define MEMORY_LEAST (UINT64_C(128) << 20) /* the longest message twice: one must not fill it */
+
+uint64_t gateway_memory(uint32_t n_gateways) {
+        return MAX(MEMORY_ALL / MAX(n_gateways, 1u), MEMORY_LEAST);
+}
 
 static int gateway_init(struct gateway *g, const struct control_hello *hello, int manager_link) {
         int r;
@@ -39,6 +45,7 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
         /* Until they are: 0 would be somebody else's descriptor when something before them fails. */
         g->bus.manager.fd = g->bus.page_fd = -1;
         g->listeners.gateway = g;
+        g->memory_max = gateway_memory(hello->n_gateways);
         g->now_ns = clock_now_ns();
         r = net_new(&g->net);
         if (r >= 0)
@@ -152,6 +159,7 @@ int gateway_run(const struct control_hello *hello, struct role_handover *handove
         static struct gateway gateway;
         struct gateway *g = &gateway;
         int link = role_take(handovers, n_handovers, HANDOVER_GATEWAY_LINK, hello->self_index, NULL), fd, r;
+        uint64_t shared;
 
         if (link < 0) {
                 log_error("the base gave no link to the manager");
@@ -159,9 +167,9 @@ int gateway_run(const struct control_hello *hello, struct role_handover *handove
         }
         r = gateway_init(g, hello, link);
         for (uint32_t i = 0; r >= 0 && i < CONTROL_LISTENERS_MAX; i++) {
-                fd = role_take(handovers, n_handovers, HANDOVER_LISTENER, i, NULL);
+                fd = role_take(handovers, n_handovers, HANDOVER_LISTENER, i, &shared);
                 if (fd >= 0)
-                        listeners_add(&g->listeners, fd);
+                        listeners_add(&g->listeners, fd, shared);
         }
         while (r >= 0 && !is_over(g))
                 r = gateway_turn(g);

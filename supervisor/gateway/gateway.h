@@ -61,8 +61,10 @@ struct gateway {
         struct client_list touched; /* with something to do at the end of the turn */
         struct client *dead_clients;
         uint32_t n_clients;
+        /* What others may make us keep is bounded by memory_max for each: requests; answers and waiting input; replies. */
+        uint64_t memory_max;
         uint64_t n_charged; /* bytes of requests that are not whole, over all clients */
-        uint64_t n_held;    /* bytes of input that waits, over all clients */
+        uint64_t n_held;    /* bytes of input that waits, over all clients; answers are the pool's */
         uint64_t n_partial; /* bytes of replies that are not whole, over all instances */
         struct admin_call *admin_calls;
         struct request *free_requests;
@@ -81,6 +83,8 @@ struct gateway {
         struct http_field reply_fields[HTTP_PAYLOAD_HEADERS_MAX];
 };
 
+/* memory_max of one of so many gateways. */
+uint64_t gateway_memory(uint32_t n_gateways);
 /* Takes the descriptors out of the handovers. Returns when the base is gone, or all is said after gateway_end(): 0, or -errno. */
 int gateway_run(const struct control_hello *hello, struct role_handover *handovers, uint32_t n_handovers);
 void gateway_end(struct gateway *gateway);

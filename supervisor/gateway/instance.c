@@ -25,7 +25,6 @@
 #define ANSWER_AGAIN_NS (100 * NS_PER_MS)
 #define TELL_NS NS_PER_S
 #define GREEDY_NS NS_PER_S
-#define PARTIAL_MAX (512u << 20) /* bytes of unfinished replies, over all instances */
 
 #define INSTANCE_OF(watch_) ((struct instance *)((char *)(watch_)-offsetof(struct instance, bell)))
 
@@ -516,7 +515,7 @@ static struct instance *greediest(const struct gateway *g) {
 void instances_relieve(struct gateway *g) {
         struct instance *i;
 
-        while (g->n_partial > PARTIAL_MAX && (i = greediest(g))) {
+        while (g->n_partial > g->memory_max && (i = greediest(g))) {
                 log_warning("%s: instance %llu has %llu bytes of replies unfinished, of all who have too many it has most",
                             upstream_name(i->upstream), (unsigned long long)i->id, (unsigned long long)i->n_partial);
                 bus_tell_violation(&g->bus, i->id, VIOLATION_GREEDY);

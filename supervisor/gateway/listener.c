@@ -90,7 +90,7 @@ static void on_failed(struct net_listener *listener, int error) {
         pause_all(&g->listeners, true);
 }
 
-void listeners_add(struct listeners *l, int fd) {
+void listeners_add(struct listeners *l, int fd, bool shared) {
         struct net_listener *listener;
         int r;
 
@@ -99,7 +99,7 @@ void listeners_add(struct listeners *l, int fd) {
                 return;
         }
         listener = &l->items[l->n];
-        r = net_listener_init(listener, fd, on_accept, on_failed, l->gateway);
+        r = net_listener_init(listener, fd, shared, on_accept, on_failed, l->gateway);
         if (r < 0) {
                 log_error("a listening socket cannot be used: %s", strerror(-r));
                 fd_close(fd);

@@ -27,8 +27,8 @@ struct listeners {
 /* Raises RLIMIT_NOFILE to what is allowed and divides it. 0 or -errno. */
 int listeners_init(struct listeners *l, struct gateway *gateway);
 void listeners_deinit(struct listeners *l);
-/* Takes the fd. */
-void listeners_add(struct listeners *l, int fd);
+/* Takes the fd. `shared`: other gateways accept from it, too. */
+void listeners_add(struct listeners *l, int fd, bool shared);
 /* Begins to accept. */
 void listeners_open(struct listeners *l);
 /* Accepts no more; who connects waits for the next gateway. */

@@ -7,7 +7,8 @@
  * for the next one: nobody is served twice before everybody was served once.
  *
  * Listeners are level-triggered and exclusive: of several gateway processes on
- * one socket one is woken.
+ * one socket one is woken, the first in the socket's queue that sleeps. Who has
+ * taken a connection goes to the queue's end, so that it is another's turn.
  */
 #include "supervisor/gateway/net.h"
 
@@ -207,10 +208,12 @@ static void on_socket(struct net_socket *socket, uint32_t events) {
 
 /* Listeners -------------------------------------------------------------------------------------------------------------- */
 
-int net_listener_init(struct net_listener *listener, int fd,
+int net_listener_init(struct net_listener *listener, int fd, bool shared,
                       void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address),
                       void (*on_failed)(struct net_listener *listener, int error), void *owner) {
-        *listener = (struct net_listener){ .kind = NET_LISTENER, .fd = fd, .on_accept = on_accept, .on_failed = on_failed, .owner = owner };
+        *listener = (struct net_listener){
+                .kind = NET_LISTENER, .fd = fd, .shared = shared, .on_accept = on_accept, .on_failed = on_failed, .owner = owner
+        };
         return fd_set_nonblock(fd, true);
 }
 
@@ -222,8 +225,17 @@ void net_listen(struct net *net, struct net_listener *listener, bool on) {
                 listener->accepting = on;
 }
 
-static void on_listener(struct net_listener *listener) {
-        for (int i = 0; i < ACCEPTS_PER_TURN && listener->accepting; i++) {
+static void to_the_end(struct net *net, struct net_listener *listener) {
+        net_listen(net, listener, false);
+        net_listen(net, listener, true);
+        if (!listener->accepting)
+                listener->on_failed(listener, -ENOMEM);
+}
+
+static void on_listener(struct net *net, struct net_listener *listener) {
+        int most = listener->shared ? 1 : ACCEPTS_PER_TURN;
+
+        for (int i = 0; i < most && listener->accepting; i++) {
                 struct sockaddr_storage address = { 0 };
                 socklen_t size = sizeof(address);
                 int fd = accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
@@ -238,6 +250,8 @@ static void on_listener(struct net_listener *listener) {
                 if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
                         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
                 listener->on_accept(listener, fd, &address);
+                if (listener->shared && listener->accepting)
+                        to_the_end(net, listener);
         }
 }
 
@@ -281,7 +295,7 @@ int net_wait(struct net *net, uint64_t now_ns, uint64_t when_ns) {
         return errno == EINTR ? 0 : -errno;
 }
 
-static void on_event(const struct epoll_event *event) {
+static void on_event(struct net *net, const struct epoll_event *event) {
         struct source *source = event->data.ptr;
 
         switch (source->kind) {
@@ -289,7 +303,7 @@ static void on_event(const struct epoll_event *event) {
                 on_socket((struct net_socket *)source, event->events);
                 break;
         case NET_LISTENER:
-                on_listener((struct net_listener *)source);
+                on_listener(net, (struct net_listener *)source);
                 break;
         case NET_WATCH:
                 ((struct net_watch *)source)->on_ready((struct net_watch *)source, event->events & (EPOLLHUP | EPOLLERR));
@@ -303,7 +317,7 @@ void net_dispatch(struct net *net) {
         struct net_socket *socket;
 
         for (int i = 0; i < net->n_events; i++)
-                on_event(&net->events[i]);
+                on_event(net, &net->events[i]);
         net->n_events = 0;
         /* Those that queue up again while this goes on stand behind the last of them: their turn is the next one. */
         for (uint32_t n = net->n_ready; n && (socket = TAILQ_FIRST(&net->ready)); n--) {

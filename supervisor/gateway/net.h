@@ -47,6 +47,7 @@ struct net_listener {
         void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address); /* fd is the callee's */
         void (*on_failed)(struct net_listener *listener, int error);                                      /* -EMFILE and the like */
         void *owner;
+        bool shared;    /* other processes accept from it, too: one connection at a time, in turns */
         bool accepting; /* private */
 };
 
@@ -70,7 +71,7 @@ void net_receive(struct net_socket *socket, bool on);
 ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov);
 
 /* Not accepting yet. 0 or -errno. */
-int net_listener_init(struct net_listener *listener, int fd,
+int net_listener_init(struct net_listener *listener, int fd, bool shared,
                       void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address),
                       void (*on_failed)(struct net_listener *listener, int error), void *owner);
 void net_listen(struct net *net, struct net_listener *listener, bool on);

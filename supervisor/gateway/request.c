@@ -16,7 +16,6 @@
 
 #define FREE_MAX 1024u
 #define BODY_ROOM_MIN 4096u
-#define CHARGED_MAX (512u << 20) /* bytes of heads and bodies under way; more, and whoever comes is asked to come again */
 
 /* A head in one piece of memory: the texts lie behind the fields. */
 struct kept_head {
@@ -49,7 +48,7 @@ struct request *request_new(struct gateway *g, struct client *client) {
 static bool charge(struct request *request, uint64_t n) {
         struct gateway *g = request->gateway;
 
-        if (n > CHARGED_MAX - MIN(g->n_charged, (uint64_t)CHARGED_MAX))
+        if (n > g->memory_max - MIN(g->n_charged, g->memory_max))
                 return false;
         g->n_charged += n;
         request->n_charged += n;

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "supervisor/common/role.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
+#define GATEWAYS_AUTO_MAX 16u
 
 static void cleanup_closedirp(DIR **dir) {
         if (*dir)
@@ -181,6 +183,18 @@ static int list_join(const struct text_list *list, char *text, size_t size, cons
         return 0;
 }
 
+/* With one a core each has a neighbour, whom it wakes cheaply. But each has edges of its own, which cost every worker memory and
+ * descriptors ([limits] files): more than GATEWAYS_AUTO_MAX are for him to weigh who names a number. */
+static uint32_t n_gateways(const struct base_config *config) {
+        cpu_set_t mask;
+
+        if (config->processes)
+                return (uint32_t)config->processes;
+        if (!config->listen.n || sched_getaffinity(0, sizeof(mask), &mask) < 0)
+                return 1;
+        return MIN((uint32_t)CPU_COUNT(&mask), GATEWAYS_AUTO_MAX);
+}
+
 static int boot_fill(const struct base_config *config, struct control_boot_config *boot, char *error, size_t error_size) {
         size_t i;
         int r;
@@ -189,8 +203,7 @@ static int boot_fill(const struct base_config *config, struct control_boot_confi
         boot->uid_base = config->uid_base;
         boot->ready_base = config->ready_base;
         boot->strict = config->strict;
-        /* One process until shards share their listeners evenly; see docs/architecture.md. */
-        boot->n_gateways = 1;
+        boot->n_gateways = n_gateways(config);
         if (config->listen.n > CONTROL_LISTENERS_MAX) {
                 snprintf(error, error_size, "socled.conf: [gateway] listen: %zu addresses, expected at most %d", config->listen.n,
                          CONTROL_LISTENERS_MAX);

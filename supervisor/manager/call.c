@@ -55,6 +55,7 @@ static void call_free(struct call *c) {
         if (c->timer)
                 event_free(c->timer);
         TAILQ_REMOVE(&calls, c, entry);
+        c->gateway->n_calls--;
         n_calls--;
         free(c);
 }
@@ -273,6 +274,7 @@ static struct call *call_new(struct gateway *g, struct evhttp_request *req, cons
         snprintf(c->method, sizeof(c->method), "%s", method);
         c->timer = evtimer_new(g->manager->loop, on_patience, c);
         TAILQ_INSERT_TAIL(&calls, c, entry);
+        g->n_calls++;
         n_calls++;
         admin_on_gone(req, on_client_gone, c);
         return c;
@@ -290,6 +292,18 @@ static void call_send(struct call *c, uint64_t timeout_ms, int args) {
                 call_fail(c, ERROR_BUSY, "the gateway takes nothing now");
 }
 
+/* One that hangs keeps its calls until their time is over, and gets no more than the others. Who asks now and then always asks the
+ * same one, which has the edges. */
+static struct gateway *choose_gateway(struct manager *m) {
+        struct gateway *g, *best = TAILQ_FIRST(&m->gateways);
+
+        TAILQ_FOREACH(g, &m->gateways, entry) {
+                if (g->n_calls < best->n_calls)
+                        best = g;
+        }
+        return best;
+}
+
 /* What speaks against it before anybody is asked. */
 static int call_check(struct manager *m, const char *method, const char **ret_why) {
         *ret_why = "";
@@ -298,7 +312,7 @@ static int call_check(struct manager *m, const char *method, const char **ret_wh
                 return ERROR_BAD_REQUEST;
         }
         if (!m->generation || TAILQ_EMPTY(&m->gateways)) {
-                *ret_why = "the base is starting, or its gateway is: nobody can speak on the bus for it";
+                *ret_why = "the base is starting, or its gateways are: nobody can speak on the bus for it";
                 return ERROR_UNAVAILABLE;
         }
         if (n_calls >= CONTROL_CALLS_MAX) {
@@ -326,7 +340,7 @@ void call_begin(struct manager *m, struct evhttp_request *req, const char *metho
         }
         if (body_take(req, &args) < 0)
                 return;
-        c = call_new(TAILQ_FIRST(&m->gateways), req, method);
+        c = call_new(choose_gateway(m), req, method);
         if (c)
                 call_send(c, q.timeout_ms, args);
         else

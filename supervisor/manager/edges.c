@@ -283,7 +283,7 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
         case CONTROL_KIND_PEER_PAGE:
                 g->page = page_reader_free(g->page);
                 if (page_reader_new(&g->page, TAKE_FD(record->fds[0])) != 0)
-                        log_warning("the gateway's page is not as it must be");
+                        log_warning("gateway %u: its page is not as it must be", g->index + 1);
                 break;
         default:
                 break;
@@ -300,12 +300,12 @@ static void on_gateway_link(evutil_socket_t fd, short what, void *userdata) {
                 if (r == CONTROL_E_AGAIN)
                         return;
                 if (r == -EMFILE) {
-                        log_error("the gateway: a record is lost, for we may have no more descriptors");
+                        log_error("gateway %u: a record is lost, for we may have no more descriptors", g->index + 1);
                         continue;
                 }
                 if (r) {
                         if (r != CONTROL_E_CLOSED)
-                                log_error("the gateway's link broke: %s", r < 0 ? strerror(-r) : "bad record");
+                                log_error("gateway %u: its link broke: %s", g->index + 1, r < 0 ? strerror(-r) : "bad record");
                         gateway_free(g);
                         return;
                 }

@@ -29,7 +29,7 @@
 #include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
 
-#define HANDOVERS_MAX 64
+#define HANDOVERS_MAX (16 + CONTROL_GATEWAYS_MAX)
 
 static struct manager *loading; /* for the file service below, which has no userdata */
 

@@ -190,6 +190,7 @@ struct gateway {
         struct event *event;
         struct page_reader *page;
         uint32_t n_pending; /* edges under negotiation */
+        uint32_t n_calls;   /* of admins, under way */
         struct edge_sweep sweep;
         struct violations violations;
         bool watches;

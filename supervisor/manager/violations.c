@@ -51,12 +51,23 @@ static struct end end_find(struct manager *m, uint64_t id) {
         return e;
 }
 
-/* "kv #12", "gateway" */
+/* As the base calls it, and status. */
+static const char *gateway_name(const struct gateway *g, char text[16]) {
+        if (g->index)
+                snprintf(text, 16, "gateway-%u", g->index + 1);
+        else
+                snprintf(text, 16, "gateway");
+        return text;
+}
+
+/* "kv #12", "gateway-2" */
 static void end_name(const struct end *e, char *text, size_t size) {
+        char gateway[16];
+
         if (e->instance)
                 snprintf(text, size, "%s #%llu", e->instance->candidate->module->name, (unsigned long long)e->id);
         else if (e->gateway)
-                snprintf(text, size, "gateway");
+                snprintf(text, size, "%s", gateway_name(e->gateway, gateway));
         else
                 snprintf(text, size, "#%llu", (unsigned long long)e->id);
 }
@@ -75,17 +86,19 @@ static bool may_tell_now(uint64_t *full_ns, uint64_t at_once) {
 
 static void tell(const struct end *who, const char *by, enum violation reason, const char *text) {
         const struct instance *i = who->instance;
+        char gateway[16];
+        const char *role = who->gateway ? gateway_name(who->gateway, gateway) : NULL;
 
         events_note(&(struct event_note){ .kind = EVENT_violation,
                                           .module = i ? i->candidate->module->name : NULL,
                                           .version = i ? i->candidate->manifest.version : NULL,
-                                          .role = who->gateway ? "gateway" : NULL,
+                                          .role = role,
                                           .instance = who->id,
                                           .actor = by,
                                           .code = violation_name(reason),
                                           .reason = text });
         if (!i) {
-                log_warning("%s #%llu: %s", who->gateway ? "gateway" : "a worker that is gone", (unsigned long long)who->id, text);
+                log_warning("%s #%llu: %s", role ? role : "a worker that is gone", (unsigned long long)who->id, text);
                 return;
         }
         log_warning("%s %s: worker %d: %s", i->candidate->module->name, i->candidate->manifest.version, i->pid, text);

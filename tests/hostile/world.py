@@ -74,7 +74,7 @@ STREAMS = {
 class World:
     def __init__(self, base, liar=(), caller=()):
         self.base = base
-        base.config("[bus]\nmax-message = 1M\nring = 16K\n")
+        base.config("[bus]\nmax-message = 1M\nring = 16K\n", processes=1)  # everybody's neighbour
         base.start()
         base.drop(package(base, "examples/hello"))
         # room for what a sanitizer takes: how much they grow is looked at here

@@ -117,9 +117,10 @@ class Base:
     def path(self, *parts):
         return os.path.join(self.root, *parts)
 
-    def config(self, text=""):
+    def config(self, text="", processes=2, listen=None):
+        """Two gateways, on a machine of any size: most tests should not care which of them serves."""
         with open(self.path("etc/socled.conf"), "w") as f:
-            f.write(f"[gateway]\nlisten = 127.0.0.1:{self.port}\n{text}")
+            f.write(f"[gateway]\nlisten = {listen or f'127.0.0.1:{self.port}'}\nprocesses = {processes}\n{text}")
 
     def write(self, path, text):
         full = self.path(path)
@@ -269,6 +270,10 @@ class Base:
 
     def roles(self):
         return {r["name"]: r["pid"] for r in self.status()["base"]["roles"]}
+
+    def gateways(self):
+        """The pids of those that live."""
+        return [pid for name, pid in self.roles().items() if name.split("-")[0] == "gateway" and pid]
 
     def spare(self):
         """The pid of the worker that is held ready for the next deployment."""

@@ -159,7 +159,7 @@ def test_config_show_names_the_source_of_each_value(base):
     base.config("[packages]\nexclude = nobody\n")
     base.ctl("reload")
     k = keys()
-    expect_equal(k["packages", "exclude"], ("nobody", base.path("etc/socled.conf") + ":4"), "after a reload")
+    expect_equal(k["packages", "exclude"], ("nobody", base.path("etc/socled.conf") + ":5"), "after a reload")
     table = base.ctl("config", "show").stdout
     expect("[bus] ring" in table and "32K" in table and "10-bus.conf:3" in table, table)
     expect_equal(base.ctl("config", "show", "nobody", check=False).returncode, 4, "an unknown module")

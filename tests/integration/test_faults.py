@@ -201,7 +201,7 @@ def test_a_port_in_use(base):
 
 def test_a_bad_configuration(base):
     base.config("[bus]\nring = lots\n")
-    exits_78(base, base.path("etc/socled.conf") + ":4", "ring", "lots")
+    exits_78(base, base.path("etc/socled.conf") + ":5", "ring", "lots")
 
 
 def test_a_bad_drop_in(base):

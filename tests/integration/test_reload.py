@@ -140,7 +140,7 @@ def test_socled_conf_is_read_again(base):
     expect_equal(base.refused(name)["code"], "EXCLUDED", "code")
     base.config("[packages]\nexclude = crash\nrequire-signature = perhaps\n")
     reload(base)
-    wait(lambda: base.path("etc/socled.conf") + ":5" in base.log(), "the place of the mistake")
+    wait(lambda: base.path("etc/socled.conf") + ":6" in base.log(), "the place of the mistake")
     expect("the configuration stays as it was" in base.log(), base.log())
     expect_equal(base.refused(name)["code"], "EXCLUDED", "code after a broken configuration")
     base.config()

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static int withdraw(void **state) {
 }
 
 static struct control_boot_config config_of(const char *text, const struct sockaddr_storage *address, uint32_t size) {
-        struct control_boot_config config = { .n_listeners = 1 };
+        struct control_boot_config config = { .n_listeners = 1, .n_gateways = 1 };
 
         snprintf(config.listeners[0].text, sizeof(config.listeners[0].text), "%s", text);
         if (address)
@@ -82,16 +83,20 @@ static bool is_passed(int fd) {
 
 static void check(const char *text, const struct sockaddr_storage *address, uint32_t size, bool taken, int error) {
         struct control_boot_config config = config_of(text, address, size);
-        int fds[CONTROL_LISTENERS_MAX] = { -1 };
+        struct listeners l;
+        bool shared;
+        int fd;
 
-        assert_int_equal(listeners_open(&config, 0, fds), error);
-        if (error)
-                return;
-        assert_int_equal(is_passed(fds[0]), taken);
-        assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
-        assert_true(fcntl(PASSED, F_GETFD) & FD_CLOEXEC);
-        assert_true(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
-        close(fds[0]);
+        listeners_init(&l);
+        assert_int_equal(listeners_open(&l, &config, 0), error);
+        if (!error) {
+                fd = listeners_of(&l, 0, 0, &shared);
+                assert_int_equal(is_passed(fd), taken);
+                assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+                assert_true(fcntl(PASSED, F_GETFD) & FD_CLOEXEC);
+                assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        }
+        listeners_deinit(&l);
 }
 
 static void test_same_address(void **state) {
@@ -139,12 +144,129 @@ static void test_not_for_us(void **state) {
         check("fd:web", NULL, 0, false, -ENOENT);
 }
 
+/* Several gateways ----------------------------------------------------------------------------------------------------------- */
+
+#define N_GATEWAYS 3u
+#define N_CLIENTS 300u
+
+static void open_several(struct listeners *l, const char *text, const struct sockaddr_storage *address, uint32_t size, int wanted) {
+        struct control_boot_config config = config_of(text, address, size);
+
+        config.n_gateways = N_GATEWAYS;
+        listeners_init(l);
+        assert_int_equal(listeners_open(l, &config, 0), wanted);
+}
+
+static struct sockaddr_storage free_address(int family) {
+        struct sockaddr_storage address;
+
+        close(bind_stream(family, false, false, &address));
+        return address;
+}
+
+/* How many of N_CLIENTS connections each gateway finds in its socket. */
+static void connect_many(const struct listeners *l, const struct sockaddr_storage *address, uint32_t size, uint32_t counts[N_GATEWAYS]) {
+        static int clients[N_CLIENTS];
+        bool shared;
+
+        for (uint32_t i = 0; i < N_CLIENTS; i++) {
+                clients[i] = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                assert_true(clients[i] >= 0);
+                assert_int_equal(connect(clients[i], (const struct sockaddr *)address, size), 0);
+        }
+        for (uint32_t g = 0; g < N_GATEWAYS; g++) {
+                int listener = listeners_of(l, 0, g, &shared), fd;
+
+                assert_false(shared);
+                for (counts[g] = 0; (fd = accept(listener, NULL, NULL)) >= 0; counts[g]++)
+                        close(fd);
+        }
+        for (uint32_t i = 0; i < N_CLIENTS; i++)
+                close(clients[i]);
+        assert_int_equal(counts[0] + counts[1] + counts[2], N_CLIENTS);
+}
+
+/* Of 300, each third is 100 give or take 8; 40 is more than seven times that away. */
+static void check_dealing(int family, uint32_t size) {
+        struct sockaddr_storage address = free_address(family);
+        struct listeners l;
+        uint32_t n[N_GATEWAYS];
+
+        open_several(&l, "here", &address, size, 0);
+        connect_many(&l, &address, size, n);
+        assert_true(n[0] > 40 && n[1] > 40 && n[2] > 40);
+        listeners_steer(&l, 1 << 0 | 1 << 2);
+        connect_many(&l, &address, size, n);
+        assert_true(n[0] > 60 && n[1] == 0 && n[2] > 60);
+        listeners_steer(&l, 1 << 1);
+        connect_many(&l, &address, size, n);
+        assert_int_equal(n[1], N_CLIENTS);
+        /* Nobody lives: they wait for whoever comes first. */
+        listeners_steer(&l, 0);
+        connect_many(&l, &address, size, n);
+        assert_true(n[0] > 40 && n[1] > 40 && n[2] > 40);
+        listeners_deinit(&l);
+}
+
+static void test_each_has_a_socket(void **state) {
+        int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        check_dealing(AF_INET, sizeof(struct sockaddr_in));
+        if (probe < 0)
+                return;
+        close(probe);
+        check_dealing(AF_INET6, sizeof(struct sockaddr_in6));
+}
+
+/* Sockets that allow others beside them must not let two bases serve one address by turns. */
+static void test_another_base(void **state) {
+        struct sockaddr_storage address = free_address(AF_INET);
+        struct listeners a, b;
+
+        open_several(&a, "here", &address, sizeof(struct sockaddr_in), 0);
+        open_several(&b, "here", &address, sizeof(struct sockaddr_in), -EADDRINUSE);
+        listeners_deinit(&b);
+        listeners_deinit(&a);
+        open_several(&b, "here", &address, sizeof(struct sockaddr_in), 0);
+        listeners_deinit(&b);
+}
+
+static void check_shared(const char *text, const struct sockaddr_storage *address, uint32_t size) {
+        struct listeners l;
+        bool shared = false;
+        int fd;
+
+        open_several(&l, text, address, size, 0);
+        fd = listeners_of(&l, 0, 0, &shared);
+        assert_true(shared && fd >= 0);
+        assert_int_equal(listeners_of(&l, 0, N_GATEWAYS - 1, &shared), fd);
+        listeners_steer(&l, 1);
+        listeners_deinit(&l);
+}
+
+static void test_one_socket_for_all(void **state) {
+        struct sockaddr_un path = { .sun_family = AF_UNIX };
+        struct sockaddr_storage address = { 0 };
+
+        snprintf(path.sun_path, sizeof(path.sun_path), "/tmp/socle-test-listeners-%d", getpid());
+        memcpy(&address, &path, sizeof(path));
+        check_shared("unix", &address, sizeof(path));
+        unlink(path.sun_path);
+
+        pass(bind_stream(AF_INET, false, true, &address), "web");
+        check_shared("fd:web", NULL, 0);
+        check_shared("by address", &address, sizeof(struct sockaddr_in));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_teardown(test_same_address, withdraw),
                 cmocka_unit_test_teardown(test_families, withdraw),
                 cmocka_unit_test_teardown(test_not_listening, withdraw),
                 cmocka_unit_test_teardown(test_not_for_us, withdraw),
+                cmocka_unit_test(test_each_has_a_socket),
+                cmocka_unit_test(test_another_base),
+                cmocka_unit_test_teardown(test_one_socket_for_all, withdraw),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

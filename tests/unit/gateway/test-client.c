@@ -51,7 +51,8 @@ static int setup(void **state) {
         struct sockaddr_storage address = { .ss_family = AF_UNIX };
         int pair[2];
 
-        *g = (struct gateway){ .bus = { .manager.fd = -1,
+        *g = (struct gateway){ .memory_max = gateway_memory(1),
+                               .bus = { .manager.fd = -1,
                                         .table = { .n_modules = 1, .n_routes = 1, .modules = &module, .routes = &route } } };
         g->slots = slots;
         g->n_slots = 1;

@@ -28,7 +28,7 @@ struct worker {
 };
 
 static int setup(void **state) {
-        *g = (struct gateway){ .bus.manager.fd = -1, .now_ns = 1 };
+        *g = (struct gateway){ .bus.manager.fd = -1, .now_ns = 1, .memory_max = gateway_memory(1) };
         TAILQ_INIT(&g->rung);
         TAILQ_INIT(&g->unflushed);
         call_table_init(&g->calls);

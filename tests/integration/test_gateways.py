@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several gateway processes: one front door. Who serves a connection is known by the kernel's tables."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+from harness import alive, expect, expect_equal, package, wait
+from test_survival import Load
+
+
+class Client:
+    """One connection that is kept."""
+
+    def __init__(self, base, timeout=60.0):
+        self.http = http.client.HTTPConnection("127.0.0.1", base.port, timeout=timeout)
+        self.http.connect()
+        self.port = self.http.sock.getsockname()[1]
+
+    def ask(self, path):
+        self.http.request("GET", path)
+
+    def answer(self):
+        r = self.http.getresponse()
+        return r.status, r.read().decode()
+
+    def get(self, path):
+        self.ask(path)
+        return self.answer()
+
+    def close(self):
+        self.http.close()
+
+
+def sockets(pid):
+    """Inodes of the process's sockets."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if target.startswith("socket:["):
+                    found.add(int(target[8:-1]))
+    return found
+
+
+def by_owner(base, clients):
+    """Each gateway's pid, and who is connected to it; None: to nobody yet."""
+    inodes = {}
+    with open("/proc/net/tcp") as f:
+        for line in list(f)[1:]:
+            words = line.split()
+            local, remote = (int(w.split(":")[1], 16) for w in words[1:3])
+            if local == base.port:
+                inodes[remote] = int(words[9])
+    owners = {pid: sockets(pid) for pid in base.gateways()}
+    found = {pid: [] for pid in (*owners, None)}
+    for c in clients:
+        pids = [pid for pid, s in owners.items() if inodes.get(c.port) in s]
+        found[pids[0] if pids else None].append(c)
+    return found
+
+
+def closed(clients):
+    for c in clients:
+        c.close()
+
+
+def connected(base, n, path="/crash/ok"):
+    """n connections, each with a request answered."""
+    clients = [Client(base) for _ in range(n)]
+    for c in clients:
+        c.ask(path)
+    expect_equal({c.answer()[0] for c in clients}, {200}, f"answers on {n} connections")
+    return clients
+
+
+def start(base, processes=2, text=""):
+    base.config(text, processes)
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash"))
+    base.serves("/crash/ok")
+    return wait(lambda: len(base.gateways()) == processes and base.gateways(), f"{processes} gateways", 20)
+
+
+def others(base, former):
+    """The gateways, once none of the former ones is among them."""
+
+    def new():
+        now = base.gateways()
+        return len(now) >= len(former) and not set(now) & set(former) and now
+
+    return wait(new, "gateways in the place of those that died", 20)
+
+
+def test_connections_are_dealt_out_evenly(base):
+    pids = start(base)
+    clients = connected(base, 400)
+    owned = by_owner(base, clients)
+    # half of them each, give or take 10: this is ten times that away
+    expect(all(len(owned[pid]) > 100 for pid in pids), f"connections of each: {[len(owned[pid]) for pid in pids]}")
+    closed(clients)
+
+
+def test_as_many_as_are_asked_for(base):
+    start(base, 3)
+    roles = [r for r in base.status()["base"]["roles"] if r["name"].startswith("gateway")]
+    expect_equal([r["name"] for r in roles], ["gateway", "gateway-2", "gateway-3"], "roles")
+    expect_equal(len({r["pid"] for r in roles}), 3, "processes")
+    for r in roles:
+        expect_equal(os.stat(f"/proc/{r['pid']}").st_uid, r["uid"], f"uid of {r['name']}")
+    clients = connected(base, 120)
+    owned = by_owner(base, clients)
+    expect(all(owned[r["pid"]] for r in roles), "one of them serves nobody")
+    closed(clients)
+
+
+def test_one_for_each_cpu(base):
+    base.config(processes="auto")
+    base.start()
+    n = min(len(os.sched_getaffinity(0)), 16)
+    wait(lambda: len(base.gateways()) == n, f"{n} gateways", 20)
+    base.stop()
+    base.wrap = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+    base.start()
+    expect_equal([n for n in base.roles() if n.startswith("gateway")], ["gateway"], "gateways on one CPU")
+
+
+def test_the_death_of_one_costs_its_own_connections(base):
+    pids = start(base)
+    worker = base.worker("crash")
+    clients = connected(base, 60)
+    owned = by_owner(base, clients)
+    with Load(base, "/crash/ok", threads=4) as load:
+        wait(lambda: load.n > 20, "load")
+        os.kill(pids[1], signal.SIGKILL)
+        now = wait(lambda: [p for p in base.gateways() if p not in pids], "another in its place", 20)
+        so_far = load.n
+        wait(lambda: load.n > so_far + 20, "load after that", 20)
+    expect_equal(base.gateways()[0], pids[0], "the one that lives")
+    expect_equal(len(now), 1, "new gateways")
+    for c in owned[pids[0]]:
+        expect_equal(c.get("/crash/ok")[0], 200, "on a connection to the one that lives")
+    for c in owned[pids[1]]:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            expect(False, f"an answer on a connection to the one that died: {c.get('/crash/ok')}")
+    # a thread has one connection at a time, and may have been connected to the one that died
+    expect(len(load.bad) <= 4 and not any("Refused" in b for b in load.bad), f"what went wrong for the others: {load.bad}")
+    expect_equal(base.worker("crash"), worker, "the worker")
+    closed(clients)
+
+
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped():
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+    wait(stopped, "it to be stopped")
+
+
+def test_who_waits_for_one_that_dies_is_served_by_the_next(base):
+    pids = start(base)
+    stop(pids[1])
+    clients = [Client(base) for _ in range(60)]
+    for c in clients:
+        c.ask("/crash/ok")
+    owned = by_owner(base, clients)
+    expect(len(owned[None]) > 10 and not owned[pids[1]], f"who waits: {[(pid, len(c)) for pid, c in owned.items()]}")
+    os.kill(pids[1], signal.SIGKILL)
+    expect_equal({c.answer()[0] for c in clients}, {200}, "answers")
+    closed(clients)
+
+
+def test_while_one_is_dead_the_others_are_given_all(base):
+    pids = start(base)
+    dead = lambda: not base.role("gateway-2")
+    end = time.monotonic() + 60
+    while True:
+        # it is started again later and later
+        while not dead():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(base.role("gateway-2") or pids[0] + (1 << 22), signal.SIGKILL)
+        clients = connected(base, 30)
+        owned = by_owner(base, clients)
+        closed(clients)
+        if dead():
+            break
+        expect(time.monotonic() < end, "nobody is served while one gateway is dead")
+    expect_equal(len(owned[pids[0]]), 30, "connections to the one that lives")
+    wait(lambda: not dead(), "another one", 20)
+    # and is dealt in again
+    wait(lambda: by_owner(base, clients := connected(base, 30))[base.role("gateway-2")] and (closed(clients) or True), "connections to the new one", 20)
+
+
+def test_all_of_them_die(base):
+    pids = start(base, 3)
+    worker = base.worker("crash")
+    refused = []
+    with Load(base, "/crash/ok", threads=4) as load:
+        for _ in range(3):
+            so_far = load.n
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            pids = others(base, pids)
+            wait(lambda: load.n > so_far + 20, "load after that", 20)
+    refused = [b for b in load.bad if "Refused" in b]
+    expect_equal(refused, [], "connections that were refused")
+    expect(len(load.bad) <= 4 * 3, f"more was lost than was open: {load.bad}")
+    expect_equal(base.worker("crash"), worker, "the worker")
+
+
+def test_an_upgrade_is_seen_by_all_of_them(base):
+    pids = start(base)
+    clients = connected(base, 40)
+    owned = by_owner(base, clients)
+    expect(all(owned[pid] for pid in pids), "one of them serves nobody")
+    with Load(base, "/crash/ok", threads=4) as load:
+        for n in range(1, 6):
+            base.ctl("deploy", package(base, "tests/modules/crash", version=f"1.{n}.0", extra=f"[config]\nversion = {n}\n"))
+            for pid in pids:
+                expect_equal(owned[pid][0].get("/crash/config?key=version"), (200, f"{n}\n"), "after the deployment, on a connection from before it")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
+    expect(load.n > 5, "there was no load")
+    closed(clients)
+
+
+def test_what_each_has_under_way_is_the_workers_sum(base):
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/echo"))
+    base.ctl("deploy", package(base, "tests/modules/caller"))
+    base.serves("/caller/call?method=echo.say&text=up")
+    pids = base.gateways()
+    clients = [Client(base) for _ in range(40)]
+    expect_equal({c.get("/caller/call?method=echo.say&text=up")[0] for c in clients}, {200}, "answers")
+    owned = by_owner(base, clients)
+    expect(all(owned[pid] for pid in pids), "one of them serves nobody")
+    in_flight = lambda: sum(i["in_flight"] for i in base.instances("caller"))
+    for pid in pids:
+        owned[pid][0].ask("/caller/call?method=echo.sleep&n=600000&timeout=600000")
+    wait(lambda: in_flight() == 2, "a request of each", 20)
+    # what a dead one had asked for ends with it, what others have asked for goes on
+    os.kill(pids[1], signal.SIGKILL)
+    wait(lambda: in_flight() == 1, "the request of the one that lives", 20)
+    others(base, pids[1:])
+    # and people call as before
+    say = lambda text: json.loads(base.ctl("call", "echo.say", json.dumps({"text": text, "n": 1})).stdout)["text"]
+    expect_equal(say("a"), "a", "a call")
+    os.kill(pids[0], signal.SIGKILL)
+    wait(lambda: base.ctl("call", "echo.say", '{"text": "", "n": 1}', check=False).returncode == 0, "a call by one that lives", 20)
+    closed(clients)
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def test_a_socket_that_all_share_is_shared_evenly(base):
+    path = base.path("web.sock")
+    base.config(listen=f"127.0.0.1:{base.port}, unix:{path}")
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/crash"))
+    base.serves("/crash/ok")
+    pids = base.gateways()
+    before = {pid: len(sockets(pid)) for pid in pids}
+    clients = []
+    for _ in range(40):
+        c = Unix(path)
+        c.request("GET", "/crash/ok")
+        r = c.getresponse()
+        expect_equal((r.status, r.read()), (200, b"ok\n"), "over the UNIX socket")
+        clients.append(c)
+    n = [len(sockets(pid)) - before[pid] for pid in pids]
+    expect(min(n) >= 10, f"connections of each: {n}")
+    # one that is dead is missed by nobody
+    os.kill(pids[0], signal.SIGKILL)
+    c = Unix(path)
+    c.request("GET", "/crash/ok")
+    expect_equal(c.getresponse().status, 200, "with one that lives")
+    closed([c, *clients])
+
+
+def test_two_bases_do_not_share_an_address(base):
+    start(base)
+    other = type(base)("second")
+    try:
+        other.port = base.port
+        other.config()
+        p = other.spawn()
+        expect_equal(p.wait(30), 78, "exit status")
+        expect(f"cannot listen on 127.0.0.1:{base.port} ([gateway] listen): Address already in use" in other.log(), other.log())
+    finally:
+        other.close()
+    closed(connected(base, 20))
