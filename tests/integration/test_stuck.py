@@ -9,6 +9,7 @@ from harness import expect, expect_equal, package, wait
 
 
 def prepare(base, **kw):
+    base.config(processes=1)  # whose edge is there when the module hangs, or the manager
     base.start()
     base.drop(package(base, "tests/modules/stuck", **kw))
     base.serves("/stuck/ok")
