@@ -148,6 +148,8 @@ static int key_read(struct key_file *f, const char *section, const char *name, c
 
         if (f->table->any) {
                 r = f->table->any(f->object, section, name, value, expected, sizeof(expected));
+                if (r >= 0 && f->table->origins)
+                        r = key_origin_note((struct text_list *)((char *)f->object + f->table->origins), section, name, f->name, f->line);
                 return r == -EINVAL ? fail_key(f, section, name, value, expected) : r;
         }
         if (!*section)
@@ -155,7 +157,9 @@ static int key_read(struct key_file *f, const char *section, const char *name, c
         if (!key && !free_keys)
                 return fail_unknown(f, section, name, value);
         if (key && key->flags & f->refused)
-                return fail_key(f, section, name, value, "no such key here: the package alone says it");
+                return fail_key(f, section, name, value,
+                                key->flags & KEY_OPERATOR ? "no such key here: the operator alone says it, in conf.d/NAME.ini"
+                                                          : "no such key here: the package alone says it");
         if (free_keys && f->n_free++ >= FREE_KEYS_MAX)
                 return fail(f, "[%s] %s: expected at most %d free keys in a file", section, shown(name).text, FREE_KEYS_MAX);
         r = key_once(f, section, name, value);

@@ -51,6 +51,7 @@ enum key_flags {
         KEY_REQUIRED = 1 << 0, /* there is no default: someone must say it */
         KEY_FIXED = 1 << 1,    /* may not be changed by an override */
         KEY_LATER = 1 << 2,    /* read and checked, but nothing acts on it yet */
+        KEY_OPERATOR = 1 << 3, /* only an override may say it */
 };
 
 struct key {

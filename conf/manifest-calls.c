@@ -15,7 +15,8 @@ size_t manifest_n_methods(const struct manifest *m) {
         return n;
 }
 
-bool manifest_method(const struct manifest *m, size_t id, char ret_name[static MANIFEST_METHOD_SIZE], bool *ret_idempotent) {
+/* The service of a method and the method's place in it; NULL when there is no such id. */
+static const struct manifest_service *method_place(const struct manifest *m, size_t id, size_t *ret_at) {
         size_t at = id - 1;
 
         for (size_t i = 0; i < m->n_services && id; i++) {
@@ -25,11 +26,33 @@ bool manifest_method(const struct manifest *m, size_t id, char ret_name[static M
                         at -= s->methods.n;
                         continue;
                 }
-                snprintf(ret_name, MANIFEST_METHOD_SIZE, "%s.%s", s->name, s->methods.items[at]);
-                *ret_idempotent = s->idempotent && s->idempotent[at];
-                return true;
+                *ret_at = at;
+                return s;
         }
-        return false;
+        return NULL;
+}
+
+bool manifest_method(const struct manifest *m, size_t id, char ret_name[static MANIFEST_METHOD_SIZE], bool *ret_idempotent) {
+        const struct manifest_service *s;
+        size_t at;
+
+        s = method_place(m, id, &at);
+        if (!s)
+                return false;
+        snprintf(ret_name, MANIFEST_METHOD_SIZE, "%s.%s", s->name, s->methods.items[at]);
+        *ret_idempotent = s->idempotent && s->idempotent[at];
+        return true;
+}
+
+bool manifest_method_own(const struct manifest *m, size_t id, char ret_name[static MANIFEST_METHOD_SIZE]) {
+        const struct manifest_service *s;
+        size_t at;
+
+        s = method_place(m, id, &at);
+        if (!s)
+                return false;
+        snprintf(ret_name, MANIFEST_METHOD_SIZE, "%s.%s", s->own ? s->own : s->name, s->methods.items[at]);
+        return true;
 }
 
 bool manifest_provides(const struct manifest *m, const char *service) {

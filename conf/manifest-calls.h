@@ -17,6 +17,8 @@
 size_t manifest_n_methods(const struct manifest *manifest);
 /* "kv.get" for an id; false when there is no such id. */
 bool manifest_method(const struct manifest *manifest, size_t id, char ret_name[static MANIFEST_METHOD_SIZE], bool *ret_idempotent);
+/* As the package itself calls it, whatever the operator has made of its service's name. */
+bool manifest_method_own(const struct manifest *manifest, size_t id, char ret_name[static MANIFEST_METHOD_SIZE]);
 bool manifest_provides(const struct manifest *manifest, const char *service);
 /* The first service that both provide; NULL when there is none. */
 const char *manifest_shared_service(const struct manifest *a, const struct manifest *b);

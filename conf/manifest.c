@@ -35,6 +35,7 @@ bool module_version_ok(const char *version) {
 
 static void service_deinit(struct manifest_service *service) {
         free(service->name);
+        free(service->own);
         text_list_deinit(&service->methods);
         free(service->idempotent);
         *service = (struct manifest_service){ 0 };
@@ -107,12 +108,40 @@ static struct manifest_service *service_place(struct manifest *manifest, const c
         return &grown[manifest->n_services];
 }
 
+/* "as NEW": a service that was read before has another name for everybody but the package itself. */
+static int service_rename(struct manifest *manifest, const char *name, const char *to, char *expected, size_t expected_size) {
+        struct manifest_service *found = NULL;
+        bool taken = false;
+        char *copy;
+
+        for (size_t i = 0; i < manifest->n_services; i++) {
+                struct manifest_service *s = &manifest->services[i];
+
+                if (!s->own && !strcmp(s->name, name))
+                        found = s;
+                taken |= !strcmp(s->name, to);
+        }
+        snprintf(expected, expected_size,
+                 found ? "as NAME, a name that no other service of the module has"
+                       : "as NAME only for a service that the package's module.ini lists");
+        if (!found || taken || !module_name_ok(to))
+                return -EINVAL;
+        copy = strdup(to);
+        if (!copy)
+                return -ENOMEM;
+        found->own = found->name;
+        found->name = copy;
+        return 0;
+}
+
 static int services_set(void *object, const char *name, const char *value, char *expected, size_t expected_size) {
         _cleanup_(service_deinit) struct manifest_service service = { 0 };
         struct manifest *manifest = object;
         struct manifest_service *place;
         int r;
 
+        if (!strncmp(value, "as ", 3))
+                return service_rename(manifest, name, value + 3 + strspn(value + 3, " \t"), expected, expected_size);
         snprintf(expected, expected_size,
                  "SERVICE = METHOD, METHOD? with names of a-z, 0-9 and -, each once; ? marks an idempotent method");
         if (!module_name_ok(name))
@@ -222,7 +251,7 @@ void manifest_deinit(struct manifest *manifest) {
 
 int manifest_parse(struct manifest *manifest, const char *file, const char *text, size_t size, bool override, char *error,
                    size_t error_size) {
-        return key_file_parse(&manifest_table, manifest, file, text, size, override ? KEY_FIXED : 0, error, error_size);
+        return key_file_parse(&manifest_table, manifest, file, text, size, override ? KEY_FIXED : KEY_OPERATOR, error, error_size);
 }
 
 /* What holds between keys -------------------------------------------------------------------------------------------- */

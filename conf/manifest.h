@@ -19,13 +19,14 @@ enum manifest_strategy { MANIFEST_REPLACE, MANIFEST_STANDBY, MANIFEST_SIDE_BY_SI
 
 struct manifest_service {
         char *name;               /* "kv" */
+        char *own;                /* as the package calls it, where the operator has renamed it; else NULL */
         struct text_list methods; /* "get", "put" */
         bool *idempotent;         /* one for each method */
 };
 
 struct manifest {
         /* [module] */
-        char *name, *version, *entry, *runtime, *base, *description;
+        char *name, *version, *entry, *of, *runtime, *base, *description;
         uint64_t priority;
         /* [http] */
         char *prefix; /* NULL: no HTTP */
@@ -70,7 +71,7 @@ void manifest_deinit(struct manifest *manifest);
 
 /* Reads text (size bytes) named `file` over the struct. 0, or -EINVAL with one line for people in error[]:
  * "module.ini:7: [limits] memory = 12: expected a size such as 64K, 16M or 1G". With `override`, name, version and entry
- * may not be changed. -ENOMEM. */
+ * may not be changed; without, `of` may not be said. -ENOMEM. */
 int manifest_parse(struct manifest *manifest, const char *file, const char *text, size_t size, bool override, char *error,
                    size_t error_size);
 /* What must hold after everything was read (required keys, prefix form, min <= max ...). Same errors. */

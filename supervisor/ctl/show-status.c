@@ -119,6 +119,15 @@ static void row_of_version(struct table *t, const json_t *module, const json_t *
         table_add(t, document_text(module, "prefix"));
 }
 
+/* One that waits for its package has none. */
+static void row_without_version(struct table *t, const json_t *module) {
+        table_add(t, document_text(module, "name"));
+        table_add(t, "-");
+        table_add(t, document_text(module, "state"));
+        for (unsigned i = 0; i < 9; i++)
+                table_add(t, "-");
+}
+
 static void rows_of_module(struct table *t, const json_t *module) {
         const json_t *versions = json_object_get(module, "versions"), *version, *instance;
         size_t i, k;
@@ -130,6 +139,8 @@ static void rows_of_module(struct table *t, const json_t *module) {
                 if (!k)
                         row_of_version(t, module, version);
         }
+        if (!i)
+                row_without_version(t, module);
 }
 
 /* What the state does not say already. */
@@ -150,6 +161,11 @@ static void show_reasons(const json_t *module, FILE *out) {
         const json_t *versions = json_object_get(module, "versions"), *version;
         size_t i;
 
+        if (!json_array_size(versions))
+                text_line(out, document_text(module, "name"), " is ", document_text(module, "state"), ": ",
+                          document_text(module, "reason"));
+        else if (*document_text(module, "of"))
+                text_line(out, document_text(module, "name"), " is of the package ", document_text(module, "of"));
         json_array_foreach(versions, i, version) {
                 const char *code = code_of(version), *reason = document_text(version, "reason");
                 bool serves = !strcmp(document_text(version, "state"), "ACTIVE");

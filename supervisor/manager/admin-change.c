@@ -13,10 +13,12 @@
 #include "ipc/cleanup.h"
 #include "supervisor/manager/admin-operation.h"
 #include "supervisor/manager/admin-reply.h"
+#include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop-put.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/of.h"
 #include "supervisor/manager/undeploy.h"
 #include "supervisor/manager/versions.h"
 
@@ -39,6 +41,20 @@ void admin_put_package(struct manager *m, struct evhttp_request *req, const char
         drop_put(m, op, evhttp_request_get_input_buffer(req), -1);
 }
 
+/* What conf.d says is not undone behind its back. True: it was answered. */
+static bool is_of_package(struct manager *m, struct evhttp_request *req, const char *name, const char *ending, const char *before,
+                          const char *behind) {
+        const char *package = of_package(m, name);
+        char detail[SHOWN_MAX + 256], hint[SHOWN_MAX + 256];
+
+        if (!package)
+                return false;
+        snprintf(detail, sizeof(detail), "%s is a module of the package %s by %s, %s", name, package, of_origin(m, name), ending);
+        snprintf(hint, sizeof(hint), "%s%s%s", before, package, behind);
+        admin_problem(req, FAULT_OF_PACKAGE, detail, hint);
+        return true;
+}
+
 /* Undeployment ------------------------------------------------------------------------------------------------------- */
 
 void admin_delete_module(struct manager *m, struct evhttp_request *req, char *target) {
@@ -51,6 +67,10 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
         if (admin_conflict(m, req, target))
                 return;
         if (!undeploy_has(m, target, version)) {
+                if (is_of_package(m, req, target, "and is there as long as that line",
+                                  "remove the line or the file and `soclectl reload`; `soclectl undeploy ",
+                                  "` removes the package and all its modules"))
+                        return;
                 snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
                          version ? version : "");
                 admin_problem(req, FAULT_NOT_FOUND, detail, NULL);
@@ -130,7 +150,8 @@ static struct operation *begin_on_module(struct manager *m, struct evhttp_reques
                                          struct module **ret_module) {
         struct module *mod = module_find(m, name);
 
-        if (admin_conflict(m, req, name))
+        if (admin_conflict(m, req, name) ||
+            is_of_package(m, req, name, "and follows its versions", "choose a version of ", ", and this one goes along"))
                 return NULL;
         if (!mod || TAILQ_EMPTY(&mod->candidates)) {
                 admin_module_not_found(req, name);
@@ -150,17 +171,17 @@ static void post_switch(struct manager *m, struct evhttp_request *req, const cha
                 return;
         mod = module_find(m, name);
         c = mod ? version_find(mod, version) : NULL;
-        if (mod && !c && !admin_conflict(m, req, name)) {
+        if (mod && !c && !of_package(m, name) && !admin_conflict(m, req, name)) {
                 snprintf(detail, sizeof(detail), "%s has no version %s in the drop directory", name,
                          *version ? version : "(none is named)");
                 admin_problem(req, FAULT_NOT_FOUND, detail,
                               "`soclectl status NAME` lists them; `soclectl rollback --to` looks among kept packages, too");
         }
-        if (mod && !c)
+        if (mod && !c && !of_package(m, name))
                 return;
         op = begin_on_module(m, req, OPERATION_SWITCH, name, &mod);
         if (op)
-                version_switch(mod, c, op);
+                version_switch(c, op);
 }
 
 static void post_rollback(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {

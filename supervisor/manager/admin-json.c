@@ -20,6 +20,7 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/of.h"
 
 /* Texts of strangers (what a worker says, what a file is called) may be no UTF-8, and then there would be no document at all. */
 json_t *json_text(const char *text) {
@@ -85,14 +86,17 @@ static json_t *json_version(const struct candidate *c) {
 json_t *json_module(struct module *mod) {
         const struct candidate *serving = mod->active ? mod->active : module_wanted(mod), *c;
         json_t *versions = json_array();
-        const char *reason = "";
-        enum candidate_state state = module_state(mod, &reason);
+        const char *reason = "", *state;
 
+        if (TAILQ_EMPTY(&mod->candidates) && mod->of[0])
+                state = of_state(mod, &reason);
+        else
+                state = state_name(module_state(mod, &reason));
         TAILQ_FOREACH(c, &mod->candidates, entry)
         json_array_append_new(versions, json_version(c));
-        return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "name", mod->name, "state", state_name(state), "reason", json_text(reason),
-                         "prefix", json_text(serving ? serving->manifest.prefix : NULL), "cut_off", (json_int_t)mod->n_cut, "versions",
-                         versions);
+        return json_pack("{s:s, s:o, s:s, s:o, s:o, s:I, s:o}", "name", mod->name, "of", json_text(mod->of[0] ? mod->of : NULL), "state",
+                         state, "reason", json_text(reason), "prefix", json_text(serving ? serving->manifest.prefix : NULL), "cut_off",
+                         (json_int_t)mod->n_cut, "versions", versions);
 }
 
 static void format_time(uint64_t ms, char *text, size_t size) {
@@ -114,12 +118,22 @@ json_t *json_time(uint64_t ms) {
 
 /* A file whose name says which module it is stands under that module, too. */
 static json_t *json_refused(const struct drop_file *f) {
-        char stamp[48], name[CONTROL_NAME_SIZE], version[64];
+        char stamp[48], shown[DROP_SHOWN_SIZE], name[CONTROL_NAME_SIZE], version[64];
 
         format_time(f->refused_at * 1000, stamp, sizeof(stamp));
-        return json_add_fault(json_pack("{s:o, s:s, s:o, s:s}", "file", json_text(f->name), "code", fault_code(f->fault), "reason",
-                                        json_text(f->reason), "time", stamp),
-                              f->fault, drop_name_split(f->name, name, version) ? name : NULL);
+        return json_add_fault(json_pack("{s:o, s:s, s:o, s:s}", "file", json_text(drop_file_shown(f, shown)), "code", fault_code(f->fault),
+                                        "reason", json_text(f->reason), "time", stamp),
+                              f->fault, drop_file_split(f, name, version) ? name : NULL);
+}
+
+/* What conf.d says of modules under other names, and is wrong. */
+static json_t *json_refused_alias(const struct alias *a) {
+        char stamp[48];
+
+        format_time(a->refused_at * 1000, stamp, sizeof(stamp));
+        return json_add_fault(json_pack("{s:o, s:s, s:o, s:s}", "file", json_text(a->shown), "code", fault_code(FAULT_BAD_OF), "reason",
+                                        json_text(a->error), "time", stamp),
+                              FAULT_BAD_OF, a->name);
 }
 
 json_t *json_modules(struct manager *m) {
@@ -127,7 +141,7 @@ json_t *json_modules(struct manager *m) {
         struct module *mod;
 
         TAILQ_FOREACH(mod, &m->modules, entry) {
-                if (!TAILQ_EMPTY(&mod->candidates))
+                if (!TAILQ_EMPTY(&mod->candidates) || mod->of[0])
                         json_array_append_new(modules, json_module(mod));
         }
         return modules;
@@ -222,11 +236,16 @@ static json_t *json_base(struct manager *m) {
 
 json_t *json_rejected(struct manager *m) {
         json_t *rejected = json_array();
-        struct drop_file *f;
+        const struct drop_file *f;
+        const struct alias *a;
 
         TAILQ_FOREACH(f, &m->files, entry) {
                 if (f->fault)
                         json_array_append_new(rejected, json_refused(f));
+        }
+        TAILQ_FOREACH(a, &m->aliases, entry) {
+                if (a->error[0])
+                        json_array_append_new(rejected, json_refused_alias(a));
         }
         return rejected;
 }

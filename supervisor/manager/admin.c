@@ -123,10 +123,10 @@ static void get_module(struct manager *m, struct evhttp_request *req, char *rest
                 get_logs(m, req, name, query);
         else if (rest && !strcmp(rest, "history"))
                 get_history(req, mod, name);
+        else if (mod && !rest && (mod->of[0] || !TAILQ_EMPTY(&mod->candidates)))
+                admin_reply(req, json_module(mod));
         else if (!mod || TAILQ_EMPTY(&mod->candidates))
                 admin_module_not_found(req, name);
-        else if (!rest)
-                admin_reply(req, json_module(mod));
         else if (!strcmp(rest, "inspect"))
                 inspect_begin(m, req, mod);
         else if (!strcmp(rest, "config"))

@@ -17,6 +17,7 @@
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/of.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/reload.h"
 #include "supervisor/manager/strategy.h"
@@ -45,18 +46,35 @@ bool drop_name_split(const char *file, char ret_name[CONTROL_NAME_SIZE], char re
         return false;
 }
 
-struct drop_file *drop_find(struct manager *m, const char *name) {
+bool drop_file_split(const struct drop_file *f, char ret_name[CONTROL_NAME_SIZE], char ret_version[64]) {
+        if (!drop_name_split(f->name, ret_name, ret_version))
+                return false;
+        if (f->alias[0])
+                strcpy(ret_name, f->alias);
+        return true;
+}
+
+const char *drop_file_shown(const struct drop_file *f, char ret_text[DROP_SHOWN_SIZE]) {
+        snprintf(ret_text, DROP_SHOWN_SIZE, "%s%s%s", f->name, f->alias[0] ? " as " : "", f->alias);
+        return ret_text;
+}
+
+static struct drop_file *file_find(struct manager *m, const char *name, const char *alias) {
         struct drop_file *f;
 
         TAILQ_FOREACH(f, &m->files, entry) {
-                if (!strcmp(f->name, name))
+                if (!strcmp(f->name, name) && !strcmp(f->alias, alias))
                         return f;
         }
         return NULL;
 }
 
-struct drop_file *drop_get(struct manager *m, const char *name) {
-        struct drop_file *f = drop_find(m, name);
+struct drop_file *drop_find(struct manager *m, const char *name) {
+        return file_find(m, name, "");
+}
+
+struct drop_file *drop_get_alias(struct manager *m, const char *name, const char *alias) {
+        struct drop_file *f = file_find(m, name, alias);
 
         if (f)
                 return f;
@@ -65,8 +83,13 @@ struct drop_file *drop_get(struct manager *m, const char *name) {
                 return NULL;
         f->manager = m;
         snprintf(f->name, sizeof(f->name), "%s", name);
+        snprintf(f->alias, sizeof(f->alias), "%s", alias);
         TAILQ_INSERT_TAIL(&m->files, f, entry);
         return f;
+}
+
+struct drop_file *drop_get(struct manager *m, const char *name) {
+        return drop_get_alias(m, name, "");
 }
 
 /* Nothing will come any more that this name's former content waits for. */
@@ -90,6 +113,8 @@ static void drop_free(struct drop_file *f) {
 }
 
 void drop_look(struct drop_file *f, bool arrived) {
+        const struct drop_file *own;
+
         f->arrived |= arrived;
         if (arrived) {
                 f->choice = f->manager->next_choice++;
@@ -99,6 +124,9 @@ void drop_look(struct drop_file *f, bool arrived) {
                 f->again = true;
                 return;
         }
+        /* First the package itself: then all of it are looked at. */
+        if (f->alias[0] && (own = drop_find(f->manager, f->name)) && own->admission)
+                return;
         f->noticed_ns = clock_now_ns();
         f->again = false;
         packages_admit(f);
@@ -112,13 +140,13 @@ static void look_again(struct drop_file *f) {
 }
 
 /* An undeployment may have waited for this file. */
-static void settle_module(struct manager *m, const char *file) {
-        char name[CONTROL_NAME_SIZE], version[64];
-        struct module *mod;
+static void settle_module(struct manager *m, const char *name) {
+        struct module *mod = module_find(m, name);
 
-        mod = drop_name_split(file, name, version) ? module_find(m, name) : NULL;
-        if (mod)
-                lifecycle_settle(mod);
+        if (!mod)
+                return;
+        of_on_gone(mod);
+        lifecycle_settle(mod);
 }
 
 bool drop_looks_at(const struct module *mod) {
@@ -126,26 +154,31 @@ bool drop_looks_at(const struct module *mod) {
         const struct drop_file *f;
 
         TAILQ_FOREACH(f, &mod->manager->files, entry) {
-                if (f->admission && drop_name_split(f->name, name, version) && !strcmp(name, mod->name))
+                if (f->admission && drop_file_split(f, name, version) && !strcmp(name, mod->name))
                         return true;
         }
         return false;
 }
 
 void drop_on_settled(struct drop_file *f) {
+        char name[CONTROL_NAME_SIZE], version[64];
         struct manager *m = f->manager;
 
         look_again(f);
-        settle_module(m, f->name);
+        of_look(f);
+        if (drop_file_split(f, name, version))
+                settle_module(m, name);
         versions_look(m);
         lifecycle_check_restored(m);
         config_reload_check(m);
 }
 
 void drop_on_refused(struct drop_file *f, enum fault fault, const char *reason) {
+        char shown[DROP_SHOWN_SIZE];
+
         /* Looked at again because of some other file, it is no news. */
         if (!f->told || f->fault != fault || strcmp(f->reason, reason) != 0)
-                log_error("%s is refused: %s: %s%s", f->name, fault_code(fault), reason,
+                log_error("%s is refused: %s: %s%s", drop_file_shown(f, shown), fault_code(fault), reason,
                           f->candidate ? "; what served before serves on" : "");
         f->told = true;
         f->fault = fault;
@@ -164,25 +197,30 @@ void drop_on_removed(struct drop_file *f) {
 void drop_on_gone(struct drop_file *f) {
         struct candidate *c = f->candidate;
         struct manager *m = f->manager;
-        char name[CONTROL_FILE_SIZE];
+        char file[CONTROL_FILE_SIZE], name[CONTROL_NAME_SIZE] = "", version[64], shown[DROP_SHOWN_SIZE];
+        bool own = !f->alias[0];
 
         if (f->again) {
                 drop_look(f, false);
                 return;
         }
-        snprintf(name, sizeof(name), "%s", f->name);
+        snprintf(file, sizeof(file), "%s", f->name);
+        drop_file_split(f, name, version);
         if (c) {
-                log_info("%s is gone from the drop directory", f->name);
+                log_info("%s is gone from %s", drop_file_shown(f, shown), own || of_stands(f) ? "the drop directory" : "conf.d");
                 candidate_detach(c);
         }
         drop_free(f);
         if (c)
                 lifecycle_on_gone(c);
+        if (own)
+                of_look_gone(m, file);
         settle_module(m, name);
         versions_look(m);
-        /* A prefix or a service may be free now. */
+        /* A prefix, a service or a name may be free now. */
         TAILQ_FOREACH(f, &m->files, entry) {
-                if ((f->fault == FAULT_ROUTE_CONFLICT || f->fault == FAULT_SERVICE_CONFLICT) && !f->admission)
+                if ((f->fault == FAULT_ROUTE_CONFLICT || f->fault == FAULT_SERVICE_CONFLICT || f->fault == FAULT_NAME_CONFLICT) &&
+                    !f->admission)
                         drop_look(f, false);
         }
         lifecycle_check_restored(m);
@@ -249,6 +287,8 @@ void drop_scan(struct manager *m) {
 bool drop_busy(const struct manager *m) {
         const struct drop_file *f;
 
+        if (of_busy(m))
+                return true;
         TAILQ_FOREACH(f, &m->files, entry) {
                 if (f->admission)
                         return true;
@@ -260,7 +300,7 @@ int drop_start(struct manager *m) {
         m->inotify_event = event_new(m->loop, m->inotify, EV_READ | EV_PERSIST, on_inotify, m);
         if (!m->inotify_event || event_add(m->inotify_event, NULL) < 0)
                 return -ENOMEM;
-        drop_scan(m);
+        of_scan(m);
         lifecycle_check_restored(m);
         return 0;
 }
@@ -269,6 +309,7 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
         struct candidate *old;
 
         choices_save(c->module->manager);
+        of_deployed(c);
         /* What has given way by itself stays to be looked at. */
         if (!c->by_api || !op->on_end)
                 return;
@@ -278,6 +319,8 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
                 /* Its strategy wants it there. */
                 if (strategy_beside(old) || strategy_rests(old))
                         continue;
-                packages_supersede(old);
+                old->held = of_holds(old);
+                if (!old->held)
+                        packages_supersede(old);
         }
 }

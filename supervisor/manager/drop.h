@@ -16,6 +16,12 @@ bool drop_busy(const struct manager *manager);
 
 struct drop_file *drop_find(struct manager *manager, const char *name);
 struct drop_file *drop_get(struct manager *manager, const char *name); /* made when missing; NULL: out of memory */
+struct drop_file *drop_get_alias(struct manager *manager, const char *name, const char *alias);
+/* The module and the version that it is for; false: BAD_NAME. */
+bool drop_file_split(const struct drop_file *file, char ret_name[CONTROL_NAME_SIZE], char ret_version[64]);
+/* "hello-1.0.0.smod", or "hello-1.0.0.smod as blue". */
+#define DROP_SHOWN_SIZE (CONTROL_FILE_SIZE + CONTROL_NAME_SIZE + 4)
+const char *drop_file_shown(const struct drop_file *file, char ret_text[DROP_SHOWN_SIZE]);
 /* Looks at it now; arrived = content came by an event (then it is chosen). */
 void drop_look(struct drop_file *file, bool arrived);
 

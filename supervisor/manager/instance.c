@@ -118,18 +118,17 @@ static struct instance *instance_by_request(struct manager *m, uint64_t request)
 
 /* Starting ----------------------------------------------------------------------------------------------------------- */
 
-/* The methods' names in the order of their ids: an array and its texts in one allocation. NULL: out of memory. */
+/* The methods' names in the order of their ids, as the package calls them: an array and its texts in one allocation. NULL: out of memory. */
 static const char **method_names(const struct manifest *man) {
         size_t n = manifest_n_methods(man);
         char(*texts)[MANIFEST_METHOD_SIZE];
         const char **names = calloc(n + 1, sizeof(*names) + sizeof(*texts));
-        bool idempotent;
 
         if (!names)
                 return NULL;
         texts = (void *)(names + n + 1);
         for (size_t i = 0; i < n; i++) {
-                manifest_method(man, i + 1, texts[i], &idempotent);
+                manifest_method_own(man, i + 1, texts[i]);
                 names[i] = texts[i];
         }
         return names;

@@ -34,6 +34,7 @@
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/needs.h"
+#include "supervisor/manager/of.h"
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/quiescence.h"
@@ -220,7 +221,7 @@ void lifecycle_on_progress(struct module *mod) {
                 drop_on_deployed(a, op);
                 operation_done(op);
         }
-        if (mod->undeploy && !mod->undeploy->n_waiting && !drop_looks_at(mod) && !module_has_instances(mod))
+        if (mod->undeploy && !mod->undeploy->n_waiting && !drop_looks_at(mod) && !module_has_instances(mod) && !of_leaves(mod))
                 operation_done(TAKE_PTR(mod->undeploy)); /* unless it has failed already */
 }
 
@@ -249,6 +250,7 @@ void lifecycle_on_gone(struct candidate *c) {
 
         if (TAILQ_EMPTY(&c->instances) && (c->state == CANDIDATE_DRAINING || c->state == CANDIDATE_STANDBY))
                 candidate_on(c, CANDIDATE_ON_gone, FAULT_NONE, "");
+        of_on_gone(mod);
         module_sweep(mod);
         lifecycle_reconcile(mod);
         module_sweep(mod);
@@ -383,9 +385,10 @@ void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
 
 void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
         struct module *mod = i->candidate->module;
+        struct operation *undeploy = mod->undeploy ? mod->undeploy : of_undeploy(mod);
 
-        if (mod->undeploy && !i->candidate->file)
-                operation_released(mod->undeploy, e, i->n_edges, i->candidate->manifest.version);
+        if (undeploy && !i->candidate->file)
+                operation_released(undeploy, e, i->n_edges, i->candidate->manifest.version);
         if (e->error)
                 log_error("%s %s: teardown of worker %d: %s", mod->name, i->candidate->manifest.version, e->pid, strerror(-e->error));
 }

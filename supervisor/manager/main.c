@@ -121,6 +121,7 @@ int manager_run(void) {
         if (r < 0 || sodium_init() < 0)
                 return EXIT_FAILURE;
         TAILQ_INIT(&m.files);
+        TAILQ_INIT(&m.aliases);
         TAILQ_INIT(&m.modules);
         TAILQ_INIT(&m.gateways);
         TAILQ_INIT(&m.pending_edges);

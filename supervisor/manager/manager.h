@@ -28,6 +28,7 @@
 
 #define SHA256_HEX_SIZE 65
 
+struct alias;
 struct manager;
 struct module;
 struct candidate;
@@ -133,6 +134,7 @@ struct candidate {
         bool by_api;     /* put into the drop directory by soclectl deploy */
         bool served;     /* was ACTIVE in this life of the base */
         bool superseded; /* its file is being taken out of the drop directory */
+        bool held;       /* it would be, but one of its package's other names serves from it: of.c */
         bool stale;      /* adopted, and its worker has another conf.d/NAME.ini */
         /* What its file holds now, or how the operator wants it now, takes its place when it serves. Until then, and when it
          * does not start, this one serves on. */
@@ -154,6 +156,7 @@ struct module {
         struct manager *manager;
         TAILQ_ENTRY(module) entry;
         char name[CONTROL_NAME_SIZE];
+        char of[CONTROL_NAME_SIZE]; /* the package whose module it is under another name; "": it has one of its own */
         TAILQ_HEAD(candidate_head, candidate) candidates;
         struct candidate *active;
         struct operation *undeploy; /* not owned */
@@ -162,15 +165,16 @@ struct module {
         uint64_t n_cut;             /* requests that were still under way after drain-timeout, of all versions */
 };
 
-/* A name in the drop directory. */
+/* A name in the drop directory, or what stands for it of a module that is of its package under another name (of.h). */
 struct drop_file {
         struct manager *manager;
         TAILQ_ENTRY(drop_file) entry;
         char name[CONTROL_FILE_SIZE];
-        struct admission *admission; /* under way */
-        bool again;                  /* something happened meanwhile: look once more */
-        bool arrived;                /* by an event that puts content there, not only by a scan */
-        uint64_t choice;             /* the place in the order of choices that the arrival took */
+        char alias[CONTROL_NAME_SIZE]; /* the other name; "": it is the package's own */
+        struct admission *admission;   /* under way */
+        bool again;                    /* something happened meanwhile: look once more */
+        bool arrived;                  /* by an event that puts content there, not only by a scan */
+        uint64_t choice;               /* the place in the order of choices that the arrival took */
         uint64_t noticed_ns;
         struct candidate *candidate;
         struct operation *operation; /* by soclectl, waiting for the file to be noticed */
@@ -234,6 +238,8 @@ struct manager {
         uint64_t generation;
 
         TAILQ_HEAD(, drop_file) files;
+        TAILQ_HEAD(, alias) aliases;
+        struct of_scan *of_scan; /* under way */
         TAILQ_HEAD(, module) modules;
         TAILQ_HEAD(, gateway) gateways;
         TAILQ_HEAD(, pending_edge) pending_edges;

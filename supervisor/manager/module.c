@@ -10,6 +10,7 @@
 
 #include "supervisor/manager/candidate.h"
 #include "supervisor/manager/history.h"
+#include "supervisor/manager/of.h"
 
 struct module *module_find(struct manager *m, const char *name) {
         struct module *mod;
@@ -46,6 +47,8 @@ struct module *module_get(struct manager *m, const char *name) {
 void module_free_if_empty(struct module *mod) {
         if (!TAILQ_EMPTY(&mod->candidates) || mod->undeploy)
                 return;
+        if (!mod->manager->stopping && of_package(mod->manager, mod->name))
+                return; /* it waits for its package */
         TAILQ_REMOVE(&mod->manager->modules, mod, entry);
         history_leave(mod->history);
         free(mod);

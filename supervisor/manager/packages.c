@@ -23,6 +23,7 @@
 
 #include <sodium.h>
 
+#include "conf/key-origins.h"
 #include "conf/package.h"
 #include "conf/version.h"
 #include "ipc/clock.h"
@@ -35,6 +36,7 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/of.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/trust.h"
@@ -55,7 +57,8 @@ struct admission {
         crypto_hash_sha256_state hash;
         struct trust_hash trust;
         char sha256[SHA256_HEX_SIZE];
-        char name[CONTROL_NAME_SIZE], version[64], signed_by[128];
+        char name[CONTROL_NAME_SIZE], version[64], signed_by[128]; /* name: the module's */
+        char package_name[CONTROL_NAME_SIZE];                      /* the same, but for one of another package (of.h) */
         uint64_t request;
         struct manifest manifest;
         bool unpacking;
@@ -105,18 +108,23 @@ static void admission_settle(struct admission *a) {
 
 static void candidate_place(struct admission *a, struct candidate *c, const struct candidate *before) {
         const struct remembered *known = choices_find(a->manager, c->module->name, c->manifest.version, c->sha256);
+        uint64_t of = of_choice(a->file);
 
         c->by_api = a->operation && (a->operation->on_end || a->operation->kind == OPERATION_ROLLBACK) ? true : known && known->by_api;
         if (before && !a->arrived && !strcmp(before->sha256, c->sha256)) {
                 c->by_api = before->by_api;
                 candidate_choose(c, before->choice); /* only its settings have changed */
+        } else if (of && !a->arrived && !a->manager->restoring) {
+                candidate_choose(c, of); /* its name is new */
         } else if (known && !a->arrived) {
                 candidate_choose(c, known->choice);
                 if (known->failed)
                         candidate_set_failed(c);
         } else {
-                candidate_choose(c, a->file->choice ? a->file->choice : a->manager->next_choice++);
+                candidate_choose(c, a->file->choice ? a->file->choice : of ? of : a->manager->next_choice++);
         }
+        /* What is put into the drop directory, and taken out of it, is the package alone. */
+        c->by_api &= !a->file->alias[0];
         /* Only when there is nothing else; at the start that is seen when all is there. */
         if (!a->manager->restoring)
                 module_forgive(c->module);
@@ -183,6 +191,7 @@ static void admission_accept(struct admission *a) {
                 return;
         }
         a->package = -1;
+        snprintf(mod->of, sizeof(mod->of), "%s", f->alias[0] ? a->package_name : "");
         snprintf(c->signed_by, sizeof(c->signed_by), "%s", a->signed_by);
         c->conf = a->conf;
         if (before) {
@@ -207,17 +216,59 @@ static void admission_accept(struct admission *a) {
 
 /* Manifest ----------------------------------------------------------------------------------------------------------- */
 
+/* A name has one package: its own, or the one that the operator gives it. */
+static const struct candidate *other_package(const struct admission *a) {
+        const struct module *mod = a->file->alias[0] ? module_find(a->manager, a->name) : NULL;
+        const struct candidate *c;
+
+        if (!mod)
+                return NULL;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (c->file && !c->file->alias[0])
+                        return c;
+        }
+        return NULL;
+}
+
+static enum fault object_to_name(const struct admission *a, char *error, size_t size) {
+        const struct candidate *other = other_package(a);
+        const char *origin = key_origin(&a->manifest.origins, "module", "of");
+
+        if (other)
+                snprintf(error, size, "%s: [module] of = %s: %s is a package of this name; remove the one or the other", origin,
+                         a->package_name, other->file->name);
+        else if (a->manifest.of && !a->file->alias[0])
+                snprintf(error, size, "%s: [module] of = %s makes %s of another package; remove the one or the other", origin,
+                         a->manifest.of, a->name);
+        else
+                return FAULT_NONE;
+        return FAULT_NAME_CONFLICT;
+}
+
+static enum fault object_to_overlap(const struct admission *a, char *error, size_t size) {
+        char what[300], hint[SHOWN_MAX + 64] = "";
+        const struct module *other = publish_conflict(a->manager, &a->manifest, a->name, what, sizeof(what));
+        bool service = other && what[0] == 's';
+
+        if (!other)
+                return FAULT_NONE;
+        if (a->file->alias[0])
+                snprintf(hint, sizeof(hint), "; say %s in %s", service ? "[services] NAME = as OTHER" : "another [http] prefix", a->shown);
+        snprintf(error, size, "the %s belongs to the module %s%s", what, other->name, hint);
+        return service ? FAULT_SERVICE_CONFLICT : FAULT_ROUTE_CONFLICT;
+}
+
 /* What speaks against it, FAULT_NONE for nothing. */
 static enum fault admission_object(struct admission *a, char *error, size_t size) {
         const struct base_config *config = &a->manager->config;
         const struct manifest *man = &a->manifest;
-        struct module *other;
         char what[300];
+        enum fault fault;
 
         snprintf(what, sizeof(what), "module.ini%s%.240s%s", a->conf ? " with " : "", a->conf ? a->shown : "", a->conf ? " over it" : "");
         if (manifest_check(man, what, error, size) < 0)
                 return FAULT_BAD_MANIFEST;
-        if (strcmp(man->name, a->name) != 0 || strcmp(man->version, a->version) != 0) {
+        if (strcmp(man->name, a->package_name) != 0 || strcmp(man->version, a->version) != 0) {
                 snprintf(error, size, "the manifest says %s %s, so the file must be named %s-%s.smod", man->name, man->version, man->name,
                          man->version);
                 return FAULT_NAME_MISMATCH;
@@ -230,11 +281,21 @@ static enum fault admission_object(struct admission *a, char *error, size_t size
                 snprintf(error, size, "[module] base = %s, and this base is " SOCLE_VERSION, man->base);
                 return FAULT_NEEDS_BASE;
         }
-        other = publish_conflict(a->manager, man, a->name, what, sizeof(what));
-        if (!other)
-                return FAULT_NONE;
-        snprintf(error, size, "the %s belongs to the module %s", what, other->name);
-        return what[0] == 's' ? FAULT_SERVICE_CONFLICT : FAULT_ROUTE_CONFLICT;
+        fault = object_to_name(a, error, size);
+        return fault ? fault : object_to_overlap(a, error, size);
+}
+
+/* From here on the package's own name is told by module->of alone. */
+static int admission_rename(struct admission *a) {
+        struct manifest *man = &a->manifest;
+        const char *origin = key_origin(&man->origins, "module", "of"), *colon = origin ? strrchr(origin, ':') : NULL;
+        char *name = strdup(a->name);
+
+        if (!name)
+                return -ENOMEM;
+        free(man->name);
+        man->name = name;
+        return colon ? key_origin_note(&man->origins, "module", "name", a->shown, (unsigned)strtoul(colon + 1, NULL, 10)) : 0;
 }
 
 static void admission_check(struct admission *a) {
@@ -243,6 +304,10 @@ static void admission_check(struct admission *a) {
 
         if (fault) {
                 admission_refuse(a, fault, error);
+                return;
+        }
+        if (a->file->alias[0] && admission_rename(a) < 0) {
+                admission_refuse(a, FAULT_NO_MEMORY, "out of memory");
                 return;
         }
         if (!a->manifest.scale_min)
@@ -279,6 +344,12 @@ static void on_override(struct manager *m, int result, void *userdata) {
 
         if (result > 0)
                 r = override_take(a, fd, error, sizeof(error));
+        if (a->file->alias[0] && (r >= 0 || r == -ENOENT) && (!a->manifest.of || strcmp(a->manifest.of, a->package_name) != 0)) {
+                snprintf(error, sizeof(error), "%s does not say [module] of = %s any more", a->shown, a->package_name);
+                operation_hint(a->operation, "`soclectl reload` brings that into force");
+                admission_refuse(a, FAULT_BAD_OF, error);
+                return;
+        }
         if (r >= 0 || r == -ENOENT) {
                 admission_check(a);
                 return;
@@ -480,9 +551,19 @@ void packages_sweep(struct manager *m) {
 
 /* Verify ------------------------------------------------------------------------------------------------------------- */
 
+/* The same, unpacked: what was there before, or the package's own. */
+static const struct candidate *candidate_same(const struct admission *a) {
+        const struct drop_file *own = a->file->alias[0] ? drop_find(a->manager, a->file->name) : NULL;
+        const struct candidate *c = a->file->candidate;
+
+        if (c && !strcmp(c->sha256, a->sha256))
+                return c;
+        return own && own->candidate && !strcmp(own->candidate->sha256, a->sha256) ? own->candidate : NULL;
+}
+
 /* Unpacked it is, but the operator may have said something else about it meanwhile. */
-static void admission_unpacked(struct admission *a) {
-        a->package = fd_dup(a->file->candidate->package);
+static void admission_unpacked(struct admission *a, const struct candidate *same) {
+        a->package = fd_dup(same->package);
         a->memfd = fd_close(a->memfd);
         operation_stamp(a->operation, STEP_unpacked, clock_now_ns());
         admission_manifest(a);
@@ -490,6 +571,7 @@ static void admission_unpacked(struct admission *a) {
 
 static void admission_verify(struct admission *a) {
         unsigned char digest[crypto_hash_sha256_BYTES];
+        const struct candidate *same;
         char error[512] = "";
         enum fault fault;
 
@@ -499,17 +581,18 @@ static void admission_verify(struct admission *a) {
                 admission_refuse(a, FAULT_NO_MEMORY, "its copy cannot be sealed");
                 return;
         }
-        if (!drop_name_split(a->file->name, a->name, a->version)) {
+        if (!drop_name_split(a->file->name, a->package_name, a->version) || !drop_file_split(a->file, a->name, a->version)) {
                 admission_refuse(a, FAULT_BAD_NAME, "expected NAME-VERSION.smod, NAME as [a-z][a-z0-9-]{0,62}, VERSION as 1.2.3");
                 return;
         }
-        if (trust_check(a->manager, &a->trust, a->memfd, a->name, a->version, a->signed_by, &fault, error, sizeof(error)) < 0) {
+        if (trust_check(a->manager, &a->trust, a->memfd, a->package_name, a->version, a->signed_by, &fault, error, sizeof(error)) < 0) {
                 admission_refuse(a, fault, error);
                 return;
         }
         operation_stamp(a->operation, STEP_verified, clock_now_ns());
-        if (a->file->candidate && !strcmp(a->file->candidate->sha256, a->sha256)) {
-                admission_unpacked(a);
+        same = candidate_same(a);
+        if (same) {
+                admission_unpacked(a, same);
                 return;
         }
         TAILQ_INSERT_TAIL(&unpacking, a, entry);
@@ -599,7 +682,10 @@ static struct operation *operation_of_file(struct admission *a, const char *name
         struct operation *op = operation_new(&a->manager->operations, OPERATION_DEPLOY, name, a->file->name);
 
         if (op)
-                snprintf(op->actor, sizeof(op->actor), a->manager->restoring ? "start" : "drop directory");
+                snprintf(op->actor, sizeof(op->actor), "%s",
+                         a->manager->restoring              ? "start"
+                         : a->file->alias[0] && !a->arrived ? "conf.d"
+                                                            : "drop directory");
         return op;
 }
 
@@ -608,7 +694,7 @@ static void admission_operation(struct admission *a) {
         struct drop_file *f = a->file;
         char name[CONTROL_NAME_SIZE] = "", version[64] = "";
 
-        drop_name_split(f->name, name, version);
+        drop_file_split(f, name, version);
         a->operation = TAKE_PTR(f->operation);
         if (!a->operation && f->candidate && !a->arrived)
                 return; /* looked at again without news */
@@ -625,7 +711,8 @@ static void on_opened(struct manager *m, int result, void *userdata) {
         struct admission *a = userdata;
         struct drop_file *f = a->file;
 
-        if (result == -ENOENT) {
+        if (result == -ENOENT || (f->alias[0] && !of_stands(f))) {
+                fd_close(result);
                 admission_free(a);
                 drop_on_gone(f);
                 return;

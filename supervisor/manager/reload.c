@@ -23,6 +23,7 @@
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/of.h"
 #include "supervisor/manager/trust.h"
 
 struct config_reload {
@@ -89,7 +90,7 @@ static void reload_end(struct config_reload *r) {
                                           .reason = problem });
         looking = true;
         trust_reload(m);
-        drop_scan(m);
+        of_scan(m);
         looking = false;
         config_reload_check(m);
 }

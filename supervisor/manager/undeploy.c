@@ -44,7 +44,7 @@ static void undeploy_fail(struct manager *m, struct operation *op, int error) {
 static bool file_is_of(const struct drop_file *f, const char *name, const char *version) {
         char n[CONTROL_NAME_SIZE], v[64];
 
-        return drop_name_split(f->name, n, v) && !strcmp(n, name) && (!version || !strcmp(v, version));
+        return !f->alias[0] && drop_name_split(f->name, n, v) && !strcmp(n, name) && (!version || !strcmp(v, version));
 }
 
 bool undeploy_has(struct manager *m, const char *name, const char *version) {

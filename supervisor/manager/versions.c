@@ -24,6 +24,7 @@
 #include "supervisor/manager/drop-put.h"
 #include "supervisor/manager/kept.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/of.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/writer.h"
 
@@ -37,7 +38,10 @@ struct candidate *version_find(const struct module *mod, const char *version) {
         return NULL;
 }
 
-void version_switch(struct module *mod, struct candidate *to, struct operation *op) {
+void version_switch(struct candidate *to, struct operation *op) {
+        struct module *mod = to->module;
+
+        of_follow(to);
         snprintf(op->version, sizeof(op->version), "%s", to->manifest.version);
         if (to->file)
                 snprintf(op->file, sizeof(op->file), "%s", to->file->name);
@@ -132,7 +136,7 @@ static void rollback_done(struct job *job, int result) {
         else if (!mod)
                 operation_fail(op, FAULT_SUPERSEDED, "the module was removed meanwhile");
         else if (c && (result || c->choice > r->kept.choice))
-                version_switch(mod, c, op);
+                version_switch(c, op);
         else if (result)
                 fail_without(r, mod, op, result);
         else {

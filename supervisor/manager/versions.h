@@ -8,7 +8,7 @@
 #include "supervisor/manager/manager.h"
 
 /* Both begin what the operation, which must be running, ends. */
-void version_switch(struct module *module, struct candidate *to, struct operation *op);
+void version_switch(struct candidate *to, struct operation *op);
 /* To the version that was chosen before the present one, or to `to`. */
 void version_rollback(struct module *module, const char *to, struct operation *op);
 /* By itself: a version on probation that does not stay up gives way to the one before. */

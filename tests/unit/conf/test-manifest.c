@@ -15,6 +15,7 @@
 
 #include "conf/key-table.h"
 #include "conf/key-tables.h"
+#include "conf/manifest-calls.h"
 #include "conf/manifest.h"
 #include "ipc/cleanup.h"
 #include "tests/unit/conf/key-cases.h"
@@ -31,6 +32,7 @@ static const struct key_case cases[] = {
         { "module", "name", "", "hello-2", NULL, "Hello", NAME },
         { "module", "version", "", "1.2.3-rc.1+b", NULL, "1.2", "a version such as 1.0.0 (semver), at most 63 characters" },
         { "module", "entry", "", "lib/hello.so", NULL, "../hello.so", "a path inside the package such as hello.so" },
+        { "module", "of", "", "hello", NULL, "Hello", NAME },
         { "module", "priority", "100", "0", NULL, "65536", "0 to 65535" },
         { "module", "runtime", "native", "python", NULL, "", NAME },
         { "module", "base", "any", ">= 0.1, < 2", NULL, "~1", "any, or a range such as >= 0.1, < 2" },
@@ -82,8 +84,9 @@ static const struct key_case cases[] = {
         { "health", "threshold", "3", "1", NULL, "three", "a whole number" },
 };
 
+/* `of` alone stands in an override only. */
 static int parse(void *object, const char *text, size_t size, char *error, size_t error_size) {
-        return manifest_parse(object, "file", text, size, false, error, error_size);
+        return manifest_parse(object, "file", text, size, strstr(text, "\nof =") != NULL, error, error_size);
 }
 
 static void test_every_key(void **state) {
@@ -323,6 +326,35 @@ static void test_the_override_does_not_say_who_it_is(void **state) {
         check_mistake("[module]\nentry = b.so", 21, true, "module.ini:2: [module] entry = b.so" ALONE);
 }
 
+static void test_the_package_does_not_say_of(void **state) {
+        check_mistake("[module]\nof = b", 15, false,
+                      "module.ini:2: [module] of = b: expected no such key here: the operator alone says it, in conf.d/NAME.ini");
+        check_mistake("[module]\nof = B", 15, true, "module.ini:2: [module] of = B: expected " NAME);
+}
+
+static void test_the_override_renames_a_service(void **state) {
+        _cleanup_(manifest_deinit) struct manifest m;
+        char name[MANIFEST_METHOD_SIZE];
+        bool idempotent;
+
+        manifest_init(&m);
+        assert_int_equal(read_over(&m, "[services]\nkv = get?, put\nq = pop", false), 0);
+        assert_int_equal(read_over(&m, "[services]\nkv = as kv-eu\nq = push", true), 0);
+        assert_true(manifest_method(&m, 2, name, &idempotent));
+        assert_string_equal(name, "kv-eu.put");
+        assert_true(manifest_method_own(&m, 2, name));
+        assert_string_equal(name, "kv.put");
+        assert_true(manifest_method_own(&m, 3, name));
+        assert_string_equal(name, "q.push");
+        assert_false(manifest_method_own(&m, 4, name));
+        assert_false(manifest_provides(&m, "kv"));
+#define SERVICES "[services]\n"
+        check_mistake(SERVICES "kv = as a", sizeof(SERVICES "kv = as a") - 1, true,
+                      "module.ini:2: [services] kv = as a: expected as NAME only for a service that the package's module.ini lists");
+        assert_int_equal(read_over(&m, SERVICES "q = as kv-eu", true), -EINVAL);
+        assert_int_equal(read_over(&m, SERVICES "q = as Q", true), -EINVAL);
+}
+
 /* Check -------------------------------------------------------------------------------------------------------------- */
 
 #define WHOLE "[module]\nname = a\nversion = 1.0.0\nentry = a.so\n"
@@ -407,6 +439,8 @@ int main(void) {
                 cmocka_unit_test(test_no_message_is_written_behind_its_buffer),
                 cmocka_unit_test(test_the_override_wins_and_leaves_the_rest),
                 cmocka_unit_test(test_the_override_does_not_say_who_it_is),
+                cmocka_unit_test(test_the_package_does_not_say_of),
+                cmocka_unit_test(test_the_override_renames_a_service),
                 cmocka_unit_test(test_check),
                 cmocka_unit_test(test_a_manifest_can_be_moved),
                 cmocka_unit_test(test_names_and_versions),
