@@ -4,8 +4,9 @@
 # bench-upgrade: upgrades of a module, and of its caller, under load. BUILD= names
 # the build directory, ROUNDS= the number of upgrades (1000). LONG=1 spreads them over
 # a million requests. KILL= manager, template, gateway, new or all: these are killed
-# meanwhile, and upgrades come at random moments; without KILL= or LONG= a short round
-# of each follows, of KILL_ROUNDS= upgrades (100).
+# meanwhile, and upgrades come at random moments; itself: each second version crashes
+# on every tenth request. Without KILL= or LONG= a short round of each follows, of
+# KILL_ROUNDS= upgrades (100).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -13,6 +14,9 @@ build=${BUILD:-$here/build}
 kills=${KILL:-nobody}
 rounds=${ROUNDS:-1000}
 kill_rounds=${KILL_ROUNDS:-100}
+if [ "$kills" != nobody ] || [ "$kill_rounds" -gt "$rounds" ]; then
+        kill_rounds=$rounds
+fi
 
 [ -d "$build" ] || meson setup "$build" "$here" >&2
 ninja -C "$build" bench/bench-upgrade bench/up.so bench/via.so \
@@ -26,23 +30,25 @@ trap 'exit 1' INT TERM HUP
 chmod 755 "$folder"
 mkdir -p "$folder/packages" "$folder/tree"
 
-# pack NAME NUMBER MANIFEST: its version is in the manifest alone; killed workers are meant to come back each time
+# pack NAME VERSION NUMBER MANIFEST: versions differ in the manifest alone; killed workers are meant to come back each time
 pack() {
-        printf '[module]\nname = %s\nversion = 1.0.%s\nentry = %s.so\n[http]\nprefix = /%s\n[config]\nnumber = %s\n[data]\ndir = yes\n[limits]\nmemory = 512M\n[restart]\nburst = 1000\nbackoff = 0\n%b' \
-                "$1" "$2" "$1" "$1" "$2" "$3" >"$folder/tree/module.ini"
+        printf '[module]\nname = %s\nversion = %s\nentry = %s.so\n[http]\nprefix = /%s\n[data]\ndir = yes\n[limits]\nmemory = 512M\n[restart]\nburst = 1000\nbackoff = 0\n%b[config]\nnumber = %s\n%b' \
+                "$1" "$2" "$1" "$1" "$4" "$3" "${5:-}" >"$folder/tree/module.ini"
         cp "$build/bench/$1.so" "$folder/tree/"
-        "$build/supervisor/ctl/soclectl" pack "$folder/tree" -o "$folder/packages/$1-1.0.$2.smod" >/dev/null
+        "$build/supervisor/ctl/soclectl" pack "$folder/tree" -o "$folder/packages/$1-$2.smod" >/dev/null
         rm "$folder/tree/$1.so"
 }
 
 echo "packing" >&2
+services='[services]\nup = once, again?\n'
 n=1
 while [ $n -le $((rounds + 1)) ]; do
-        pack up $n '[services]\nup = once, again?\n'
-        [ $((n % 8)) != 1 ] || pack via $((n / 8 + 1)) '[calls]\nallow = up\n'
+        pack up 1.0.$n $n "$services"
+        [ $((n % 8)) != 1 ] || pack via 1.0.$((n / 8 + 1)) $((n / 8 + 1)) '[calls]\nallow = up\n'
+        [ $n -gt $((kill_rounds / 2)) ] || pack up 2.0.$n $((1000000 + n)) "$services" 'crash-every = 10\n'
         n=$((n + 1))
 done
-pack via $((n / 8 + 1)) '[calls]\nallow = up\n'
+pack via 1.0.$((n / 8 + 1)) $((n / 8 + 1)) '[calls]\nallow = up\n'
 
 mkdir -p "$here/bench/results"
 : >"$here/bench/results/upgrade.jsonl"
@@ -65,8 +71,7 @@ elif [ "$kills" != nobody ]; then
         run "$kills" "$rounds" $((rounds * 200))
 else
         run nobody "$rounds" 0
-        [ "$kill_rounds" -le "$rounds" ] || kill_rounds=$rounds
-        for who in manager template gateway new all; do
+        for who in manager template gateway new all itself; do
                 run $who "$kill_rounds" $((kill_rounds * 200))
         done
 fi

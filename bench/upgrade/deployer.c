@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/upgrade/work.h"
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 
@@ -59,26 +61,85 @@ static int insist(struct deployer *d, const char *url, const char *data, size_t 
         return status == 200 ? 0 : status < 0 ? status : -EPROTO;
 }
 
-int deployer_put(struct deployer *d, enum target target, uint32_t version) {
+static int put(struct deployer *d, const char *file) {
         _cleanup_free_ char *data = NULL;
-        char file[128], path[512], url[256];
-        uint64_t begin, n_again = d->n_again;
+        char path[512], url[256];
         size_t size = 0;
         int r;
 
-        snprintf(file, sizeof(file), "%s-1.0.%u.smod", target_name(target), version);
         snprintf(path, sizeof(path), "%s/%s", d->packages, file);
         snprintf(url, sizeof(url), "/v1/packages/%s", file);
         r = read_package(path, &data, &size);
-        if (r)
-                return r;
-        atomic_store(&d->timeline->begun[target], version);
-        begin = clock_now_ns();
-        r = insist(d, url, data, size);
+        return r ? r : insist(d, url, data, size);
+}
+
+int deployer_put(struct deployer *d, enum target target, uint32_t version) {
+        uint64_t begin = clock_now_ns(), n_again = d->n_again;
+        char file[128];
+        int r;
+
+        snprintf(file, sizeof(file), "%s-1.0.%u.smod", target_name(target), version);
+        atomic_store(&d->timeline->begun[target], MAX(version, d->timeline->begun[target]));
+        r = put(d, file);
         if (r)
                 return r;
         timeline_add(&d->timeline->returned[target], clock_now_ns(), version);
         if (d->n_again == n_again)
                 samples_add(&d->took_ms, (double)(clock_now_ns() - begin) / NS_PER_MS);
         return 0;
+}
+
+/* Sick versions ------------------------------------------------------------------------------------------------------ */
+
+static void cleanup_jsonp(json_t **json) {
+        json_decref(*json);
+}
+
+static bool is_active(const char *text, const char *version) {
+        _cleanup_(cleanup_jsonp) json_t *module = json_loads(text, 0, NULL);
+        json_t *v;
+        size_t i;
+
+        json_array_foreach(json_object_get(module, "versions"), i, v) {
+                const char *name = json_string_value(json_object_get(v, "version")),
+                           *state = json_string_value(json_object_get(v, "state"));
+
+                if (name && state && !strcmp(name, version) && !strcmp(state, "ACTIVE"))
+                        return true;
+        }
+        return false;
+}
+
+static int wait_until_active(struct deployer *d, const char *version) {
+        struct timespec pause = { .tv_nsec = NS_PER_MS };
+        uint64_t begin = clock_now_ns();
+
+        while (http_get(&d->admin, "/v1/modules/up") != 200 || !is_active(http_body(&d->admin), version)) {
+                if (clock_now_ns() - begin > INSIST_NS)
+                        return -ETIMEDOUT;
+                nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
+/* It may have given way before its deployment is answered; then that says it failed. */
+int deployer_put_sick(struct deployer *d, uint32_t n, uint32_t before) {
+        struct timeline *t = d->timeline;
+        uint64_t begin = clock_now_ns();
+        char file[128], version[32];
+        int r;
+
+        snprintf(file, sizeof(file), "up-2.0.%u.smod", n);
+        snprintf(version, sizeof(version), "1.0.%u", before);
+        atomic_store(&t->begun[TO_UP], WORK_SICK + n);
+        timeline_add(&t->sick_since, begin, n);
+        r = put(d, file);
+        begin = clock_now_ns();
+        if (r && r != -EPROTO)
+                return r;
+        r = wait_until_active(d, version);
+        timeline_add(&t->sick_until, clock_now_ns(), n);
+        if (!r)
+                samples_add(&d->gave_way_ms, (double)(clock_now_ns() - begin) / NS_PER_MS);
+        return r;
 }

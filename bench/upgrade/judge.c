@@ -67,6 +67,11 @@ static void judge_version(struct judge *j, enum kind kind, const struct request 
         j->n_old += version >= floor && version < timeline_floor(j->timeline, by, now_ns);
 }
 
+/* Has a worker died meanwhile that may? */
+static bool died(const struct judge *j, uint64_t from_ns, uint64_t to_ns) {
+        return timeline_was_killed(j->timeline, VICTIM_NEW, from_ns, to_ns) || timeline_was_sick(j->timeline, from_ns, to_ns);
+}
+
 /* Calls -------------------------------------------------------------------------------------------------------------- */
 
 static void judge_call(struct judge *j, const struct request *r, int outcome, uint32_t version, uint64_t took_ns) {
@@ -78,9 +83,9 @@ static void judge_call(struct judge *j, const struct request *r, int outcome, ui
         } else if (outcome == WORK_BAD_RESULT || outcome == SOCLE_E_BAD_REPLY) {
                 decide(j, KIND_CALL, VERDICT_WRONG, "%u: up.%s answers with what is not its own", r->nonce,
                        work_is_safe(r->nonce) ? "again" : "once");
-        } else if (outcome == SOCLE_E_PEER_DIED && !work_is_safe(r->nonce) &&
-                   timeline_was_killed(j->timeline, VICTIM_NEW, r->sent_ns, answered_ns)) {
-                decide(j, KIND_CALL, VERDICT_DIED, "%u: up.once", r->nonce);
+        } else if (outcome == SOCLE_E_PEER_DIED && died(j, r->sent_ns, answered_ns) &&
+                   (!work_is_safe(r->nonce) || atomic_load(&j->books[TO_UP]->runs[r->nonce]) > 1)) {
+                decide(j, KIND_CALL, VERDICT_DIED, "%u: up.%s", r->nonce, work_is_safe(r->nonce) ? "again" : "once");
         } else {
                 decide(j, KIND_CALL, VERDICT_REFUSED, "%u: up.%s: error %d after %.1f ms", r->nonce,
                        work_is_safe(r->nonce) ? "again" : "once", outcome, (double)took_ns / NS_PER_MS);
@@ -112,7 +117,7 @@ static bool judge_calls(struct judge *j, const struct request *request, const ch
 static void judge_error(struct judge *j, const struct request *r, int status, const char *body, uint64_t now_ns) {
         bool refused = status == 502 || status == 503 || status == 504;
 
-        if (status == 502 && strstr(body, "PEER_DIED") && timeline_was_killed(j->timeline, VICTIM_NEW, r->sent_ns, now_ns))
+        if (status == 502 && strstr(body, "PEER_DIED") && died(j, r->sent_ns, now_ns))
                 decide(j, KIND_HTTP, VERDICT_DIED, "%u: %s /%s", r->nonce, work_is_safe(r->nonce) ? "GET" : "POST", names[r->target]);
         else
                 decide(j, KIND_HTTP, refused ? VERDICT_REFUSED : VERDICT_WRONG, "%u: /%s after %.1f ms: %d %.150s", r->nonce,
@@ -173,10 +178,10 @@ static void judge_runs(struct judge *j, uint32_t nonce, unsigned own, unsigned o
                 decide(j, KIND_HTTP, VERDICT_WRONG, "%u was answered and has not run", nonce);
 }
 
-void judge_books(struct judge *j, const struct book *books[N_TARGETS], bool killed) {
+void judge_books(struct judge *j, bool killed) {
         for (uint32_t nonce = 0; nonce < WORK_NONCES; nonce++) {
                 enum target owner = j->fates[nonce] & FATE_OF_VIA ? TO_VIA : TO_UP;
 
-                judge_runs(j, nonce, atomic_load(&books[owner]->runs[nonce]), atomic_load(&books[!owner]->runs[nonce]), killed);
+                judge_runs(j, nonce, atomic_load(&j->books[owner]->runs[nonce]), atomic_load(&j->books[!owner]->runs[nonce]), killed);
         }
 }

@@ -34,6 +34,7 @@ struct request {
 
 struct judge {
         const struct timeline *timeline;
+        const struct book *books[N_TARGETS];
         uint64_t n[N_KINDS][N_VERDICTS];
         uint64_t n_old;   /* answered by an older version after `deploy` had returned, but sent before */
         uint64_t n_again; /* ran twice, and may */
@@ -50,8 +51,8 @@ void judge_reply(struct judge *j, const struct request *request, int status, con
 void judge_silence(struct judge *j, const struct request *request, const char *why, uint64_t now_ns);
 /* A connection was not accepted. */
 void judge_no_connection(struct judge *j, const char *why);
-/* Compares with the books, whose workers are gone or idle; killed: workers were, so what may run twice may have. */
-void judge_books(struct judge *j, const struct book *books[N_TARGETS], bool killed);
+/* Compares with the books when nobody writes there any more; killed: workers were, so what may run twice may have. */
+void judge_books(struct judge *j, bool killed);
 
 bool verdict_may_be(enum verdict verdict);
 const char *verdict_text(enum verdict verdict);

@@ -86,10 +86,12 @@ static void print_json(const char *what, const struct judge *j, const struct dep
                 bad += verdict_may_be((enum verdict)v) ? 0 : count(j, (enum verdict)v);
         printf("\n{\"id\":\"Up 1\",\"what\":\"lost, refused, duplicated, wrong and stale in %u upgrades under load; killed: "
                "%s\",\"value\":%llu,"
-               "\"unit\":\"requests\",\"requests\":%llu,\"calls\":%llu,\"cut\":%llu,\"died\":%llu,\"upgrade_ms\":[%.2f,%.2f]",
+               "\"unit\":\"requests\",\"requests\":%llu,\"calls\":%llu,\"cut\":%llu,\"died\":%llu,\"upgrade_ms\":[%.2f,%.2f],\"gave_way_"
+               "ms\":[%.2f,%.2f]",
                upgrades, what, (unsigned long long)bad, (unsigned long long)j->n[KIND_HTTP][VERDICT_FINE],
                (unsigned long long)j->n[KIND_CALL][VERDICT_FINE], (unsigned long long)count(j, VERDICT_CUT),
-               (unsigned long long)count(j, VERDICT_DIED), samples_quantile(&d->took_ms, 0.5), samples_quantile(&d->took_ms, 0.99));
+               (unsigned long long)count(j, VERDICT_DIED), samples_quantile(&d->took_ms, 0.5), samples_quantile(&d->took_ms, 0.99),
+               samples_quantile(&d->gave_way_ms, 0.5), samples_quantile(&d->gave_way_ms, 0.99));
         print_json_latency(j, KIND_HTTP, "http");
         print_json_latency(j, KIND_CALL, "bus");
         printf(",\"floor\":0,\"peers\":{},\"budget\":\"0\",\"holds\":%s}\n", well ? "true" : "false");
@@ -108,6 +110,9 @@ bool report(const char *what, const struct judge *j, const struct load *load, co
         print_latencies(j);
         printf("\n%-42s %9.2f %9.2f   p50, p99; %llu were tried again\n", "an upgrade, milliseconds", samples_quantile(&d->took_ms, 0.5),
                samples_quantile(&d->took_ms, 0.99), (unsigned long long)d->n_again);
+        if (d->gave_way_ms.n)
+                printf("%-42s %9.2f %9.2f   p50, p99, of %zu\n", "a version that crashes gives way, ms",
+                       samples_quantile(&d->gave_way_ms, 0.5), samples_quantile(&d->gave_way_ms, 0.99), d->gave_way_ms.n);
         print_json(what, j, d, n[TO_UP] + n[TO_VIA], well);
         return well && held;
 }

@@ -39,6 +39,20 @@ bool timeline_was_killed(const struct timeline *t, enum victim victim, uint64_t 
         return false;
 }
 
+bool timeline_was_sick(const struct timeline *t, uint64_t from_ns, uint64_t to_ns) {
+        uint32_t n_ended = count(&t->sick_until);
+
+        for (uint32_t n = count(&t->sick_since); n-- > 0;) {
+                uint64_t until = n < n_ended ? t->sick_until.entries[n].ns : UINT64_MAX;
+
+                if (until < from_ns)
+                        return false;
+                if (t->sick_since.entries[n].ns <= to_ns)
+                        return true;
+        }
+        return false;
+}
+
 uint32_t timeline_count_kills(const struct timeline *t, enum victim victim) {
         uint32_t n_kills = 0;
 

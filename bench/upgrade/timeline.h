@@ -25,9 +25,10 @@ struct timeline_list {
 };
 
 struct timeline {
-        _Atomic uint32_t begun[N_TARGETS];        /* the newest version whose deployment has begun */
-        struct timeline_list returned[N_TARGETS]; /* versions; after `deploy` has returned */
-        struct timeline_list killed;              /* victims; before the signal */
+        _Atomic uint32_t begun[N_TARGETS];           /* the newest version whose deployment has begun */
+        struct timeline_list returned[N_TARGETS];    /* versions; after `deploy` has returned */
+        struct timeline_list killed;                 /* victims; before the signal */
+        struct timeline_list sick_since, sick_until; /* versions that crash by themselves; the last may have no end yet */
 };
 
 void timeline_add(struct timeline_list *list, uint64_t ns, uint32_t what);
@@ -36,4 +37,6 @@ void timeline_add(struct timeline_list *list, uint64_t ns, uint32_t what);
 uint32_t timeline_floor(const struct timeline *t, enum target target, uint64_t sent_ns);
 /* Was one of these killed meanwhile? */
 bool timeline_was_killed(const struct timeline *t, enum victim victim, uint64_t from_ns, uint64_t to_ns);
+/* Was a version there meanwhile that crashes by itself? */
+bool timeline_was_sick(const struct timeline *t, uint64_t from_ns, uint64_t to_ns);
 uint32_t timeline_count_kills(const struct timeline *t, enum victim victim);

@@ -9,11 +9,14 @@
 
 static struct book *book;
 static uint32_t version;
+static unsigned long every, n_begun; /* the crash of a version that is sick */
 
 static void work(uint32_t nonce) {
         unsigned ms = work_sleep_ms(nonce);
 
         book_note(book, nonce);
+        if (every && ++n_begun % every == 0)
+                abort();
         if (ms)
                 socle_sleep(ms);
 }
@@ -43,6 +46,7 @@ static int start(struct socle_module *self) {
         int r = book_open(&book);
 
         version = (uint32_t)strtoul(socle_config("number", "0"), NULL, 10);
+        every = strtoul(socle_config("crash-every", "0"), NULL, 10);
         if (!r)
                 r = socle_http_handle(self, "*", "/up", on_request);
         if (!r)

@@ -7,7 +7,8 @@
  * Upgrades go on in ten blocks with a steady time before each, so that a phase of the
  * machine hits both alike. REQUESTS spreads them over so many requests, each at a
  * random moment of its share; 0: they follow each other at once. Who is killed
- * meanwhile is said by KILL.
+ * meanwhile is said by KILL; "itself": each second version crashes on every tenth
+ * request, and has to give way to the one before.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +39,8 @@ static struct {
         struct deployer deployer;
         struct load *load;
         struct killer *killer;
-        uint32_t version[N_TARGETS];
+        uint32_t version[N_TARGETS], n_sick;
+        bool sick; /* each second upgrade is to a version that crashes */
 } bench;
 
 static _Noreturn void die(const char *what, const char *why) {
@@ -73,6 +75,13 @@ static void wait_for_requests(uint64_t n) {
                 rest_ms(1);
 }
 
+static void upgrade_sick(void) {
+        int r = deployer_put_sick(&bench.deployer, ++bench.n_sick, bench.version[TO_UP]);
+
+        if (r)
+                die("a version that crashes has not given way", strerror(-r));
+}
+
 static void run_block(unsigned first, unsigned n, double requests_each) {
         uint64_t begin;
 
@@ -82,7 +91,10 @@ static void run_block(unsigned first, unsigned n, double requests_each) {
         begin = load_n_sent(bench.load);
         for (unsigned i = 0; i < n; i++) {
                 wait_for_requests(begin + (uint64_t)((i + random_share()) * requests_each));
-                upgrade((first + i) % VIA_EVERY ? TO_UP : TO_VIA);
+                if (bench.sick && i % 2)
+                        upgrade_sick();
+                else
+                        upgrade((first + i) % VIA_EVERY ? TO_UP : TO_VIA);
         }
         wait_for_requests(begin + (uint64_t)(n * requests_each));
         load_enter(bench.load, PHASE_BETWEEN);
@@ -118,6 +130,7 @@ static const struct {
         { "gateway", 1u << VICTIM_GATEWAY },
         { "new", 1u << VICTIM_NEW },
         { "all", (1u << N_VICTIMS) - 1 },
+        { "itself", 0 },
 };
 
 static unsigned find_victims(const char *name) {
@@ -125,7 +138,7 @@ static unsigned find_victims(const char *name) {
                 if (!strcmp(kills[i].name, name))
                         return kills[i].victims;
         }
-        fprintf(stderr, "bench-upgrade: KILL=%s: expected manager, template, gateway, new or all\n", name);
+        fprintf(stderr, "bench-upgrade: KILL=%s: expected manager, template, gateway, new, all or itself\n", name);
         exit(2);
 }
 
@@ -143,6 +156,8 @@ static void begin(const char *socled, const char *root, const char *packages, un
         bench.judge.timeline = &bench.timeline;
         upgrade(TO_UP);
         upgrade(TO_VIA);
+        for (int t = 0; t < N_TARGETS; t++)
+                bench.judge.books[t] = open_book((enum target)t);
         bench.deployer.took_ms.n = 0;
         bench.deployer.insists = victims;
         bench.load = load_start(port, &bench.judge);
@@ -155,15 +170,12 @@ static void begin(const char *socled, const char *root, const char *packages, un
 }
 
 static bool end(const char *who, unsigned victims, double seconds) {
-        const struct book *books[N_TARGETS];
         bool well;
 
         killer_stop(bench.killer);
         load_stop(bench.load);
         rest_ms(2 * SETTLE_MS);
-        for (int t = 0; t < N_TARGETS; t++)
-                books[t] = open_book((enum target)t);
-        judge_books(&bench.judge, books, victims & 1u << VICTIM_NEW);
+        judge_books(&bench.judge, bench.sick || victims & 1u << VICTIM_NEW);
         well = report(who, &bench.judge, bench.load, &bench.deployer, seconds);
         load_free(bench.load);
         http_client_deinit(&bench.deployer.admin);
@@ -181,6 +193,7 @@ int main(int argc, char **argv) {
                 return 2;
         }
         victims = find_victims(argv[6]);
+        bench.sick = !strcmp(argv[6], "itself");
         begin(argv[1], argv[2], argv[3], victims);
         begin_ns = clock_now_ns();
         for (unsigned i = 0; i < BLOCKS; i++)

@@ -15,7 +15,8 @@
 #include <stdio.h>
 
 #define WORK_NONCES (UINT32_C(1) << 23)
-#define WORK_CALLS 8 /* of one request to `via`: the nonces behind its own */
+#define WORK_SICK 1000000 /* from this number on, a version that crashes on every tenth request */
+#define WORK_CALLS 8      /* of one request to `via`: the nonces behind its own */
 #define WORK_REPLY_MAX 1024
 #define WORK_ARGUMENTS "[i]"                  /* nonce */
 #define WORK_RESULT "s"                       /* a reply */
