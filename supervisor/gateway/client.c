@@ -310,6 +310,17 @@ static int route(struct client *c, struct request *request, const struct http_he
 
 static const struct problem no_route = { 404, "NOT_FOUND", "no module serves this path", NULL };
 
+/* RFC 9110, 9.2.2 */
+static bool is_idempotent(const struct http_head *head) {
+        static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE" };
+
+        for (size_t i = 0; i < N_ELEMENTS(methods); i++) {
+                if (method_is(head, methods[i]))
+                        return true;
+        }
+        return false;
+}
+
 static void on_head(struct client *c, struct http_head *head, bool more) {
         struct gateway *g = c->gateway;
         struct request *request;
@@ -329,7 +340,7 @@ static void on_head(struct client *c, struct http_head *head, bool more) {
         replace_host(head, g->target.authority);
         g->counters.requests++;
         request->head = method_is(head, "HEAD");
-        request->safe = request->head || method_is(head, "GET") || method_is(head, "OPTIONS");
+        request->idempotent = is_idempotent(head);
         request->keep_alive = head->keep_alive && !g->ending;
         request->minor = head->minor;
         r = g->target.asterisk ? 0 : route(c, request, head);

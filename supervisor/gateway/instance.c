@@ -223,13 +223,22 @@ static int receive_last(struct instance *i) {
         return r;
 }
 
+/* Of what a worker had begun when it died, what may be done twice is, once: a request that kills whoever handles it ends two workers
+ * at most, however many there are. */
+static bool may_repeat(struct request *request, int error) {
+        if (error != ERROR_PEER_DIED || !request->idempotent || request->repeated)
+                return false;
+        request->repeated = true;
+        return true;
+}
+
 /* What the worker had begun is answered for it, the rest goes back to the queue in its order. */
 static void give_up_sent(struct instance *i, uint64_t accepted, int error) {
         struct request *request;
 
         while ((request = TAILQ_LAST(&i->sent, request_list))) {
                 sent_remove(i, request);
-                if (request->position <= accepted)
+                if (request->position <= accepted && !may_repeat(request, error))
                         request_error(request, error);
                 else
                         upstream_take_back(request);
@@ -283,7 +292,7 @@ static void sent_add(struct instance *i, struct request *request) {
 bool instance_send(struct instance *i, struct request *request) {
         struct frame frame = {
                 .kind = FRAME_REQUEST,
-                .flags = (uint8_t)((request->safe ? FRAME_IDEMPOTENT : 0) | (request->trace.sampled ? FRAME_SAMPLED : 0)),
+                .flags = (uint8_t)((request->idempotent ? FRAME_IDEMPOTENT : 0) | (request->trace.sampled ? FRAME_SAMPLED : 0)),
                 .correlation = request->id,
                 .deadline = request->deadline.when_ns,
                 .parent_span = request->trace.parent,

@@ -35,7 +35,9 @@ struct request {
         struct upstream *upstream;
         struct instance *instance;
         enum request_state state;
-        bool head, keep_alive, safe;
+        bool head, keep_alive;
+        bool idempotent; /* it may be done twice */
+        bool repeated;   /* it has been: not a third time */
         uint8_t minor;
 
         /* on the bus */

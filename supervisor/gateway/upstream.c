@@ -17,7 +17,8 @@
  *
  * Requests come back into the queue, to its head, when their worker died, moved or
  * drained before it had begun them; that may happen any number of times, for the
- * deadline runs on. A request that was begun is never sent twice.
+ * deadline runs on. One that was begun is sent a second time, and not a third, if
+ * its method may be done twice (instance.c).
  *
  * The queue is bounded, and each request in it has a deadline. As long as anybody
  * waits, the manager is asked to tell of changes, and the directory is looked at

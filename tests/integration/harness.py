@@ -217,14 +217,18 @@ class Base:
     def get(self, path, **kw):
         return self.request("GET", path, **kw)
 
-    def try_get(self, path, **kw):
+    def post(self, path, **kw):
+        """Something that may not be done twice: what dies of it, dies once."""
+        return self.request("POST", path, **kw)
+
+    def try_get(self, path, method="GET", **kw):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return self.get(path, **kw)
+            return self.request(method, path, **kw)
         return None
 
-    def serves(self, path, status=200, seconds=10.0):
+    def serves(self, path, status=200, seconds=10.0, method="GET"):
         def done():
-            r = self.try_get(path)
+            r = self.try_get(path, method)
             return r if r is not None and r.status == status else None
 
         return wait(done, f"{status} for {path}", seconds)

@@ -162,7 +162,7 @@ def test_of_a_module_that_does_not_stay_up(base):
     base.ctl("deploy", package(base, "tests/modules/crash", extra="[restart]\nburst = 1\n"))
     for n in range(2):
         base.serves("/crash/ok", seconds=30)
-        base.try_get("/crash/abort")
+        base.post("/crash/abort")
     wait(lambda: base.state("crash") == "QUARANTINED", "the quarantine", 30)
     document_is(base.module("crash")["versions"][0], "QUARANTINED", "crash")
     history = json.loads(base.ctl("history", "crash", "--json").stdout)["history"]

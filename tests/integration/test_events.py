@@ -72,7 +72,7 @@ def test_a_history_says_how_workers_ended(base):
     base.ctl("deploy", package(base, "tests/modules/crash"))
     worker = base.worker("crash")
     base.get("/crash/stderr?text=last-words")
-    base.try_get("/crash/abort")
+    base.post("/crash/abort")
     wait(lambda: base.worker("crash") not in (None, worker), "the restart")
 
     def ends():

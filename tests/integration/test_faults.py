@@ -132,12 +132,12 @@ def test_crashes_cost_the_neighbour_nothing(base):
     try:
         for path, wanted in (("abort", 502), ("exit", 502), ("null", 502), ("stack", 502), ("loop", 504)):
             worker = base.worker("crash")
-            r = base.get("/crash/" + path, timeout=40)
+            r = base.post("/crash/" + path, timeout=40)
             expect_equal(r.status, wanted, f"reply of /crash/{path} ({r.text[:200]})")
             expect("problem+json" in r.headers["Content-Type"], "a problem document")
             wait(lambda: base.worker("crash") not in (None, worker), f"a new worker after /crash/{path}", 20)
             base.serves("/crash/ok")
-        r = base.get("/crash/alloc", timeout=40)
+        r = base.post("/crash/alloc", timeout=40)
         expect(r.status in (200, 500, 502, 503, 504), f"reply of /crash/alloc: {r.status}")
         base.serves("/crash/ok")
     finally:
@@ -152,7 +152,7 @@ def test_too_many_crashes_are_quarantined(base):
     base.drop(p)
     base.serves("/crash/ok")
     for _ in range(3):
-        base.serves("/crash/abort", 502)
+        base.serves("/crash/abort", 502, method="POST")
     wait(lambda: base.state("crash") == "QUARANTINED", "the quarantine")
     expect_equal(base.get("/crash/ok").status, 503, "reply of a quarantined module")
     base.drop(p)
@@ -165,7 +165,7 @@ def test_deploy_of_what_is_broken_waits_until_it_serves(base):
     p = package(base, "tests/modules/crash", extra="[restart]\nburst = 100\nbackoff = 1h\nbackoff-max = 1h\n")
     base.ctl("deploy", p)
     for _ in range(2):
-        base.serves("/crash/abort", 502)
+        base.serves("/crash/abort", 502, method="POST")
     wait(lambda: base.state("crash") == "BROKEN", "the back-off")
     out = base.ctl("deploy", p).stdout
     expect_equal(base.get("/crash/ok").status, 200, f"reply after {out}")

@@ -115,9 +115,9 @@ def test_the_base_says_how_a_worker_ended(base):
     base.start()
     base.ctl("deploy", package(base, "tests/modules/crash", extra="[restart]\nburst = 1\nbackoff = 10ms\n"))
     ends = lambda: [l["text"] for l in lines(base, "crash") if l["source"] == "base"]
-    base.get("/crash/abort")
+    base.post("/crash/abort")
     wait(lambda: ends() == ["CRASHED: killed by SIGABRT; it is started again"], "the first death")
-    base.serves("/crash/abort", 502)
+    base.serves("/crash/abort", 502, method="POST")
     wait(lambda: len(ends()) == 2, "the second death")
     expect("QUARANTINED: 2 crashes" in ends()[1] and "started again" not in ends()[1], ends()[1])
     base.ctl("deploy", package(base, "tests/modules/start-crashes"), check=False)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several instances of one version: started together, replaced one by one, gone together."""
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -68,7 +69,7 @@ def test_one_dies_and_the_others_serve(base):
     with Load(base, "/crash/ok", threads=4) as load:
         n = load.n
         wait(lambda: load.n > n + 50, "load")
-        expect_equal(base.get("/crash/abort").status, 502, "the request that it died of")
+        expect_equal(base.post("/crash/abort").status, 502, "the request that it died of")
         after = wait(lambda: len(pids(base, "crash")) == 3 and pids(base, "crash") != before and pids(base, "crash"), "another one")
         n = load.n
         wait(lambda: load.n > n + 50, "load")
@@ -81,6 +82,34 @@ def test_one_dies_and_the_others_serve(base):
     codes = [h.get("code") for h in json.loads(base.ctl("history", "crash", "--json").stdout)["history"]]
     expect("CRASHED" in codes, f"history: {codes}")
     expect_equal(base.module("crash")["versions"][0]["code"], "", "what is told of it when all are there again")
+
+
+def test_poison_does_not_walk_through_all(base):
+    """What may be done twice is, once: two die of it, whoever else there is."""
+    base.start()
+    deploy(base, "tests/modules/crash", extra="[scale]\nmin = 4\nmax = 4\n")
+    for method, deaths in (("GET", 2), ("POST", 1), ("PUT", None)):
+        before = many(base, "crash", 4)
+        r = base.request(method, "/crash/abort")
+        if deaths is None:
+            expect_equal(r.status, 405, "a method that it does not handle")
+            continue
+        expect_equal((r.status, r.json["code"]), (502, "PEER_DIED"), method)
+        after = wait(lambda: len(pids(base, "crash")) == 4 and all(alive(p) for p in pids(base, "crash")) and pids(base, "crash"), "four again")
+        expect_equal(len(set(before) - set(after)), deaths, f"workers that died of a {method}")
+
+
+def test_what_may_be_done_twice_outlives_its_worker(base):
+    base.start()
+    deploy(base, "tests/modules/crash")
+    many(base, "crash", 3)
+    for method, wanted in (("GET", 200), ("POST", 502)):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            r = pool.submit(base.request, method, "/crash/wait?ms=1500", timeout=30)
+            victim = wait(lambda: [i["pid"] for i in base.instances("crash") if i["in_flight"]], "it to be begun")
+            os.kill(victim[0], signal.SIGKILL)
+            expect_equal(r.result().status, wanted, f"{method} whose worker died")
+        many(base, "crash", 3)
 
 
 def test_crashes_of_all_count_together(base):

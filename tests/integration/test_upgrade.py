@@ -305,12 +305,12 @@ def test_a_client_is_told_that_it_is_cut_off(base):
 def test_a_handler_that_hangs_over_drain_timeout(base):
     base.start()
     deploy(base, "tests/modules/stuck", extra="drain-timeout = 300ms\n", changes=(("= 1s", "= 1m"),))
-    with background(base.get, "/stuck/loop") as client:
+    with background(base.post, "/stuck/loop") as client:
         wait(lambda: in_flight(base, "stuck") == 1, "a request that does not come back")
         deploy(base, "tests/modules/stuck", version="1.1.0")
         expect_equal((client.result().status, client.result().json["code"]), (502, "PEER_DIED"), client.result().text)
     told(base, "stuck", "cut", "DRAIN_TIMEOUT")
-    told(base, "stuck", "crash", "HUNG", "hung: GET /stuck/loop", "compute_primes")
+    told(base, "stuck", "crash", "HUNG", "hung: POST /stuck/loop", "compute_primes")
     cut_off(base, "stuck", 1)
     expect_equal(base.get("/stuck/ok").status, 200, "the new version")
 

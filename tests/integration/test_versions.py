@@ -108,7 +108,7 @@ def test_rollback_without_a_version_before(base):
 def crash(base):
     """What the client sees is his affair."""
     with contextlib.suppress(OSError):
-        base.get("/crash/abort")
+        base.post("/crash/abort")
 
 
 def test_who_asks_while_a_version_gives_way_waits(base):

@@ -100,6 +100,12 @@ static int on_config(struct socle_request *req, struct socle_reply *reply) {
         return socle_reply_text(reply, 200, "%s\n", socle_config(socle_request_query(req, "key", ""), "not set"));
 }
 
+static int on_wait(struct socle_request *req, struct socle_reply *reply) {
+        int r = socle_sleep((uint32_t)atoi(socle_request_query(req, "ms", "0")));
+
+        return r ? r : socle_reply_text(reply, 200, "waited\n");
+}
+
 static int start(struct socle_module *self) {
         static const struct {
                 const char *path;
@@ -109,11 +115,15 @@ static int start(struct socle_module *self) {
                 { "/crash/null", on_null },   { "/crash/stack", on_stack },   { "/crash/loop", on_loop },
                 { "/crash/alloc", on_alloc }, { "/crash/log", on_log },       { "/crash/print", on_print },
                 { "/crash/board", on_board }, { "/crash/config", on_config }, { "/crash/stderr", on_complain },
+                { "/crash/wait", on_wait },
         };
         int r = strcmp(socle_config("start", ""), "fails") ? 0 : -EINVAL;
 
-        for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
+        for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++) {
                 r = socle_http_handle(self, "GET", routes[i].path, routes[i].fn);
+                if (!r)
+                        r = socle_http_handle(self, "POST", routes[i].path, routes[i].fn); /* what may not be repeated */
+        }
         return r;
 }
 

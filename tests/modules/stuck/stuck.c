@@ -80,8 +80,11 @@ static int start(struct socle_module *self) {
 
         if (!strcmp(socle_config("start", ""), "hangs"))
                 compute_primes();
-        for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
+        for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++) {
                 r = socle_http_handle(self, "GET", routes[i].path, routes[i].fn);
+                if (!r)
+                        r = socle_http_handle(self, "POST", routes[i].path, routes[i].fn); /* what may not be repeated */
+        }
         return r;
 }
 
