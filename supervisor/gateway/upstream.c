@@ -145,6 +145,11 @@ static int unplaced_error(const struct upstream *u) {
         return ERROR_UNAVAILABLE;
 }
 
+/* Of what had begun somewhere, its end is the reason. */
+static void answer_unplaced(struct request *request, int error) {
+        request_error(request, request->repeated ? ERROR_PEER_DIED : error);
+}
+
 void upstream_take_back(struct request *request) {
         waiting_add(request, true);
 }
@@ -161,7 +166,7 @@ void upstream_pump(struct upstream *u) {
         if (u->n_waiting && !expected(u)) {
                 while ((request = TAILQ_FIRST(&u->waiting))) {
                         waiting_remove(request);
-                        request_error(request, ERROR_UNAVAILABLE);
+                        answer_unplaced(request, ERROR_UNAVAILABLE);
                 }
         }
         if (u->n_waiting)
@@ -247,7 +252,7 @@ void upstream_on_due(struct deadline *deadline) {
         if (request->state == REQUEST_WAITING) {
                 waiting_remove(request);
                 tell_asked(request->upstream);
-                request_error(request, unplaced_error(request->upstream));
+                answer_unplaced(request, unplaced_error(request->upstream));
         } else if (request->state == REQUEST_SENT) {
                 instance_cancel(i, request);
                 instance_timed_out(i);

@@ -16,6 +16,7 @@
 #include "ipc/page.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
+#define POST(path) "POST " path " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" /* what may not be done twice */
 #define ACTIVE DIRECTORY_ACTIVE
 #define DRAINING DIRECTORY_DRAINING
 

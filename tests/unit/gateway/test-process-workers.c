@@ -16,7 +16,7 @@
 
 static void test_a_worker_dies_in_a_request(void **state) {
         struct worker w;
-        int c = front_begin(&w, GET("/m"));
+        int c = front_begin(&w, POST("/m"));
 
         worker_begin(&w);
         worker_die(&w);
@@ -42,7 +42,7 @@ static void grant_refusing_others(uint64_t instance, struct worker *ret_worker) 
 
 static void test_what_a_dead_worker_had_not_begun_goes_elsewhere(void **state) {
         struct worker w, other;
-        int c = front_begin(&w, GET("/m/1") GET("/m/2"));
+        int c = front_begin(&w, POST("/m/1") GET("/m/2"));
 
         worker_begin(&w);
         worker_expect(&w, FRAME_REQUEST);
@@ -54,6 +54,23 @@ static void test_what_a_dead_worker_had_not_begun_goes_elsewhere(void **state) {
         assert_http_text(other.request.path, "/m/2");
         client_expect_reply(c, &other, "elsewhere");
         client_and_worker_leave(c, &other);
+}
+
+/* A request that kills whoever has it kills two at most. */
+static void test_what_may_be_done_twice_is_not_done_three_times(void **state) {
+        struct worker w, other;
+        int c = front_begin(&w, GET("/m/1"));
+
+        worker_begin(&w);
+        worker_die(&w);
+        front_publish_one(2);
+        grant_refusing_others(2, &other);
+        worker_expect(&other, FRAME_REQUEST);
+        assert_http_text(other.request.path, "/m/1");
+        worker_begin(&other);
+        worker_die(&other);
+        client_expect_answer(c, 502, "PEER_DIED");
+        close(c);
 }
 
 static void test_a_reply_just_before_the_death_counts(void **state) {
@@ -237,6 +254,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 FRONT_TEST(test_a_worker_dies_in_a_request),
                 FRONT_TEST(test_what_a_dead_worker_had_not_begun_goes_elsewhere),
+                FRONT_TEST(test_what_may_be_done_twice_is_not_done_three_times),
                 FRONT_TEST(test_a_reply_just_before_the_death_counts),
                 FRONT_TEST(test_a_deadline_passes),
                 FRONT_TEST(test_a_draining_worker_gives_requests_back),
