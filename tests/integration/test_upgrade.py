@@ -116,7 +116,7 @@ def background(fn, *args, **kw):
 
 
 def test_a_gateway_between_choosing_and_publishing(base):
-    base.config("processes = 1\n")
+    base.config(processes=1)
     two(base)
     gateway, old = base.role("gateway"), base.worker("caller")
     with Load(base, "/caller/call?method=echo.say&text=x", 4) as load:
@@ -236,7 +236,7 @@ def test_a_caller_that_hangs_holds_up_nobody(base):
 
 
 def test_another_manager_goes_on_with_it(base):
-    base.config("processes = 1\n")
+    base.config(processes=1)
     two(base)
     gateway = base.role("gateway")
     with Load(base, "/caller/call?method=echo.say&text=x", 2) as load:
