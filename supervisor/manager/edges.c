@@ -19,6 +19,7 @@
 #include "supervisor/manager/edges.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,6 +313,14 @@ static void on_gateway_link(evutil_socket_t fd, short what, void *userdata) {
                 on_gateway_record(g, &record);
                 control_record_deinit(&record);
         }
+}
+
+const char *gateway_name(const struct gateway *g, char text[static GATEWAY_NAME_SIZE]) {
+        if (g->index)
+                snprintf(text, GATEWAY_NAME_SIZE, "gateway-%u", g->index + 1);
+        else
+                snprintf(text, GATEWAY_NAME_SIZE, "gateway");
+        return text;
 }
 
 void gateway_new(struct manager *m, uint32_t index, uint64_t id, int link) {

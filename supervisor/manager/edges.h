@@ -7,6 +7,9 @@
 
 #include "supervisor/manager/manager.h"
 
+/* As the base calls it, and status: "gateway", "gateway-2". */
+#define GATEWAY_NAME_SIZE 24
+const char *gateway_name(const struct gateway *gateway, char text[static GATEWAY_NAME_SIZE]);
 /* Takes the link. A gateway of the same index is replaced. */
 void gateway_new(struct manager *manager, uint32_t index, uint64_t id, int link);
 /* The directory has changed: tells those who asked. */

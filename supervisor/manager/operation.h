@@ -56,7 +56,7 @@ struct released {
 /* A caller that had not turned its loop when an instance was drained all the same. */
 #define WAITED_FOR_MAX 16 /* are named */
 struct waited_for {
-        char caller[CONTROL_NAME_SIZE + 72]; /* "gateway 0", "shop 1.2.0" */
+        char caller[CONTROL_NAME_SIZE + 72]; /* "gateway-2", "shop 1.2.0" */
         uint64_t instance;
         uint64_t ms;
 };

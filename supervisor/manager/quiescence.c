@@ -81,12 +81,10 @@ static bool is_quiet(const struct look *l, const struct page_reader *page) {
 }
 
 static void look_at_gateway(struct look *l, const struct gateway *g) {
-        char who[32];
+        char name[GATEWAY_NAME_SIZE];
 
-        if (!edges_reach(g, l->leaves) || is_quiet(l, g->page))
-                return;
-        snprintf(who, sizeof(who), "gateway %u", g->index);
-        on_waited_for(l, who, g->id);
+        if (edges_reach(g, l->leaves) && !is_quiet(l, g->page))
+                on_waited_for(l, gateway_name(g, name), g->id);
 }
 
 static void look_at_worker(struct look *l, const struct instance *caller) {
@@ -151,22 +149,26 @@ static void quiescence_end(struct instance *i) {
         }
 }
 
-void quiescence_look(struct instance *i) {
-        uint64_t waited = (clock_now_ns() - i->quiescence.since_ns) / NS_PER_MS;
+static void look(struct instance *i, uint64_t now) {
+        uint64_t waited = (MAX(now, i->quiescence.since_ns) - i->quiescence.since_ns) / NS_PER_MS;
         uint64_t most = MIN(i->candidate->manifest.drain_timeout_ms, (uint64_t)WAIT_MS);
-        struct look look = { .leaves = i, .waited_ms = waited, .give_up = waited >= most };
+        struct look l = { .leaves = i, .waited_ms = waited, .give_up = waited >= most };
 
-        if (look.give_up && i->quiescence.operation)
-                look.report = operation_find(&instance_manager(i)->operations, i->quiescence.operation);
+        if (l.give_up && i->quiescence.operation)
+                l.report = operation_find(&instance_manager(i)->operations, i->quiescence.operation);
         shared_fence();
-        look_at_all(&look);
-        if (!look.n_waited_for || look.give_up) {
+        look_at_all(&l);
+        if (!l.n_waited_for || l.give_up) {
                 quiescence_end(i);
                 return;
         }
         i->settles = i->state == INSTANCE_READY;
         instance_arm(i, MIN((uint64_t)i->quiescence.look_ms, most - waited));
         i->quiescence.look_ms = MIN(i->quiescence.look_ms * 2, LOOK_MS_MAX);
+}
+
+void quiescence_look(struct instance *i) {
+        look(i, clock_now_ns());
 }
 
 static uint64_t operation_of(const struct module *mod) {
@@ -179,12 +181,13 @@ static uint64_t operation_of(const struct module *mod) {
 
 void quiescence_begin(struct instance *i) {
         struct manager *m = instance_manager(i);
+        uint64_t now = clock_now_ns();
 
         if (is_shown_active(i))
                 publish(m);
         i->quiescence = (struct quiescence){ .stamp = directory_stamp(m->hello.epoch, m->generation),
-                                             .since_ns = clock_now_ns(),
+                                             .since_ns = now,
                                              .look_ms = LOOK_MS,
                                              .operation = operation_of(i->candidate->module) };
-        quiescence_look(i);
+        look(i, now);
 }

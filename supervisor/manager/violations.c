@@ -51,18 +51,9 @@ static struct end end_find(struct manager *m, uint64_t id) {
         return e;
 }
 
-/* As the base calls it, and status. */
-static const char *gateway_name(const struct gateway *g, char text[16]) {
-        if (g->index)
-                snprintf(text, 16, "gateway-%u", g->index + 1);
-        else
-                snprintf(text, 16, "gateway");
-        return text;
-}
-
 /* "kv #12", "gateway-2" */
 static void end_name(const struct end *e, char *text, size_t size) {
-        char gateway[16];
+        char gateway[GATEWAY_NAME_SIZE];
 
         if (e->instance)
                 snprintf(text, size, "%s #%llu", e->instance->candidate->module->name, (unsigned long long)e->id);
@@ -86,7 +77,7 @@ static bool may_tell_now(uint64_t *full_ns, uint64_t at_once) {
 
 static void tell(const struct end *who, const char *by, enum violation reason, const char *text) {
         const struct instance *i = who->instance;
-        char gateway[16];
+        char gateway[GATEWAY_NAME_SIZE];
         const char *role = who->gateway ? gateway_name(who->gateway, gateway) : NULL;
 
         events_note(&(struct event_note){ .kind = EVENT_violation,

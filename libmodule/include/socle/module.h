@@ -88,7 +88,8 @@ struct socle_event {
  *   start   registers handlers and opens resources. 0: ready. SOCLE_STARTING: ready when socle_ready() is called, within
  *           the manifest's start-timeout. Anything else: the version is BROKEN, with the number as its reason.
  *   stop    clean-up; runs once, when the last request has ended, with the manifest's stop-timeout, before the process is
- *           killed. Its crash or hang delays nobody.
+ *           killed. Its crash or hang delays nobody. What has not ended within drain-timeout is cancelled first: waits in it
+ *           return SOCLE_E_CANCELLED, and its caller has been told SOCLE_E_CUT_OFF.
  *   health  0 = healthy, anything else = not, and socle_fail() says why. Called when somebody asks (`soclectl health`), and
  *           every [health] interval of module.ini; while the worker is ready or drains, and never twice at once. Not to have
  *           returned within [health] timeout counts as a failure, which is also what socle_deadline_left_ms() tells. After

@@ -71,6 +71,20 @@ static void test_what_served_already(void **state) {
                      "a 1.0.0 is unchanged and serves already (operation 15)\n");
 }
 
+static void test_who_hung_meanwhile_and_what_was_cut_off(void **state) {
+        assert_shown(
+                show_journey,
+                "{\"id\":16,\"module\":\"a\",\"version\":\"1.1.0\",\"state\":\"done\",\"cut_off\":0,\"journey\":[],"
+                "\"waited_for\":[{\"caller\":\"gateway 0\",\"instance\":3,\"ms\":250},{\"caller\":\"b 2.0.0\",\"instance\":9,\"ms\":251}]}",
+                "a 1.1.0 serves after 0.000 ms (operation 16)\n"
+                "not waited for any longer: gateway 0 (instance 3), which had not turned its loop for 250 ms\n"
+                "not waited for any longer: b 2.0.0 (instance 9), which had not turned its loop for 251 ms\n");
+        assert_shown(show_released,
+                     "{\"id\":17,\"module\":\"a\",\"version\":\"\",\"state\":\"done\",\"cut_off\":2,\"waited_for\":[],\"released\":[]}",
+                     "a is removed; instances released: 0 (operation 17)\n"
+                     "requests cut off after drain-timeout: 2\n");
+}
+
 static void test_the_journey_of_what_was_never_noticed(void **state) {
         assert_shown(show_journey, "{\"id\":1,\"module\":\"a\",\"version\":\"1.0.0\",\"state\":\"failed\",\"journey\":[]}",
                      "a 1.0.0 failed after 0.000 ms (operation 1)\n");
@@ -243,6 +257,7 @@ int main(void) {
                 cmocka_unit_test(test_the_journey_tells_when_it_was_given_up),
                 cmocka_unit_test(test_what_served_already),
                 cmocka_unit_test(test_the_journey_of_what_was_never_noticed),
+                cmocka_unit_test(test_who_hung_meanwhile_and_what_was_cut_off),
                 cmocka_unit_test(test_health),
                 cmocka_unit_test(test_what_was_released),
                 cmocka_unit_test(test_a_removal_of_what_did_not_run),
