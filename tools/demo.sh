@@ -119,9 +119,9 @@ smaps_kib() { # smaps_kib PID FIELD: in the mappings of shared libraries
 # Memory files by inode, because several bear one name: those that a process maps, those that it has open.
 memfds_mapped() { awk '/\/memfd:/ { print $5 }' "/proc/$1/maps" | sort -u; }
 memfds_open() { find "/proc/$1/fd" -lname '/memfd:*' -exec stat -L -c %i {} + 2>/dev/null || true; }
-cgroup_folder() { # of an instance; nothing where workers have none of their own
+cgroup_folder() { # cgroup_folder PID ID: of a worker, whatever other bases there are; nothing where workers have none of their own
         [ "$(query '.base.enforced | index("cgroup") != null')" = true ] || return 0
-        find "$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)" -type d -name "i-$1" 2>/dev/null
+        find "$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)" -type d -name "i-$2" -exec grep -qsx "$1" {}/cgroup.procs \; -print 2>/dev/null
 }
 
 check_worker() {
@@ -300,7 +300,7 @@ act_remove() {
         title "hello is removed"
         pid=$(worker hello pid)
         id=$(worker hello id)
-        cgroup=$(cgroup_folder "$id")
+        cgroup=$(cgroup_folder "$pid" "$id")
         [ -d "$root/state/work/$id" ] || fail "hello has no work folder"
         # What it has mapped and markdown has not: its page and its edges. The base's board and directory stay.
         comm -23 <(memfds_mapped "$pid") <(memfds_mapped "$(worker markdown pid)") >"$root/memfds"
