@@ -35,7 +35,7 @@ def test_positions(base):
 
 
 def test_credit_that_was_never_given(base):
-    w = World(base, liar=(("request-timeout = 2s", "request-timeout = 300ms"),))
+    w = World(base)
     for lie in ("head-far", "head-back"):
         with w.attack(lie):
             w.tell(lie, status=200)
@@ -87,7 +87,7 @@ def test_doorbells(base):
 
 
 def test_memory(base):
-    w = World(base, liar=(("request-timeout = 2s", "request-timeout = 300ms"),))
+    w = World(base)
     for lie, code in list(BAD_MEMORY.items())[::2]:  # the others, and these, in test_callee
         w.tell(lie, path="next", status=200)
         with w.attack(lie):
@@ -97,7 +97,7 @@ def test_memory(base):
 
 
 def test_silence(base):
-    w = World(base, liar=(("request-timeout = 2s", "request-timeout = 300ms"),))
+    w = World(base)
     for lie in ("silent", "deaf"):
         with w.attack(lie):
             expect_equal(w.tell(lie).status, 504, lie)

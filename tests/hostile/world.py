@@ -84,7 +84,7 @@ class World:
         base.drop(package(base, "tests/modules/caller", changes=calls, extra="[limits]\nmemory = 1G\n"))
         self.liar = package(base, "tests/hostile/liar", changes=liar)
         base.drop(self.liar)
-        wait(lambda: all(base.worker(m) for m in (*INNOCENT, "liar")), "all modules", 20)
+        wait(lambda: all(base.worker(m) for m in (*INNOCENT, "liar")), "all modules")
         self.call("echo.say", "up")
         base.serves("/hello")
         self.n_told = 0
@@ -112,7 +112,7 @@ class World:
         return r
 
     def instance(self, name):
-        ready = wait(lambda: [i for i in self.base.instances(name) if i["state"] == "ready"], f"{name} to be ready", 20)
+        ready = wait(lambda: [i for i in self.base.instances(name) if i["state"] == "ready"], f"{name} to be ready")
         return ready[0]["id"]
 
     def fresh(self):
@@ -141,7 +141,7 @@ class World:
     def expect_seen(self, lie, code, by):
         """The operator sees who did it: an event, the module's log, `inspect`."""
         codes = (code,) if isinstance(code, str) else code
-        found = wait(lambda: self.events(), f"{lie}: a violation to be told", 10)
+        found = wait(lambda: self.events(), f"{lie}: a violation to be told")
         e = found[-1]
         expect(e["code"] in codes, f"{lie}: {e} and not {code}")
         expect_equal((e.get("module"), e.get("version")), ("liar", "1.0.0"), f"{lie}: who did it")

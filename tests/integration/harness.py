@@ -49,8 +49,8 @@ def expect_equal(got, wanted, what):
         raise Failure(f"{what}: got {got!r}, expected {wanted!r}")
 
 
-def wait(condition, what, seconds=10.0):
-    """Waits until condition() is true and returns its value."""
+def wait(condition, what, seconds=30.0):
+    """Waits until condition() is true and returns its value. The deadline ends what hangs; no machine is too slow for it."""
     end = time.monotonic() + seconds * SLOW
     while True:
         value = condition()
@@ -156,7 +156,7 @@ class Base:
                     return b"READY=1" in s.recv(4096)
                 return False
 
-            wait(ready, "READY=1 of socled", 20)
+            wait(ready, "READY=1 of socled", 40)
         return self
 
     def stop(self, seconds=40):
@@ -205,7 +205,7 @@ class Base:
         os.unlink(self.path("modules", name))
 
     # HTTP
-    def request(self, method, path, body=None, headers=None, timeout=10.0):
+    def request(self, method, path, body=None, headers=None, timeout=40.0):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
         try:
             c.request(method, path, body, headers or {})
@@ -226,7 +226,7 @@ class Base:
             return self.request(method, path, **kw)
         return None
 
-    def serves(self, path, status=200, seconds=10.0, method="GET"):
+    def serves(self, path, status=200, seconds=30.0, method="GET"):
         def done():
             r = self.try_get(path, method)
             return r if r is not None and r.status == status else None

@@ -221,7 +221,7 @@ def test_restart_of_what_does_not_start_again(base):
 
 def test_a_second_operation_on_a_name_is_a_conflict(base):
     base.start()
-    slow = package(base, "tests/modules/start-hangs", extra="[limits]\nstart-timeout = 4s\n")
+    slow = package(base, "tests/modules/start-hangs", extra="[limits]\nstart-timeout = 15s\n")
     p = subprocess.Popen([SOCLECTL, "--root", base.root, "deploy", slow], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     running = lambda: [o for o in json.loads(api(base, "GET", "/v1/operations"))["operations"] if o["state"] == "running"]
     operation = wait(running, "the operation")[0]

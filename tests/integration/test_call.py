@@ -80,11 +80,11 @@ def test_errors_have_code_fault_and_hint(base):
 def test_deadlines_and_deaths(base):
     one(base)
     begin = time.monotonic()
-    fails(base, 3, "TIMEOUT", "module's", "echo.sleep", '{"text": "", "n": 30000}', "--timeout", "200ms")
-    expect(time.monotonic() - begin < 5 * SLOW, "a timeout of 200 ms")
+    fails(base, 3, "TIMEOUT", "module's", "echo.sleep", '{"text": "", "n": 60000}', "--timeout", "200ms")
+    expect(time.monotonic() - begin < 40, "a timeout of 200 ms, not of a minute")
     begin = time.monotonic()
     fails(base, 4, "NO_SERVICE", "", "nobody.home", "--timeout", "1m")
-    expect(time.monotonic() - begin < 5 * SLOW, "nobody provides it: at once")
+    expect(time.monotonic() - begin < 40, "nobody provides it: at once")
     worker = base.worker("echo")
     before = sum(i["requests"] for i in base.instances("echo"))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 
-from harness import ROOT, alive, children, expect, expect_equal, package, staged, wait, pack
+from harness import ROOT, alive, children, expect, expect_equal, package, wait
 
 
 def hello(base, **kw):
@@ -69,11 +69,12 @@ def test_a_new_version_replaces_the_old_without_a_lost_request(base):
     base.serves("/hello")
     old = base.worker("hello")
     base.drop(hello(base, version="1.1.0"))
-    n = 0
-    while base.module("hello")["versions"][-1]["version"] != "1.1.0" or alive(old):
+
+    def replaced():
         expect_equal(base.get("/hello").status, 200, "a request during the upgrade")
-        n += 1
-        expect(n < 5000, "the old version does not go")
+        return base.module("hello")["versions"][-1]["version"] == "1.1.0" and not alive(old)
+
+    wait(replaced, "the old version to go")
     new = base.worker("hello")
     expect(new and new != old, f"old worker {old}, new worker {new}")
     expect_equal(base.get("/hello").status, 200, "a request after the upgrade")

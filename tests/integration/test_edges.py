@@ -44,34 +44,53 @@ def test_what_nobody_uses_goes_back(base):
         wait(lambda: edges() == none, "it to be released as well")
     expect_equal({name: descriptors(pid) for name, pid in everybody.items()}, before, "descriptors after that")
     # whoever has no edge is not asked any more
-    a = {name: switches(pid) for name, pid in workers.items()}
-    threading.Event().wait(1.0)
-    expect_equal({name: switches(pid) for name, pid in workers.items()}, a, "wake-ups in ten times [bus] idle")
+    def quiet():
+        a = {name: switches(pid) for name, pid in workers.items()}
+        threading.Event().wait(1.0)
+        return {name: switches(pid) for name, pid in workers.items()} == a
+
+    wait(quiet, "ten times [bus] idle without a wake-up")
 
 
 def test_one_that_is_used_stays(base):
     base.config("[bus]\nidle = 300ms\n", processes=1)
     two(base)
     edge = lambda: [line.split()[0] for line in open(f"/proc/{base.worker('caller')}/maps") if "memfd:socle-edge" in line]
-    first = edge()
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
+
+    def used_without_a_pause():
+        """Five times [bus] idle in which never half of it passed without a call."""
         expect_equal(call(base, "echo.say", text="x").status, 200, "a call")
-    expect_equal(edge(), first, "the edges after that")
+        first, begin = edge(), time.monotonic()
+        last = begin
+        while last < begin + 1.5:
+            expect_equal(call(base, "echo.say", text="x").status, 200, "a call")
+            now = time.monotonic()
+            if now > last + 0.15:
+                return False
+            last = now
+        expect_equal(edge(), first, "the edges after that")
+        return True
+
+    wait(used_without_a_pause, "the machine to let us run", 60)
     # as long as a call is under way, too
-    expect_equal(call(base, "echo.sleep", n=1200).status, 200, "a long call")
-    expect_equal(len(edge()), len(first), "the edges after that")
+    under_way = lambda: sum(i["in_flight"] for i in base.instances("echo"))
+    long = threading.Thread(target=lambda: call(base, "echo.sleep", n=20_000))
+    long.start()
+    wait(lambda: under_way() == 1, "a long call")
+    threading.Event().wait(1.2)
+    expect(edge() and under_way() == 1, "an edge is released while a call is under way")
+    os.kill(base.worker("echo"), signal.SIGKILL)
+    long.join()
 
 
 def test_no_call_is_lost_to_a_release(base):
     base.config("[bus]\nidle = 10ms\n")
     two(base)
     bad, n = [], [0]
-    end = time.monotonic() + 4
 
     def load(seed):
         pause = random.Random(seed)
-        while time.monotonic() < end:
+        while n[0] < 200:
             r = call(base, "echo.say", text="x")
             n[0] += 1
             if r.status != 200:
@@ -84,7 +103,6 @@ def test_no_call_is_lost_to_a_release(base):
     for t in threads:
         t.join()
     expect_equal(bad, [], "calls that did not succeed")
-    expect(n[0] > 100, f"only {n[0]} calls")
 
 
 def test_a_new_manager_releases_what_the_former_gave(base):
@@ -93,7 +111,7 @@ def test_a_new_manager_releases_what_the_former_gave(base):
     pids = [*filter(mapped, base.gateways()), base.worker("caller"), base.worker("echo")]
     kill_role(base, "manager")
     expect(all(mapped(pid) for pid in pids), f"edges: {[mapped(pid) for pid in pids]}")
-    wait(lambda: not any(mapped(pid) for pid in pids), "all edges to be released", 20)
+    wait(lambda: not any(mapped(pid) for pid in pids), "all edges to be released")
 
 
 def test_one_that_takes_no_edge_holds_nobody_else_up(base):
@@ -105,14 +123,14 @@ def test_one_that_takes_no_edge_holds_nobody_else_up(base):
     try:
         begin = time.monotonic()
         for _ in range(20):
-            r = call(base, "echo.say", text="x", timeout=5000)
+            r = call(base, "echo.say", text="x", timeout=38_000)
             expect_equal((r.status, r.text), (200, f"x {other}"), "a call while the other one takes no edge")
-        expect(time.monotonic() - begin < 5, "calls wait for one that does not answer")
+        expect(time.monotonic() - begin < 20, "calls wait for one that does not answer")
         os.kill(other, signal.SIGSTOP)
         # both: the call ends with its deadline, and no caller waits for ever
         begin = time.monotonic()
         expect_equal(call(base, "echo.say", text="x", timeout=2500).status, 504, "a call while nobody answers")
-        expect(2 < time.monotonic() - begin < 8, "it took another time than its deadline")
+        expect(2 < time.monotonic() - begin < 30, "it took another time than its deadline")
     finally:
         os.kill(stopped, signal.SIGCONT)
         os.kill(other, signal.SIGCONT)

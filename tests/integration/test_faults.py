@@ -16,7 +16,7 @@ def version(base, name, number="1.0.0"):
     return next((v for v in m["versions"] if v["version"] == number), None) if m else None
 
 
-def broken(base, source, code, *words, seconds=15, **kw):
+def broken(base, source, code, *words, seconds=30, **kw):
     p = package(base, "tests/modules/" + source, **kw)
     name = base.drop(p)
     module = os.path.basename(p).rsplit("-", 1)[0]
@@ -113,7 +113,7 @@ def test_manifests_that_are_wrong(base):
 def test_crashes_cost_the_neighbour_nothing(base):
     base.start()
     base.drop(package(base, "examples/hello"))
-    base.drop(package(base, "tests/modules/crash", extra="" if False else "[restart]\nburst = 100\n", changes=(("request-timeout = 30s", "request-timeout = 1s"),)))
+    base.drop(package(base, "tests/modules/crash", extra="[restart]\nburst = 100\n", changes=(("request-timeout = 30s", "request-timeout = 4s"),)))
     base.serves("/hello")
     base.serves("/crash/ok")
     bad, end = [], False
@@ -135,7 +135,7 @@ def test_crashes_cost_the_neighbour_nothing(base):
             r = base.post("/crash/" + path, timeout=40)
             expect_equal(r.status, wanted, f"reply of /crash/{path} ({r.text[:200]})")
             expect("problem+json" in r.headers["Content-Type"], "a problem document")
-            wait(lambda: base.worker("crash") not in (None, worker), f"a new worker after /crash/{path}", 20)
+            wait(lambda: base.worker("crash") not in (None, worker), f"a new worker after /crash/{path}")
             base.serves("/crash/ok")
         r = base.post("/crash/alloc", timeout=40)
         expect(r.status in (200, 500, 502, 503, 504), f"reply of /crash/alloc: {r.status}")

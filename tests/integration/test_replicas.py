@@ -181,7 +181,7 @@ def test_a_new_manager_adopts_all_and_starts_who_is_missing(base):
 
 def test_each_is_looked_after(base):
     base.start()
-    deploy(base, extra=THREE + "[health]\ninterval = 100ms\ntimeout = 500ms\nthreshold = 2\n")
+    deploy(base, extra=THREE + "[health]\ninterval = 100ms\ntimeout = 10s\nthreshold = 2\n")
     before = many(base, "well", 3)
     with Load(base, "/well/pid") as load:
         base.get("/well/set?result=5")

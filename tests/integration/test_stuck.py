@@ -44,7 +44,7 @@ def test_a_stuck_request_is_ended_and_it_is_said_where_it_hung(base):
     problem, said = hang(base, "loop")
     says(problem["detail"], "stuck", "1 s", "ended")
     expect_equal(len(said), 1, f"lines about it: {said}")
-    says(said[0], "hung: GET /stuck/loop has run for 1.", "is ended", "it is in stuck.so: compute_primes+0x", " <- on_loop+0x")
+    says(said[0], "hung: GET /stuck/loop has run for ", "is ended", "it is in stuck.so: compute_primes+0x", " <- on_loop+0x")
     expect("libsocle" not in said[0], f"{said[0]!r} tells of the SDK")
     expect_equal(len(reasons(base)), 1, "reasons in the history")
     says(reasons(base)[0], "hung: GET /stuck/loop", "compute_primes+0x")
@@ -60,7 +60,7 @@ def test_where_it_hangs_in_a_library(base):
 def test_who_does_not_answer_is_ended_all_the_same(base):
     prepare(base)
     _, said = hang(base, "blocked")
-    says(said[0], "GET /stuck/blocked has run for 1.", "is ended", "it does not answer where it is")
+    says(said[0], "GET /stuck/blocked has run for ", "is ended", "it does not answer where it is")
 
 
 def test_what_waits_beyond_its_timeout_costs_no_worker(base):
@@ -95,7 +95,7 @@ def test_another_manager_ends_what_hung_before_it_came(base):
     finally:
         os.kill(manager, signal.SIGKILL)
     wait(lambda: base.try_status() and base.role("manager") not in (None, manager), "another manager")
-    wait(lambda: base.try_get("/stuck/ok", timeout=3) and lines(base), "the stuck worker to be ended", 20)
+    wait(lambda: base.try_get("/stuck/ok") and lines(base), "the stuck worker to be ended")
     says(lines(base)[0], "hung: GET /stuck/loop", "it is in stuck.so: ")
     base.serves("/stuck/ok")
 

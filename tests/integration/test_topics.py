@@ -6,7 +6,7 @@ import os
 import signal
 import urllib.parse
 
-from harness import SLOW, expect, expect_equal, package, wait
+from harness import expect, expect_equal, package, wait
 
 RING = 64 << 10
 
@@ -157,7 +157,7 @@ def test_a_stopped_subscriber_costs_nobody_anything(base):
             nothing_lost(base, sent)
     finally:
         os.kill(pid, signal.SIGCONT)
-    expect(longest < 5 * SLOW, f"a message took {longest} s")
+    expect(longest < 20, f"a message took {longest} s")
     s = all_seen(base, sent, "stopped")
     expect(s["lost"] > sent - 1 - RING // 1000, f"stopped: {s}")
     expect_equal(s["last"], sent - 1, "it has the newest")

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -48,17 +49,27 @@ def freeze(pid):
     wait(lambda: is_stopped(pid), f"{pid} to be stopped")
 
 
+PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 17, 24, 0x4206, 0x4207, 0x40000000
+
+
+def ptrace(request, pid):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    expect(libc.ptrace(request, pid, None, None) == 0, f"ptrace({request:#x}): {os.strerror(ctypes.get_errno())}")
+
+
 def freeze_awake(pid):
-    """Stops it within a turn of its loop: it may have chosen and not sent yet."""
-
-    def caught():
-        freeze(pid)
-        if not is_asleep(pid):
-            return True
-        os.kill(pid, signal.SIGCONT)
-        return False
-
-    wait(caught, "to catch it awake")
+    """Stops it within a turn of its loop, at a system call: it may have chosen and not sent yet."""
+    ptrace(PTRACE_SEIZE, pid)
+    ptrace(PTRACE_INTERRUPT, pid)
+    wait(lambda: os.waitpid(pid, WALL | os.WNOHANG)[0], "it to be traced")
+    while is_asleep(pid):
+        ptrace(PTRACE_SYSCALL, pid)
+        wait(lambda: os.waitpid(pid, WALL | os.WNOHANG)[0], "its next system call")
+    os.kill(pid, signal.SIGSTOP)
+    ptrace(PTRACE_DETACH, pid)
+    wait(lambda: is_stopped(pid), f"{pid} to be stopped")
+    expect(not is_asleep(pid), "it was caught awake")
 
 
 def go_on(pid):

@@ -322,7 +322,7 @@ def test_death_of_kv_under_load(base):
             writes.more(5)
             worker = wait(lambda: base.worker("kv"), "kv to be back")
             os.kill(worker, signal.SIGKILL)
-            wait(lambda: base.worker("kv") not in (None, worker), "the next kv", 20)
+            wait(lambda: base.worker("kv") not in (None, worker), "the next kv")
         reads.more()
         n = len(writes.replies)
         writes.more(6)
