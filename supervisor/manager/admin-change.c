@@ -66,7 +66,7 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
                 *at = '\0';
         if (admin_conflict(m, req, target))
                 return;
-        if (!undeploy_has(m, target, version)) {
+        if (!undeploy_find(m, target, version)) {
                 if (is_of_package(m, req, target, "and is there as long as that line",
                                   "remove the line or the file and `soclectl reload`; `soclectl undeploy ",
                                   "` removes the package and all its modules"))
@@ -87,6 +87,28 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
         snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
         events_note_operation(op);
         undeploy_begin(mod, op);
+}
+
+/* What is there and cannot be acted upon: a module of which nothing is wanted any more, a package that was refused. version: NULL,
+ * any. True: it was answered. */
+static bool is_not_possible(struct manager *m, struct evhttp_request *req, const char *name, const char *version) {
+        const struct drop_file *f = undeploy_find(m, name, version);
+        const struct module *mod = module_find(m, name);
+        const char *reason;
+        char detail[SHOWN_MAX + 800];
+
+        if (f && f->fault)
+                snprintf(detail, sizeof(detail), "%s was refused: %s: %s; possible: to deploy a package that is right, to undeploy %s",
+                         f->name, fault_info(f->fault)->code, f->reason, name);
+        else if (f)
+                snprintf(detail, sizeof(detail), "%s is still being looked at; possible: to try again, to undeploy %s", f->name, name);
+        else if (!version && mod && !TAILQ_EMPTY(&mod->candidates))
+                snprintf(detail, sizeof(detail), "%s is %s, for its packages were removed; possible: to deploy it", name,
+                         state_name(module_state(mod, &reason)));
+        else
+                return false;
+        admin_problem(req, FAULT_ILLEGAL_STATE, detail, NULL);
+        return true;
 }
 
 /* Restart ------------------------------------------------------------------------------------------------------------ */
@@ -114,7 +136,8 @@ static void post_restart(struct manager *m, struct evhttp_request *req, const ch
         if (admin_conflict(m, req, name))
                 return; /* which may be making it just now */
         if (!f) {
-                admin_module_not_found(req, name);
+                if (!is_not_possible(m, req, name, NULL))
+                        admin_module_not_found(req, name);
                 return;
         }
         op = admin_operation_begin(m, req, OPERATION_RESTART, name, f->name);
@@ -153,34 +176,44 @@ static struct operation *begin_on_module(struct manager *m, struct evhttp_reques
         if (admin_conflict(m, req, name) ||
             is_of_package(m, req, name, "and follows its versions", "choose a version of ", ", and this one goes along"))
                 return NULL;
-        if (!mod || TAILQ_EMPTY(&mod->candidates)) {
-                admin_module_not_found(req, name);
+        if (!mod || !file_of(mod)) {
+                if (!is_not_possible(m, req, name, NULL))
+                        admin_module_not_found(req, name);
                 return NULL;
         }
         *ret_module = mod;
         return admin_operation_begin(m, req, kind, name, "");
 }
 
+/* True: it has none, and that was answered. */
+static bool lacks_version(struct manager *m, struct evhttp_request *req, const char *name, const char *version) {
+        const struct module *mod = module_find(m, name);
+        char detail[256];
+
+        if (!mod || !file_of(mod) || of_package(m, name) || version_find(mod, version))
+                return false; /* what is wrong then is not the version */
+        if (admin_conflict(m, req, name) || is_not_possible(m, req, name, version))
+                return true;
+        snprintf(detail, sizeof(detail), "%s has no version %s in the drop directory", name, *version ? version : "(none is named)");
+        admin_problem(req, FAULT_NOT_FOUND, detail,
+                      "`soclectl status NAME` lists them; `soclectl rollback --to` looks among kept packages, too");
+        return true;
+}
+
 static void post_switch(struct manager *m, struct evhttp_request *req, const char *name, const char *query) {
-        char version[64], detail[256];
         struct operation *op;
         struct candidate *c;
         struct module *mod;
+        char version[64];
 
-        if (!take_version(req, query, "version", version))
-                return;
-        mod = module_find(m, name);
-        c = mod ? version_find(mod, version) : NULL;
-        if (mod && !c && !of_package(m, name) && !admin_conflict(m, req, name)) {
-                snprintf(detail, sizeof(detail), "%s has no version %s in the drop directory", name,
-                         *version ? version : "(none is named)");
-                admin_problem(req, FAULT_NOT_FOUND, detail,
-                              "`soclectl status NAME` lists them; `soclectl rollback --to` looks among kept packages, too");
-        }
-        if (mod && !c && !of_package(m, name))
+        if (!take_version(req, query, "version", version) || lacks_version(m, req, name, version))
                 return;
         op = begin_on_module(m, req, OPERATION_SWITCH, name, &mod);
-        if (op)
+        c = op ? version_find(mod, version) : NULL;
+        /* What is on its way to the kept packages is taken back from there. */
+        if (c && c->superseded)
+                version_rollback(mod, version, op);
+        else if (c)
                 version_switch(c, op);
 }
 

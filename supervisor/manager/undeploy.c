@@ -47,14 +47,14 @@ static bool file_is_of(const struct drop_file *f, const char *name, const char *
         return !f->alias[0] && drop_name_split(f->name, n, v) && !strcmp(n, name) && (!version || !strcmp(v, version));
 }
 
-bool undeploy_has(struct manager *m, const char *name, const char *version) {
+struct drop_file *undeploy_find(struct manager *m, const char *name, const char *version) {
         struct drop_file *f;
 
         TAILQ_FOREACH(f, &m->files, entry) {
                 if (file_is_of(f, name, version))
-                        return true;
+                        return f;
         }
-        return false;
+        return NULL;
 }
 
 static int settle_run(struct job *job) {

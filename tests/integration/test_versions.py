@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions side by side in the drop directory, and the way back."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -191,3 +192,47 @@ def test_reloads_while_packages_are_kept(base):
         end.set()
         for t in threads:
             t.join()
+
+
+def problem(base, *command):
+    """Exit status, code and what is said when soclectl is refused."""
+    p = base.ctl(*command, check=False)
+    return p.returncode, p.stderr.split(": ")[1], p.stderr
+
+
+def test_what_the_state_does_not_allow(base):
+    base.start()
+    base.drop(package(base, "examples/hello"), "other-1.0.0.smod")
+    wait(lambda: "NAME_MISMATCH" in base.ctl("status").stdout, "the refusal")
+    for command in (("restart", "other"), ("switch", "other", "1.0.0"), ("rollback", "other")):
+        status, code, detail = problem(base, *command)
+        expect_equal((status, code), (5, "ILLEGAL_STATE"), command)
+        expect("was refused" in detail and "possible: to deploy" in detail, detail)
+    # one of several versions
+    base.drop(package(base, "examples/hello", version="1.0.0"))
+    base.serves("/hello")
+    base.drop(package(base, "examples/hello", version="3.0.0"), "hello-2.0.0.smod")
+    wait(lambda: problem(base, "switch", "hello", "2.0.0")[1] == "ILLEGAL_STATE", "the refusal")
+    expect_equal(base.get("/hello").status, 200, "the one that serves")
+    # what is on its way out
+    base.drop(package(base, "tests/modules/stuck"))
+    base.serves("/stuck/ok")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        r = pool.submit(base.get, "/stuck/sleep", timeout=30)
+        wait(lambda: base.instances("stuck")[0]["in_flight"], "a request under way")
+        base.remove("stuck-1.0.0.smod")
+        wait(lambda: base.state("stuck") == "DRAINING", "it to drain")
+        for verb in ("restart", "rollback"):
+            status, code, detail = problem(base, verb, "stuck")
+            expect_equal((status, code), (5, "ILLEGAL_STATE"), verb)
+            expect("is DRAINING" in detail, detail)
+        r.result()
+
+
+def test_installing_over_what_is_broken(base):
+    base.start()
+    r = base.ctl("deploy", package(base, "tests/modules/start-fails", name="hello", changes=[("/start-fails", "/hello")]), check=False)
+    expect_equal(r.returncode, 3, r.stderr)
+    expect_equal(base.state("hello"), "BROKEN", "what did not start")
+    base.ctl("deploy", package(base, "examples/hello", version="1.0.1"))
+    expect_equal((base.state("hello"), version(base)), ("ACTIVE", "1.0.1"), "what was installed over it")
