@@ -305,17 +305,21 @@ json_t *json_operation(const struct operation *op) {
         const struct fault_info *info = fault_info(op->fault);
         json_t *released = NULL;
 
+        if (op->past)
+                return json_incref(op->past);
         if (op->kind == OPERATION_UNDEPLOY) {
                 released = json_array();
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:I, s:o?}", "id", (json_int_t)op->id,
-                         "kind", operation_kind_names[op->kind], "actor", op->actor, "module", op->module, "version", op->version, "file",
-                         json_text(op->file), "state", states[op->state], "code", info->code, "class", info->class, "fault", info->whose,
-                         "detail", json_text(op->detail), "hint", json_text(op->hint), "unchanged", op->unchanged, "journey",
-                         op->kind != OPERATION_UNDEPLOY ? json_journey(op) : json_array(), "waited_for", json_waited_for(op), "cut_off",
-                         (json_int_t)op->n_cut, "released", released);
+        return json_pack("{s:I, s:s, s:o*, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:I, s:o?}", "id",
+                         (json_int_t)op->id, "kind", operation_kind_names[op->kind], "request",
+                         op->request[0] ? json_string(op->request) : NULL, "began", json_time(op->began_ms), "actor", op->actor, "module",
+                         op->module, "version", op->version, "file", json_text(op->file), "state", states[op->state], "code", info->code,
+                         "class", info->class, "fault", info->whose, "detail", json_text(op->detail), "hint", json_text(op->hint),
+                         "unchanged", op->unchanged, "interrupted", op->interrupted, "journey",
+                         op->kind != OPERATION_UNDEPLOY && !op->interrupted ? json_journey(op) : json_array(), "waited_for",
+                         json_waited_for(op), "cut_off", (json_int_t)op->n_cut, "released", released);
 }
 
 json_t *json_operations(struct manager *m) {

@@ -133,6 +133,15 @@ bool admin_conflict(struct manager *m, struct evhttp_request *req, const char *n
         return true;
 }
 
+/* The client's name for it, by which he finds it again when its answer is lost. */
+static void take_request(struct evhttp_request *req, struct operation *op) {
+        static const char good[] = "0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+        const char *id = evhttp_find_header(evhttp_request_get_input_headers(req), "X-Request-Id");
+
+        if (id && strlen(id) < sizeof(op->request) && strspn(id, good) == strlen(id))
+                snprintf(op->request, sizeof(op->request), "%s", id);
+}
+
 struct operation *admin_operation_begin(struct manager *m, struct evhttp_request *req, enum operation_kind kind, const char *module,
                                         const char *file) {
         struct operation *op = operation_new(&m->operations, kind, module, file);
@@ -143,6 +152,7 @@ struct operation *admin_operation_begin(struct manager *m, struct evhttp_request
                 admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return NULL;
         }
+        take_request(req, op);
         op->on_end = on_operation_end;
         op->userdata = w;
         return op;

@@ -14,6 +14,7 @@
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/standing.h"
 
 struct candidate *candidate_new(struct module *mod, struct manifest *manifest, const char *sha256, int package) {
         struct candidate *c = calloc(1, sizeof(*c));
@@ -134,12 +135,19 @@ void candidate_on(struct candidate *c, enum candidate_event event, enum fault fa
         actions[event](c);
 }
 
+void candidate_restore(struct candidate *c, enum candidate_state state, enum fault fault, const char *reason) {
+        c->state = state;
+        c->fault = fault;
+        snprintf(c->reason, sizeof(c->reason), "%s", reason);
+}
+
 /* Choosing ------------------------------------------------------------------------------------------------------------ */
 
 void candidate_choose(struct candidate *c, uint64_t choice) {
         c->choice = choice;
         candidate_on(c, CANDIDATE_ON_choose, FAULT_NONE, "");
         choices_save(c->module->manager);
+        standing_note(c);
 }
 
 static void stamp_all(struct operation *op, enum operation_step first, enum operation_step last) {

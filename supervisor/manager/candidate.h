@@ -16,6 +16,9 @@ void candidate_free(struct candidate *candidate);
  * error of ours: logged, and nothing changes. */
 void candidate_on(struct candidate *candidate, enum candidate_event event, enum fault fault, const char *reason);
 
+/* As a former manager has left it: nothing has happened, so nothing is told. */
+void candidate_restore(struct candidate *candidate, enum candidate_state state, enum fault fault, const char *reason);
+
 /* Its place in the order of choices (manager->next_choice++ makes it the newest); clears an earlier failure. */
 void candidate_choose(struct candidate *candidate, uint64_t choice);
 /* Likewise, for an operation: a quarantine or a back-off ends, and what is being started anyway is waited for. */

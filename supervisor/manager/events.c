@@ -16,6 +16,7 @@
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-stream.h"
 #include "supervisor/manager/change-log.h"
+#include "supervisor/manager/numbers.h"
 #include "supervisor/manager/operation.h"
 
 #define FOLLOWERS_MAX 64
@@ -27,7 +28,7 @@ struct follower {
 
 static struct {
         char *lines[EVENTS_MAX]; /* a ring; each ends in a newline */
-        uint64_t n;              /* ever */
+        uint64_t n;              /* in this life of the manager */
 } events;
 static TAILQ_HEAD(, follower) followers = TAILQ_HEAD_INITIALIZER(followers);
 static unsigned n_followers;
@@ -50,14 +51,18 @@ static json_t *text_or_none(const char *text) {
         return text && *text ? json_text(text) : NULL;
 }
 
+static uint64_t next_id(void) {
+        return numbers_first(NUMBER_event) + events.n;
+}
+
 static json_t *note_json(const struct event_note *n) {
         const struct fault_info *info = fault_info(n->fault);
         struct timespec now;
 
         clock_gettime(CLOCK_REALTIME, &now);
         return json_pack("{s:I, s:o, s:s, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "id",
-                         (json_int_t)events.n + 1, "time", json_time((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS),
-                         "event", kind_name(n->kind), "state", text_or_none(n->state), "module", text_or_none(n->module), "version",
+                         (json_int_t)next_id(), "time", json_time((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS), "event",
+                         kind_name(n->kind), "state", text_or_none(n->state), "module", text_or_none(n->module), "version",
                          text_or_none(n->version), "replaces", text_or_none(n->replaces), "instance", number_or_none(n->instance), "role",
                          text_or_none(n->role), "operation", number_or_none(n->operation), "actor", text_or_none(n->actor), "from",
                          text_or_none(n->from), "to", text_or_none(n->to), "code", text_or_none(n->code ? n->code : info->code), "class",
@@ -69,6 +74,7 @@ void events_note(const struct event_note *note) {
         size_t size = 0;
         char *line = admin_stream_line(note_json(note), &size);
 
+        numbers_used(NUMBER_event, next_id());
         change_log(note, kind_name(note->kind));
         for (f = TAILQ_FIRST(&followers); f; f = next) {
                 next = TAILQ_NEXT(f, entry);

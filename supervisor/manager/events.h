@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What happens to modules, roles and the base, as the admin API tells it: the
- * last EVENTS_MAX in memory, and each new one to who follows. (Not libevent's.)
+ * last EVENTS_MAX in memory, and each new one to who follows. Their ids go on over
+ * restarts (numbers.h). (Not libevent's.)
  */
 #pragma once
 

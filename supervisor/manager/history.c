@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Histories.
+ * Histories are kept as the lines of their file (state/manager/history): each entry
+ * is one when it is made. The file as a whole is all lines that are in memory, so
+ * what bounds these bounds it, too.
  */
 #include "supervisor/manager/history.h"
 
@@ -13,102 +15,98 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "supervisor/common/log.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-stream.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/line-file.h"
 
-struct history_entry {
-        uint64_t time_ms; /* CLOCK_REALTIME */
-        char version[64];
-        enum candidate_state from, to;
-        enum fault fault;
-        char reason[512];
-        json_t *exit; /* how the worker ended; NULL: it did not */
+struct history_line {
+        char *text; /* ends in a newline */
+        size_t size;
 };
 
 struct history {
-        TAILQ_ENTRY(history) entry; /* of those that are gone */
+        TAILQ_ENTRY(history) entry; /* of those that are there, or of those that are gone */
         char name[CONTROL_NAME_SIZE];
         json_t *exit; /* for the next entry */
+        size_t size;
         uint32_t n;
-        struct history_entry entries[HISTORY_MAX];
+        struct history_line lines[HISTORY_MAX];
 };
 
-static TAILQ_HEAD(past, history) past = TAILQ_HEAD_INITIALIZER(past);
+TAILQ_HEAD(history_list, history);
+static struct history_list present = TAILQ_HEAD_INITIALIZER(present), past = TAILQ_HEAD_INITIALIZER(past); /* who has gone last is last */
 static unsigned n_past;
+static size_t all_size;
+static bool full; /* of memory or of bytes: is said once */
+static struct line_file *file;
 
-static void past_remove(struct history *h) {
-        TAILQ_REMOVE(&past, h, entry);
-        n_past--;
+/* Entries ------------------------------------------------------------------------------------------------------------ */
+
+static void drop_oldest(struct history *h) {
+        h->size -= h->lines[0].size;
+        all_size -= h->lines[0].size;
+        free(h->lines[0].text);
+        memmove(h->lines, h->lines + 1, --h->n * sizeof(*h->lines));
 }
 
-static void history_free(struct history *h) {
-        for (uint32_t i = 0; i < h->n; i++)
-                json_decref(h->entries[i].exit);
-        json_decref(h->exit);
-        free(h);
+static struct history *longest(void) {
+        struct history *h, *found = NULL;
+
+        TAILQ_FOREACH(h, &past, entry)
+        if (!found || h->size > found->size)
+                found = h;
+        TAILQ_FOREACH(h, &present, entry)
+        if (!found || h->size > found->size)
+                found = h;
+        return found;
 }
 
-const struct history *history_find_past(const char *name) {
-        struct history *h;
-
-        TAILQ_FOREACH(h, &past, entry) {
-                if (!strcmp(h->name, name))
-                        return h;
-        }
-        return NULL;
-}
-
-struct history *history_get(const char *name) {
-        struct history *h = (struct history *)history_find_past(name);
-
-        if (h) {
-                past_remove(h);
-                return h;
-        }
-        h = calloc(1, sizeof(*h));
-        if (h)
-                snprintf(h->name, sizeof(h->name), "%s", name);
-        return h;
-}
-
-void history_leave(struct history *h) {
-        if (!h)
+static void trim(struct history *h) {
+        while (h->n > 1 && h->size > HISTORY_SIZE)
+                drop_oldest(h);
+        if (all_size <= HISTORY_ALL_SIZE)
                 return;
-        if (!h->n) {
-                history_free(h);
-                return;
-        }
-        TAILQ_INSERT_TAIL(&past, h, entry);
-        if (n_past++ < HISTORY_PAST_MAX)
-                return;
-        h = TAILQ_FIRST(&past);
-        past_remove(h);
-        history_free(h);
+        if (!full)
+                log_notice("the histories of all modules have reached %u MiB: from now on the longest one loses its oldest entry",
+                           HISTORY_ALL_SIZE >> 20);
+        full = true;
+        while (all_size > HISTORY_ALL_SIZE)
+                drop_oldest(longest());
 }
 
-static struct history_entry *entry_new(struct history *h) {
-        if (h->n == HISTORY_MAX) {
-                json_decref(h->entries[0].exit);
-                memmove(h->entries, h->entries + 1, --h->n * sizeof(*h->entries));
-        }
-        return &h->entries[h->n++];
+/* Takes the text. NULL: there was no memory for it. */
+static void add_line(struct history *h, char *text, size_t size) {
+        if (!text)
+                return;
+        if (h->n == HISTORY_MAX)
+                drop_oldest(h);
+        h->lines[h->n++] = (struct history_line){ .text = text, .size = size };
+        h->size += size;
+        all_size += size;
+        trim(h);
 }
 
 void history_add(struct history *h, const struct candidate *c, enum candidate_state to, enum fault fault, const char *reason) {
-        struct history_entry *e;
+        const struct fault_info *info = fault_info(fault);
         struct timespec now;
+        size_t size = 0;
+        char *text;
 
         if (!h)
                 return;
-        e = entry_new(h);
         clock_gettime(CLOCK_REALTIME, &now);
-        *e = (struct history_entry){ .time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS,
-                                     .from = c->state,
-                                     .to = to,
-                                     .fault = fault,
-                                     .exit = TAKE_PTR(h->exit) };
-        snprintf(e->version, sizeof(e->version), "%s", c->manifest.version);
-        snprintf(e->reason, sizeof(e->reason), "%s", reason);
+        text = admin_stream_line(json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o*}", "module", h->name, "time",
+                                           json_time((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS), "version",
+                                           json_text(c->manifest.version), "from", state_name(c->state), "to", state_name(to), "code",
+                                           info->code, "class", info->class, "fault", info->whose, "reason", json_text(reason), "exit",
+                                           TAKE_PTR(h->exit)),
+                                 &size);
+        /* Why something is given up is asked for after the power was gone, too. */
+        if (text)
+                line_file_append(file, text, size, to == CANDIDATE_QUARANTINED);
+        add_line(h, text, size);
 }
 
 void history_note_exit(struct history *h, const struct control_exited *e, json_t *lines) {
@@ -127,17 +125,132 @@ void history_note_exit(struct history *h, const struct control_exited *e, json_t
                             (json_int_t)e->peak_memory, "output", lines);
 }
 
+/* Modules come and go ------------------------------------------------------------------------------------------------ */
+
+static void history_free(struct history *h) {
+        while (h->n)
+                drop_oldest(h);
+        json_decref(h->exit);
+        free(h);
+}
+
+static void forget_past(void) {
+        while (n_past > HISTORY_PAST_MAX) {
+                struct history *h = TAILQ_FIRST(&past);
+
+                TAILQ_REMOVE(&past, h, entry);
+                n_past--;
+                history_free(h);
+        }
+}
+
+static struct history *find_past(const char *name) {
+        struct history *h;
+
+        TAILQ_FOREACH(h, &past, entry) {
+                if (!strcmp(h->name, name))
+                        return h;
+        }
+        return NULL;
+}
+
+const struct history *history_find_past(const char *name) {
+        return find_past(name);
+}
+
+static struct history *history_new(const char *name, struct history_list *list) {
+        struct history *h = calloc(1, sizeof(*h));
+
+        if (!h)
+                return NULL;
+        snprintf(h->name, sizeof(h->name), "%s", name);
+        TAILQ_INSERT_TAIL(list, h, entry);
+        return h;
+}
+
+struct history *history_get(const char *name) {
+        struct history *h = find_past(name);
+
+        if (!h)
+                return history_new(name, &present);
+        TAILQ_REMOVE(&past, h, entry);
+        n_past--;
+        TAILQ_INSERT_TAIL(&present, h, entry);
+        return h;
+}
+
+void history_leave(struct history *h) {
+        if (!h)
+                return;
+        TAILQ_REMOVE(&present, h, entry);
+        if (!h->n) {
+                history_free(h);
+                return;
+        }
+        TAILQ_INSERT_TAIL(&past, h, entry);
+        n_past++;
+        forget_past();
+}
+
+/* The file ----------------------------------------------------------------------------------------------------------- */
+
+bool history_take(const json_t *line) {
+        const char *name = json_string_value(json_object_get(line, "module"));
+        struct history *h;
+        size_t size = 0;
+
+        if (!name || !module_name_ok(name) || !json_is_string(json_object_get(line, "time")) ||
+            !json_is_string(json_object_get(line, "to")))
+                return false;
+        h = find_past(name);
+        if (!h) {
+                h = history_new(name, &past);
+                n_past += h != NULL;
+        }
+        if (h) {
+                char *text = admin_stream_line(json_deep_copy(line), &size);
+
+                add_line(h, text, size);
+        }
+        return true;
+}
+
+static bool take(const json_t *line, void *userdata) {
+        return history_take(line);
+}
+
+static void format_list(FILE *f, const struct history_list *list) {
+        const struct history *h;
+
+        TAILQ_FOREACH(h, list, entry) {
+                for (uint32_t i = 0; i < h->n; i++)
+                        fwrite(h->lines[i].text, 1, h->lines[i].size, f);
+        }
+}
+
+static void format(FILE *f, void *userdata) {
+        format_list(f, &past);
+        format_list(f, &present);
+}
+
+void history_start(struct manager *m) {
+        file = line_file_new(m, "history", format, NULL);
+        if (file)
+                line_file_load(file, take);
+}
+
+void history_started(void) {
+        forget_past();
+}
+
 json_t *history_json(const struct history *h) {
         json_t *list = json_array();
 
         for (uint32_t i = 0; h && i < h->n; i++) {
-                const struct history_entry *e = &h->entries[i];
-                const struct fault_info *info = fault_info(e->fault);
+                json_t *entry = json_loadb(h->lines[i].text, h->lines[i].size, 0, NULL);
 
-                json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:O*}", "time", json_time(e->time_ms),
-                                                      "version", e->version, "from", state_name(e->from), "to", state_name(e->to), "code",
-                                                      info->code, "class", info->class, "fault", info->whose, "reason",
-                                                      json_text(e->reason), "exit", e->exit));
+                json_object_del(entry, "module");
+                json_array_append_new(list, entry);
         }
         return json_pack("{s:o}", "history", list);
 }

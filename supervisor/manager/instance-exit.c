@@ -67,12 +67,21 @@ struct output {
         json_t *lines;
 };
 
+/* What is kept for ever is cut, between two characters. */
+static json_t *output_line(const struct log_line *line) {
+        size_t size = MIN((size_t)line->size, (size_t)HISTORY_OUTPUT_LINE_SIZE);
+
+        while (size < line->size && size && ((unsigned char)line->text[size] & 0xc0) == 0x80)
+                size--;
+        return json_stringn(line->text, size);
+}
+
 static void add_output(const struct log_line *line, void *userdata) {
         struct output *o = userdata;
 
         if (line->instance != o->instance || line->source != LOG_FROM_stderr)
                 return;
-        json_array_append_new(o->lines, json_stringn(line->text, line->size));
+        json_array_append_new(o->lines, output_line(line));
         if (json_array_size(o->lines) > HISTORY_OUTPUT_LINES)
                 json_array_remove(o->lines, 0);
 }

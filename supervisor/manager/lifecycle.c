@@ -33,6 +33,8 @@
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/interrupted.h"
+#include "supervisor/manager/line-file.h"
 #include "supervisor/manager/needs.h"
 #include "supervisor/manager/of.h"
 #include "supervisor/manager/packages.h"
@@ -40,6 +42,7 @@
 #include "supervisor/manager/quiescence.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/restart.h"
+#include "supervisor/manager/standing.h"
 #include "supervisor/manager/strategy.h"
 #include "supervisor/manager/versions.h"
 #include "supervisor/manager/writer.h"
@@ -149,8 +152,10 @@ static void begin_probation(struct candidate *c, const struct candidate *before)
                      (before->file || before->manifest.keep);
 
         /* It has its own only once: what is switched back to has shown what it can. */
-        if (stays && !c->served && c->manifest.probation_ms)
-                c->probation_ns = clock_now_ns() + c->manifest.probation_ms * NS_PER_MS;
+        if (!stays || c->served || !c->manifest.probation_ms)
+                return;
+        c->probation_ns = clock_now_ns() + c->manifest.probation_ms * NS_PER_MS;
+        standing_note(c);
 }
 
 void lifecycle_reconcile(struct module *mod) {
@@ -302,6 +307,7 @@ void lifecycle_on_start_failed(struct candidate *c, enum fault fault, const char
         c->failed = true;
         candidate_on(c, CANDIDATE_ON_fail, fault, reason);
         choices_save(c->module->manager);
+        standing_note(c);
         operation_fail(TAKE_PTR(c->operation), fault, reason);
         lifecycle_reconcile(c->module);
         lifecycle_check_restored(c->module->manager);
@@ -313,12 +319,22 @@ static void on_restart_timer(evutil_socket_t fd, short what, void *userdata) {
         lifecycle_reconcile(c->module);
 }
 
+void lifecycle_restart_after(struct candidate *c, uint64_t ms) {
+        struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+        if (!c->restart_timer)
+                c->restart_timer = evtimer_new(c->module->manager->loop, on_restart_timer, c);
+        /* Also at once by the timer: who could not even ask for a worker is not called by anybody else. Without memory, the next
+         * reconciliation starts it. */
+        if (c->restart_timer)
+                evtimer_add(c->restart_timer, &tv);
+}
+
 static void restart_later(struct candidate *c) {
         const struct manifest *man = &c->manifest;
         struct restart_policy policy = { man->burst, man->period_ms, man->backoff_ms, man->backoff_max_ms };
         uint64_t now = clock_now_ns(), delay;
         bool on_probation = now < c->probation_ns;
-        struct timeval tv;
         char text[64];
         uint32_t random = 0;
 
@@ -345,19 +361,15 @@ static void restart_later(struct candidate *c) {
                 log_error("%s %s: quarantined: %s", c->module->name, man->version, reason);
                 if (on_probation)
                         version_give_way(c, reason);
+                standing_note(c);
                 publish(c->module->manager);
                 return;
         }
         if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
                 random = (uint32_t)now;
         delay = restart_delay_ms(&policy, c->n_crashes, random);
-        if (!c->restart_timer)
-                c->restart_timer = evtimer_new(c->module->manager->loop, on_restart_timer, c);
-        if (!c->restart_timer)
-                return; /* the next reconciliation starts it */
-        /* Also at once by the timer: who could not even ask for a worker is not called by anybody else. */
-        tv = (struct timeval){ .tv_sec = (time_t)(delay / 1000), .tv_usec = (suseconds_t)(delay % 1000 * 1000) };
-        evtimer_add(c->restart_timer, &tv);
+        lifecycle_restart_after(c, delay);
+        standing_note(c);
         snprintf(text, sizeof(text), "restart %u within its period, in %llu ms", c->n_crashes, (unsigned long long)delay);
         events_note(&(struct event_note){ .kind = EVENT_respawn, .module = c->module->name, .version = man->version, .reason = text });
 }
@@ -473,12 +485,16 @@ static void restore_all(struct manager *m) {
         for (i = 0; i < n; i++)
                 lifecycle_reconcile(sorted[i]);
         free(sorted);
+        standing_restored(m);
+        history_started();
         look_at_stale(m);
+        interrupted_check(m);
 }
 
 void lifecycle_check_restored(struct manager *m) {
         struct module *mod;
 
+        interrupted_check(m);
         if (m->ready_sent || m->stopping)
                 return;
         if (m->restoring) {
@@ -495,6 +511,8 @@ void lifecycle_check_restored(struct manager *m) {
 }
 
 void lifecycle_check_stopped(struct manager *m) {
+        if (m->stopping)
+                line_files_flush();
         if (m->stopping && TAILQ_EMPTY(&m->modules) && !writer_busy(m->writer))
                 base_link_shutdown_done(m);
 }

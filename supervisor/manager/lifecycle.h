@@ -11,6 +11,8 @@
 /* Brings a module closer to what is wanted; call it after anything has changed. */
 void lifecycle_reconcile(struct module *module);
 
+/* Back-off. */
+void lifecycle_restart_after(struct candidate *candidate, uint64_t ms);
 void lifecycle_on_ready(struct instance *instance);
 void lifecycle_on_start_failed(struct candidate *candidate, enum fault fault, const char *reason);
 void lifecycle_on_crash(struct candidate *candidate, uint64_t instance, const char *how);

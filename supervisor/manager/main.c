@@ -22,10 +22,14 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/edges.h"
+#include "supervisor/manager/history.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
+#include "supervisor/manager/numbers.h"
+#include "supervisor/manager/operation-store.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/standing.h"
 #include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
 
@@ -67,6 +71,14 @@ static void on_idle(void *userdata) {
         lifecycle_check_stopped(userdata);
 }
 
+/* What can be lived without is no reason not to start. */
+static void manager_remember(struct manager *m) {
+        numbers_start(m);
+        history_start(m);
+        operation_store_start(m);
+        standing_start(m);
+}
+
 static int manager_start(struct manager *m, struct role_handover *h, uint32_t n) {
         int admin = role_take(h, n, HANDOVER_ADMIN, 0, NULL);
         int link, r;
@@ -75,6 +87,8 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         r = writer_new(m->loop, on_idle, m, &m->writer);
         if (r >= 0)
                 r = choices_load(m);
+        if (r >= 0)
+                manager_remember(m);
         if (r >= 0)
                 r = packages_load_keys(m);
         if (r >= 0)

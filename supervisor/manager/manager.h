@@ -264,4 +264,3 @@ struct manager {
 
 int manager_run(void);
 uint64_t manager_request(struct manager *manager);
-const char *candidate_state_name(enum candidate_state state);

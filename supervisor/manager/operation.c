@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
@@ -25,12 +26,12 @@ const char *const operation_step_names[] = {
 };
 
 void operation_list_init(struct operation_list *list) {
+        *list = (struct operation_list){ .next_id = 1 };
         TAILQ_INIT(&list->queue);
-        list->n = 0;
-        list->next_id = 1;
 }
 
 static void operation_free(struct operation *op) {
+        json_decref(op->past);
         free(op->released);
         free(op->waited_for);
         free(op);
@@ -59,19 +60,43 @@ static void list_trim(struct operation_list *list) {
         }
 }
 
-struct operation *operation_new(struct operation_list *list, enum operation_kind kind, const char *module, const char *file) {
+struct operation *operation_add(struct operation_list *list, uint64_t id) {
         struct operation *op = calloc(1, sizeof(*op));
 
         if (!op)
                 return NULL;
-        op->id = list->next_id++;
-        op->kind = kind;
-        snprintf(op->module, sizeof(op->module), "%s", module);
-        snprintf(op->file, sizeof(op->file), "%s", file);
+        op->list = list;
+        op->id = id;
         TAILQ_INSERT_TAIL(&list->queue, op, entry);
         list->n++;
         list_trim(list);
         return op;
+}
+
+static uint64_t realtime_ms(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS;
+}
+
+struct operation *operation_new(struct operation_list *list, enum operation_kind kind, const char *module, const char *file) {
+        struct operation *op = operation_add(list, list->next_id);
+
+        if (!op)
+                return NULL;
+        list->next_id++;
+        op->kind = kind;
+        op->began_ms = realtime_ms();
+        snprintf(op->module, sizeof(op->module), "%s", module);
+        snprintf(op->file, sizeof(op->file), "%s", file);
+        operation_tell(op);
+        return op;
+}
+
+void operation_tell(struct operation *op) {
+        if (op && op->list->changed)
+                op->list->changed(op, op->list->userdata);
 }
 
 struct operation *operation_find(struct operation_list *list, uint64_t id) {
@@ -121,6 +146,7 @@ void operation_waited_for(struct operation *op, const char *caller, uint64_t ins
 static void operation_end(struct operation *op, enum operation_state state) {
         op->state = state;
         events_note_operation(op);
+        operation_tell(op);
         if (op->on_end)
                 op->on_end(op, op->userdata);
         op->on_end = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Operations: one for every change of a module, by a dropped file or by the
- * admin API. An operation always ends; the last ones are kept to be looked at.
+ * admin API. An operation always ends; the last ones are kept to be looked at,
+ * also by the next manager (operation-store.h).
  */
 #pragma once
 
@@ -9,10 +10,13 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <jansson.h>
+
 #include "ipc/control.h"
 #include "supervisor/common/fault.h"
 
 #define OPERATIONS_KEPT 64
+#define OPERATION_REQUEST_SIZE 64
 
 #define OPERATION_STEPS                                                                                                                    \
         X(noticed)                                                                                                                         \
@@ -61,8 +65,11 @@ struct waited_for {
         uint64_t ms;
 };
 
+struct operation_list;
+
 struct operation {
         TAILQ_ENTRY(operation) entry;
+        struct operation_list *list;
         uint64_t id;
         enum operation_kind kind;
         enum operation_state state;
@@ -73,8 +80,13 @@ struct operation {
         enum fault fault;
         char detail[640];
         char hint[512];
-        char actor[32];    /* who wants it: "uid 1000", "drop directory" */
-        char replaces[64]; /* deploy: the version that served before */
+        char actor[32];                       /* who wants it: "uid 1000", "drop directory" */
+        char replaces[64];                    /* deploy: the version that served before */
+        char request[OPERATION_REQUEST_SIZE]; /* what the client calls it, "" when he does not */
+        uint64_t began_ms;                    /* CLOCK_REALTIME */
+        bool interrupted;                     /* it was running when a former manager ended */
+        bool untold;                          /* list->changed() has news of it */
+        json_t *past;                         /* it ended in a former life: its document */
         struct released *released;
         uint32_t n_released;
         struct waited_for *waited_for;
@@ -93,12 +105,19 @@ struct operation_list {
         struct operation_queue queue; /* oldest first */
         uint32_t n;
         uint64_t next_id;
+        /* It has begun, has ended, or its version is known now. May be NULL. */
+        void (*changed)(struct operation *operation, void *userdata);
+        void *userdata;
 };
 
 void operation_list_init(struct operation_list *list);
 void operation_list_deinit(struct operation_list *list);
 /* NULL: out of memory. The list owns it; finished ones beyond OPERATIONS_KEPT are dropped. */
 struct operation *operation_new(struct operation_list *list, enum operation_kind kind, const char *module, const char *file);
+/* One of a former life, with its id. NULL: out of memory. */
+struct operation *operation_add(struct operation_list *list, uint64_t id);
+/* Its version or its file has become known only now. */
+void operation_tell(struct operation *op);
 struct operation *operation_find(struct operation_list *list, uint64_t id);
 void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns); /* op may be NULL */
 void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);

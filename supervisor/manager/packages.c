@@ -35,9 +35,11 @@
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/interrupted.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/of.h"
 #include "supervisor/manager/publish.h"
+#include "supervisor/manager/standing.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/trust.h"
 
@@ -111,6 +113,7 @@ static void candidate_place(struct admission *a, struct candidate *c, const stru
         uint64_t of = of_choice(a->file);
 
         c->by_api = a->operation && (a->operation->on_end || a->operation->kind == OPERATION_ROLLBACK) ? true : known && known->by_api;
+        c->by_api |= interrupted_put(a->manager, a->file->name);
         if (before && !a->arrived && !strcmp(before->sha256, c->sha256)) {
                 c->by_api = before->by_api;
                 candidate_choose(c, before->choice); /* only its settings have changed */
@@ -118,7 +121,8 @@ static void candidate_place(struct admission *a, struct candidate *c, const stru
                 candidate_choose(c, of); /* its name is new */
         } else if (known && !a->arrived) {
                 candidate_choose(c, known->choice);
-                if (known->failed)
+                c->failed = known->failed;
+                if (!standing_restore(c) && known->failed)
                         candidate_set_failed(c);
         } else {
                 candidate_choose(c, a->file->choice ? a->file->choice : of ? of : a->manager->next_choice++);

@@ -91,11 +91,24 @@ int store_read(int folder, const char *name, char **ret_text, size_t *ret_size) 
         return file_read(fd, STORE_SIZE_MAX, ret_text, ret_size);
 }
 
-int store_fill(int fd, struct evbuffer *content) {
+static int write_out(int fd, struct evbuffer *content) {
         while (evbuffer_get_length(content))
                 if (evbuffer_write(content, fd) < 0 && errno != EINTR)
                         return -errno;
-        return fsync(fd) < 0 ? -errno : 0;
+        return 0;
+}
+
+int store_fill(int fd, struct evbuffer *content) {
+        int r = write_out(fd, content);
+
+        return r >= 0 && fsync(fd) < 0 ? -errno : r;
+}
+
+int store_append(int folder, const char *name, struct evbuffer *content, bool settle) {
+        _cleanup_close_ int fd = openat(folder, name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        int r = fd < 0 ? -errno : write_out(fd, content);
+
+        return r >= 0 && settle && fsync(fd) < 0 ? -errno : r;
 }
 
 int store_fill_from(int fd, int from) {

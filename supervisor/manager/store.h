@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct evbuffer;
@@ -13,6 +14,8 @@ struct evbuffer;
 int store_write(int folder, const char *name, const char *text, size_t size);
 /* The same with the content of another file, from its begin. */
 int store_copy(int folder, const char *name, int from);
+/* Adds to the end of a file that is there. A power loss may cost it or tear it, unless it is to settle. 0, -ENOENT, -errno. */
+int store_append(int folder, const char *name, struct evbuffer *content, bool settle);
 /* Reads one: malloc'ed, NUL-terminated. 0, -ENOENT, -errno. */
 int store_read(int folder, const char *name, char **ret_text, size_t *ret_size);
 /* Writes all of it into an open file, and to the disk. 0 or -errno. */

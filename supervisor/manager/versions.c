@@ -47,6 +47,7 @@ void version_switch(struct candidate *to, struct operation *op) {
                 snprintf(op->file, sizeof(op->file), "%s", to->file->name);
         for (int s = STEP_noticed; s <= STEP_unpacked; s++)
                 operation_stamp(op, (enum operation_step)s, clock_now_ns());
+        operation_tell(op);
         if (mod->active == to && to->state == CANDIDATE_ACTIVE && module_wanted(mod) == to) {
                 op->unchanged = true;
                 for (int s = STEP_forked; s < N_STEPS; s++)
@@ -142,6 +143,7 @@ static void rollback_done(struct job *job, int result) {
         else {
                 snprintf(op->version, sizeof(op->version), "%s", r->kept.version);
                 snprintf(op->file, sizeof(op->file), "%s-%s.smod", mod->name, r->kept.version);
+                operation_tell(op);
                 drop_put(m, op, NULL, TAKE_FD(r->kept.fd));
         }
         rollback_free(r);
