@@ -149,9 +149,10 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
                 return;
         if (request->on_piece && response.parser.status_code == 200 && (r == 0 || r == CLIENT_E_CLOSED))
                 answer_problem(answer, FAULT_ENDED, NULL, "the base at %s has ended the stream", path);
-        else if (r)
+        else if (r) {
                 fail(answer, not_answered, r, path);
-        else
+                answer->lost = r == CLIENT_E_CLOSED;
+        } else
                 answer_read(answer, &response);
 }
 

@@ -20,6 +20,7 @@ struct answer {
         enum verdict verdict;
         json_t *document; /* NULL: out of memory */
         bool problem;     /* the document has code, detail and perhaps hint */
+        bool lost;        /* the base had the request, and hung up before it answered */
 };
 
 void answer_init(struct answer *answer); /* success, no document */

@@ -94,8 +94,10 @@ static int send_head(int fd, const struct request *request) {
         if (request->body_fd >= 0)
                 snprintf(length, sizeof(length), "Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n",
                          (unsigned long long)request->body_size);
-        size = asprintf(&head, "%s %s HTTP/1.1\r\nHost: socle\r\nUser-Agent: soclectl/" SOCLE_VERSION "\r\nConnection: close\r\n%s\r\n",
-                        request->method, request->target, length);
+        size = asprintf(&head,
+                        "%s %s HTTP/1.1\r\nHost: socle\r\nUser-Agent: soclectl/" SOCLE_VERSION "\r\nConnection: close\r\n%s%s%s%s\r\n",
+                        request->method, request->target, request->id ? "X-Request-Id: " : "", request->id ? request->id : "",
+                        request->id ? "\r\n" : "", length);
         if (size < 0)
                 return -ENOMEM;
         for (int sent = 0; sent < size; sent += r) {

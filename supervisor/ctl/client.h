@@ -14,7 +14,8 @@ struct request {
         const char *method, *target;
         int body_fd; /* -1: none */
         uint64_t body_size;
-        int wait_ms; /* how long the base may be silent before it answers; -1: as long as it works */
+        const char *id; /* X-Request-Id: by which what it begins is found again; may be NULL */
+        int wait_ms;    /* how long the base may be silent before it answers; -1: as long as it works */
         /* A stream: what comes is handed on (response.h), and the base may be silent between two pieces for ever. */
         int (*on_piece)(const char *piece, size_t size, void *userdata);
         void *userdata;

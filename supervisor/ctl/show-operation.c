@@ -29,6 +29,17 @@ static void show_unchanged(const json_t *operation, FILE *out) {
                   " is unchanged and serves already (operation ", text_number(document_number(operation, "id")).text, ")");
 }
 
+/* Of one that a former manager began: the way is not known, the end is. */
+static void show_end(const json_t *operation, FILE *out) {
+        const char *state = document_text(operation, "state");
+
+        text_line(out, document_text(operation, "module"), " ", document_text(operation, "version"),
+                  !strcmp(state, "done")     ? " serves"
+                  : strcmp(state, "running") ? " failed"
+                                             : " is under way",
+                  " (operation ", text_number(document_number(operation, "id")).text, "); the manager was restarted meanwhile");
+}
+
 static void show_title(const json_t *operation, json_int_t ns, FILE *out) {
         const char *state = document_text(operation, "state");
         bool done = !strcmp(state, "done");
@@ -68,6 +79,10 @@ int show_journey(const json_t *operation, FILE *out) {
         if (!strcmp(document_text(operation, "kind"), "rollback") && !*document_text(operation, "version"))
                 return 0; /* there was none to go back to, and so no journey */
         json_array_foreach(journey, i, step) ns = row_of_step(&t, step, ns);
+        if (document_true(operation, "interrupted")) {
+                show_end(operation, out);
+                return 0;
+        }
         show_title(operation, ns, out);
         show_incidents(operation, out);
         return i ? table_print(&t, out) : 0;

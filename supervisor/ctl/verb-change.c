@@ -11,6 +11,7 @@
 #include "ipc/cleanup.h"
 #include "supervisor/ctl/answer.h"
 #include "supervisor/ctl/document.h"
+#include "supervisor/ctl/follow.h"
 #include "supervisor/ctl/show.h"
 #include "supervisor/ctl/text.h"
 #include "supervisor/ctl/url.h"
@@ -88,7 +89,7 @@ static void deploy(const struct command *c, const char *path, struct answer *ans
 
         if (fd >= 0) {
                 request.body_fd = fd;
-                answer_fetch(answer, c->options[OPTION_root], &request);
+                follow_fetch(answer, c->options[OPTION_root], &request);
         }
         name_file(answer, name);
 }
@@ -118,11 +119,13 @@ static bool all_released(const json_t *operation) {
         return true;
 }
 
-static void delete_at(const struct command *c, const char *path, const char *name, struct answer *answer) {
+typedef void (*fetch)(struct answer *answer, const char *root, const struct request *request);
+
+static void delete_at(const struct command *c, const char *path, const char *name, fetch fetch_one, struct answer *answer) {
         _cleanup_free_ char *target = url_of(path, name, "");
         const struct request request = { .method = "DELETE", .target = target, .body_fd = -1, .wait_ms = -1 };
 
-        answer_fetch(answer, c->options[OPTION_root], &request);
+        fetch_one(answer, c->options[OPTION_root], &request);
 }
 
 /* After the undeployment, whose document says so then. A module that was not there may have left data all the same. */
@@ -130,8 +133,8 @@ static void purge(const struct command *c, const char *name, struct answer *answ
         _cleanup_(answer_deinit) struct answer purged;
 
         answer_init(&purged);
-        delete_at(c, "/v1/data/", name, &purged);
-        if (purged.verdict == VERDICT_NOT_FOUND) /* then it is about the module, whichever way that went */
+        delete_at(c, "/v1/data/", name, answer_fetch, &purged); /* no operation */
+        if (purged.verdict == VERDICT_NOT_FOUND)                /* then it is about the module, whichever way that went */
                 return;
         if (purged.verdict == VERDICT_SUCCESS && answer->verdict == VERDICT_SUCCESS) {
                 json_object_update(answer->document, purged.document);
@@ -154,7 +157,7 @@ static void undeploy(const struct command *c, const char *name, struct answer *a
                                (int)(at - name), name);
                 return;
         }
-        delete_at(c, "/v1/modules/", name, answer);
+        delete_at(c, "/v1/modules/", name, follow_fetch, answer);
         if (answer->verdict == VERDICT_SUCCESS && !all_released(answer->document))
                 answer->verdict = VERDICT_FAILED;
         else if (c->options[OPTION_purge] && (answer->verdict == VERDICT_SUCCESS || answer->verdict == VERDICT_NOT_FOUND))
@@ -182,7 +185,7 @@ static void restart(const struct command *c, const char *name, struct answer *an
         if (!*name || strchr(name, '/'))
                 answer_problem(answer, FAULT_NOT_FOUND, NULL, "there is no \"%s\"", name);
         else
-                answer_fetch(answer, c->options[OPTION_root], &request);
+                follow_fetch(answer, c->options[OPTION_root], &request);
 }
 
 int verb_restart(const struct command *c, FILE *out, FILE *err) {
@@ -209,7 +212,7 @@ static void post_version(const struct command *c, const char *name, const char *
         snprintf(query, sizeof(query), "/%s%s%s%s%s", verb, version ? "?" : "", version ? key : "", version ? "=" : "",
                  version ? version : "");
         request.target = target = url_of("/v1/modules/", name, query);
-        answer_fetch(answer, c->options[OPTION_root], &request);
+        follow_fetch(answer, c->options[OPTION_root], &request);
 }
 
 static void rollback(const struct command *c, const char *name, struct answer *answer) {

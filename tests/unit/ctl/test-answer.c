@@ -13,6 +13,7 @@
 #include "ipc/cleanup.h"
 #include "supervisor/ctl/answer.h"
 #include "supervisor/ctl/document.h"
+#include "supervisor/ctl/follow.h"
 #include "supervisor/ctl/text.h"
 #include "tests/unit/ctl/fixture.h"
 
@@ -139,6 +140,40 @@ static void socket_without_listener(const char *root) {
         assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 }
 
+#define OPERATION(state, more) "{\"id\":3,\"request\":\"me\",\"state\":\"" state "\"" more "}"
+#define OPERATIONS(one) "{\"operations\":[{\"id\":1,\"request\":\"you\",\"state\":\"failed\"},{\"id\":2,\"state\":\"done\"}," one "]}"
+
+/* What became of a request whose answer was lost. */
+static void test_what_the_list_of_operations_says(void **state) {
+        static const struct {
+                const char *list;
+                bool known;
+                enum verdict verdict;
+                const char *code;
+        } cases[] = {
+                { OPERATIONS(OPERATION("done", "")), true, VERDICT_SUCCESS, "" },
+                { OPERATIONS(OPERATION("failed", ",\"code\":\"INTERRUPTED\"")), true, VERDICT_FAILED, "INTERRUPTED" },
+                { OPERATIONS(OPERATION("running", "")), false, VERDICT_UNREACHABLE, "NO_ANSWER" },
+                { OPERATIONS("{\"id\":3,\"request\":\"other\",\"state\":\"done\"}"), true, VERDICT_FAILED, "LOST" },
+                { "{}", true, VERDICT_FAILED, "LOST" },
+        };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                json_t *list = json_loads(cases[i].list, 0, NULL);
+                struct answer answer;
+
+                assert_non_null(list);
+                answer_init(&answer);
+                answer_problem(&answer, FAULT_NO_ANSWER, NULL, "closed");
+                assert_int_equal(follow_read(&answer, list, "me"), cases[i].known);
+                assert_int_equal(answer.verdict, cases[i].verdict);
+                assert_string_equal(document_text(answer.document, "code"), cases[i].code);
+                assert_int_equal(answer.problem, cases[i].verdict != VERDICT_SUCCESS);
+                answer_deinit(&answer);
+                json_decref(list);
+        }
+}
+
 static void test_no_base(void **state) {
         char *root = folder_new();
 
@@ -162,6 +197,7 @@ int main(void) {
                 cmocka_unit_test(test_exit_statuses),
                 cmocka_unit_test(test_a_problem_of_ours_may_name_what_is_not_utf8),
                 cmocka_unit_test(test_json_of_foreign_text_is_ascii),
+                cmocka_unit_test(test_what_the_list_of_operations_says),
                 cmocka_unit_test(test_no_base),
                 cmocka_unit_test(test_a_root_with_a_very_long_path),
         };
