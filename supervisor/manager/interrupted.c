@@ -107,7 +107,7 @@ static bool has_candidate(const struct module *mod, const char *version) {
 static void judge_undeploy(struct manager *m, struct operation *op) {
         struct module *mod = module_find(m, op->module);
 
-        if (undeploy_has(m, op->module, *op->version ? op->version : NULL))
+        if (undeploy_find(m, op->module, *op->version ? op->version : NULL))
                 fail(op, "not all files are removed", mod);
         else if (!mod || !has_candidate(mod, op->version))
                 operation_done(op);
