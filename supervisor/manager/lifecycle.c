@@ -72,6 +72,11 @@ static void candidate_start(struct candidate *c) {
         /* One that is to be replaced anyway is not filled up. */
         if (c->stale && replicas_serve(c))
                 return;
+        /* What has served stays as it was deployed. */
+        if (!c->served && TAILQ_EMPTY(&c->instances) && needs_circle(c, reason, sizeof(reason))) {
+                lifecycle_on_start_failed(c, FAULT_NEEDS_CIRCLE, reason);
+                return;
+        }
         if (needs_wait(c))
                 return;
         while (replicas_staying(c) < replicas_wanted(c)) {
@@ -310,6 +315,7 @@ void lifecycle_on_start_failed(struct candidate *c, enum fault fault, const char
         standing_note(c);
         operation_fail(TAKE_PTR(c->operation), fault, reason);
         lifecycle_reconcile(c->module);
+        needs_look(c->module->manager); /* who waits for it has another reason now */
         lifecycle_check_restored(c->module->manager);
 }
 

@@ -157,6 +157,7 @@ struct module {
         TAILQ_ENTRY(module) entry;
         char name[CONTROL_NAME_SIZE];
         char of[CONTROL_NAME_SIZE]; /* the package whose module it is under another name; "": it has one of its own */
+        bool seen;                  /* by needs.c, on its way round */
         TAILQ_HEAD(candidate_head, candidate) candidates;
         struct candidate *active;
         struct operation *undeploy; /* not owned */

@@ -6,6 +6,7 @@
 #include "supervisor/manager/needs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/manifest-calls.h"
@@ -23,17 +24,21 @@ static bool service_is_up(const struct manager *m, const char *service) {
         return false;
 }
 
-/* What is to provide it; NULL when nothing does. */
+/* What is to provide it, or would if it had not failed; NULL when nothing does. */
 static struct candidate *provider_of(const struct manager *m, const char *service) {
+        struct candidate *c, *failed = NULL;
         struct module *mod;
 
         TAILQ_FOREACH(mod, &m->modules, entry) {
-                struct candidate *c = module_wanted(mod);
-
+                c = module_wanted(mod);
                 if (c && manifest_provides(&c->manifest, service))
                         return c;
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        if (c->file && c->failed && manifest_provides(&c->manifest, service))
+                                failed = c;
+                }
         }
-        return NULL;
+        return failed;
 }
 
 static const char *missing(const struct candidate *c) {
@@ -77,11 +82,74 @@ bool needs_wait(struct candidate *c) {
         return true;
 }
 
+/* Circles ------------------------------------------------------------------------------------------------------------ */
+
+/* What would have to be up before the service is: of the module in question itself `c`, of others what serves, or else is wanted. */
+static const struct candidate *provider_beside(const struct candidate *c, const char *service) {
+        struct module *mod;
+
+        TAILQ_FOREACH(mod, &c->module->manager->modules, entry) {
+                const struct candidate *p = mod == c->module ? c : mod->active ? mod->active : module_wanted(mod);
+
+                if (p && manifest_provides(&p->manifest, service))
+                        return p;
+        }
+        return NULL;
+}
+
+static void prepend(char *path, size_t size, const char *name) {
+        char *rest = strdup(path);
+
+        if (rest)
+                snprintf(path, size, " -> %s%s", name, rest);
+        free(rest);
+}
+
+/* Do the needs of `from` lead to c? Then path is " -> NAME -> ... -> c". */
+static bool leads_to(const struct candidate *from, const struct candidate *c, char *path, size_t size) {
+        const struct text_list *needs = &from->manifest.calls_needs;
+
+        from->module->seen = true;
+        for (size_t i = 0; i < needs->n; i++) {
+                const struct candidate *p = provider_beside(c, needs->items[i]);
+
+                if (!p || (p != c && (p->module->seen || !leads_to(p, c, path, size))))
+                        continue;
+                prepend(path, size, p->module->name);
+                return true;
+        }
+        return false;
+}
+
+bool needs_circle(const struct candidate *c, char *ret_reason, size_t size) {
+        struct module *mod;
+        char path[400] = "";
+
+        TAILQ_FOREACH(mod, &c->module->manager->modules, entry)
+        mod->seen = false;
+        if (!leads_to(c, c, path, sizeof(path)))
+                return false;
+        snprintf(ret_reason, size, "[calls] needs go round in a circle: %s%s", c->module->name, path);
+        return true;
+}
+
+/* The others may have changed: then it is what it was chosen to be. */
+static bool leaves_circle(struct candidate *c) {
+        char reason[512];
+
+        if (!c->file || !c->failed || c->fault != FAULT_NEEDS_CIRCLE || needs_circle(c, reason, sizeof(reason)))
+                return false;
+        candidate_choose(c, c->choice);
+        return true;
+}
+
+/* Looking again ------------------------------------------------------------------------------------------------------ */
+
 static bool one_waits(const struct module *mod) {
-        const struct candidate *c;
+        struct candidate *c;
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (needs_waits(c))
+                if (needs_waits(c) || leaves_circle(c))
                         return true;
         }
         return false;

@@ -10,5 +10,7 @@
  * is under way fails; the candidate starts when the service comes. */
 bool needs_wait(struct candidate *candidate);
 bool needs_waits(const struct candidate *candidate); /* as needs_wait() left it */
+/* Does what it needs need it in turn, by whatever others? "...: a -> b -> a". Then none of them could be the first to start. */
+bool needs_circle(const struct candidate *candidate, char *ret_reason, size_t size);
 /* Some service may have come or gone: looks again at all that wait. */
 void needs_look(struct manager *manager);

@@ -300,16 +300,6 @@ def test_needs(base):
     wait(lambda: base.worker("caller"), "it after a restart of the base")
 
 
-def test_needs_in_a_circle(base):
-    base.start()
-    base.drop(package(base, "tests/modules/echo", changes=(("allow = pong", "needs = pong"),)))
-    base.drop(package(base, "tests/modules/caller", changes=(("allow = echo,", "needs = ping\nallow = echo,"),)))
-    wait(lambda: candidate(base, "echo") and "caller" in candidate(base, "echo")["reason"], "echo to wait for caller")
-    wait(lambda: candidate(base, "caller") and "waiting itself" in candidate(base, "caller")["reason"], "caller to wait for echo")
-    base.stop()
-    base.start()  # which says READY all the same
-
-
 def test_a_module_that_is_ready_later(base):
     base.start()
     base.drop(package(base, "tests/modules/late"))
