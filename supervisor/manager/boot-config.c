@@ -183,7 +183,7 @@ static int list_join(const struct text_list *list, char *text, size_t size, cons
         return 0;
 }
 
-/* With one a core each has a neighbour, whom it wakes cheaply. But each has edges of its own, which cost every worker memory and
+/* One for each core: it prefers instances that sleep there. But each has edges of its own, which cost every worker memory and
  * descriptors ([limits] files): more than GATEWAYS_AUTO_MAX are for him to weigh who names a number. */
 static uint32_t n_gateways(const struct base_config *config) {
         cpu_set_t mask;

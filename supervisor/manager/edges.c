@@ -259,6 +259,8 @@ static bool is_outdated(const struct manager *m, uint64_t generation) {
 }
 
 static void on_gateway_record(struct gateway *g, struct control_record *record) {
+        char name[GATEWAY_NAME_SIZE];
+
         switch (record->header.kind) {
         case CONTROL_KIND_EDGE_REQUEST:
                 on_gateway_request(g, record);
@@ -284,7 +286,7 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
         case CONTROL_KIND_PEER_PAGE:
                 g->page = page_reader_free(g->page);
                 if (page_reader_new(&g->page, TAKE_FD(record->fds[0])) != 0)
-                        log_warning("gateway %u: its page is not as it must be", g->index + 1);
+                        log_warning("%s: its page is not as it must be", gateway_name(g, name));
                 break;
         default:
                 break;
@@ -294,6 +296,7 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
 static void on_gateway_link(evutil_socket_t fd, short what, void *userdata) {
         struct gateway *g = userdata;
         struct control_record record;
+        char name[GATEWAY_NAME_SIZE];
         int i, r;
 
         for (i = 0; i < RECORDS_PER_TURN; i++) {
@@ -301,12 +304,12 @@ static void on_gateway_link(evutil_socket_t fd, short what, void *userdata) {
                 if (r == CONTROL_E_AGAIN)
                         return;
                 if (r == -EMFILE) {
-                        log_error("gateway %u: a record is lost, for we may have no more descriptors", g->index + 1);
+                        log_error("%s: a record is lost, for we may have no more descriptors", gateway_name(g, name));
                         continue;
                 }
                 if (r) {
                         if (r != CONTROL_E_CLOSED)
-                                log_error("gateway %u: its link broke: %s", g->index + 1, r < 0 ? strerror(-r) : "bad record");
+                                log_error("%s: its link broke: %s", gateway_name(g, name), r < 0 ? strerror(-r) : "bad record");
                         gateway_free(g);
                         return;
                 }
