@@ -244,6 +244,7 @@ int show_health(const json_t *health, const char *name, FILE *out) {
 
                 text_line(out, document_text(version, "module"), " ", document_text(version, "version"), " is ",
                           document_text(version, "state"), *code || *reason ? ": " : "", code, *code && *reason ? ": " : "", reason);
+                show_hint(version, out);
         }
         return show_answers(health, out);
 }
