@@ -125,6 +125,7 @@ def test_of_the_package(base):
     os.chmod(open_to_all, 0o666)
     os.rename(open_to_all, base.path("modules/open-1.0.0.smod"))
     refused(base, "WORLD_WRITABLE", "open-1.0.0.smod", "open")
+    fails(base, "ILLEGAL_STATE", "restart", "open")
     expect_equal(base.get("/hello").status, 200, "what served serves on")
 
 
