@@ -223,12 +223,12 @@ static int receive_last(struct instance *i) {
         return r;
 }
 
-/* Of what a worker had begun when it died, what may be done twice is, once: a request that kills whoever handles it ends two workers
- * at most, however many there are. */
+/* Of what a worker had begun when it died, or when its time was over, what may be done twice is, once: a request that kills whoever
+ * handles it ends two workers at most, however many there are. */
 static bool may_repeat(struct request *request, int error) {
-        if (error != ERROR_PEER_DIED || !request->idempotent || request->repeated)
+        if ((error != ERROR_PEER_DIED && error != ERROR_CUT_OFF) || !request->idempotent || request->repeated)
                 return false;
-        request->repeated = true;
+        request->repeated = error;
         return true;
 }
 
@@ -426,7 +426,10 @@ static void on_error(struct instance *i, struct request *request, const struct e
                         fail(request, error, message);
                 break;
         default:
-                fail(request, error, message);
+                if (error == ERROR_CUT_OFF && may_repeat(request, error))
+                        upstream_take_back(request);
+                else
+                        fail(request, error, message);
                 break;
         }
 }

@@ -37,7 +37,7 @@ struct request {
         enum request_state state;
         bool head, keep_alive;
         bool idempotent; /* it may be done twice */
-        bool repeated;   /* it has been: not a third time */
+        int repeated;    /* it has been, not a third time: the error_code of the first; 0: it has not */
         uint8_t minor;
 
         /* on the bus */

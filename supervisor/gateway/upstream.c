@@ -147,7 +147,7 @@ static int unplaced_error(const struct upstream *u) {
 
 /* Of what had begun somewhere, its end is the reason. */
 static void answer_unplaced(struct request *request, int error) {
-        request_error(request, request->repeated ? ERROR_PEER_DIED : error);
+        request_error(request, request->repeated ? request->repeated : error);
 }
 
 void upstream_take_back(struct request *request) {

@@ -312,7 +312,19 @@ def test_streams_and_calls_over_drain_timeout(base):
 
 def test_a_client_is_told_that_it_is_cut_off(base):
     base.start()
-    deploy(base, "tests/modules/stuck", extra="drain-timeout = 300ms\n", changes=(("= 1s", "= 1m"),))
+    deploy(base, "tests/modules/stuck", extra="drain-timeout = 300ms\n[config]\nsleep = 600000\n", changes=(("= 1s", "= 10m"),))
+    with background(base.post, "/stuck/sleep", timeout=30) as client, background(base.get, "/stuck/sleep", timeout=30) as other:
+        wait(lambda: in_flight(base, "stuck") == 2, "requests under way")
+        deploy(base, "tests/modules/stuck", version="1.1.0", extra="[config]\nsleep = 1\n", changes=(("= 1s", "= 10m"),))
+        new = base.worker("stuck")
+        expect_equal((client.result().status, client.result().json["code"]), (502, "CUT_OFF"), client.result().text)
+        expect_equal(other.result().text, "slept\n", "what may be done twice")
+        expect_equal([i["requests"] for i in base.instances("stuck") if i["pid"] == new], [1], "requests of the new one")
+
+
+def test_who_is_removed_tells_what_was_cut_off(base):
+    base.start()
+    deploy(base, "tests/modules/stuck", extra="drain-timeout = 300ms\n[config]\nsleep = 600000\n", changes=(("= 1s", "= 10m"),))
     with background(base.get, "/stuck/sleep") as client:
         wait(lambda: in_flight(base, "stuck") == 1, "a request under way")
         r = base.ctl("undeploy", "stuck")

@@ -46,7 +46,7 @@ static int on_blocked(struct socle_request *req, struct socle_reply *reply) {
 }
 
 static int on_sleep(struct socle_request *req, struct socle_reply *reply) {
-        socle_sleep(3000);
+        socle_sleep((uint32_t)atoi(socle_config("sleep", "3000")));
         return socle_reply_text(reply, 200, "slept\n");
 }
 
