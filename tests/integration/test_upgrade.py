@@ -58,18 +58,46 @@ def ptrace(request, pid):
     expect(libc.ptrace(request, pid, None, None) == 0, f"ptrace({request:#x}): {os.strerror(ctypes.get_errno())}")
 
 
-def freeze_awake(pid):
-    """Stops it within a turn of its loop, at a system call: it may have chosen and not sent yet."""
+PTRACE_SYSCALL, PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 24, 17, 0x4206, 0x4207
+WALL = 0x40000000  # os.waitpid: also who is no child
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
+
+
+def ptrace(request, pid, data=0):
+    if libc.ptrace(request, pid, None, data) < 0:
+        raise OSError(ctypes.get_errno(), f"ptrace {request:#x}")
+
+
+def next_stop(pid):
+    """The signal that it is to be given when it goes on."""
+    found = []
+
+    def stopped():
+        if not found:
+            pid_, status = os.waitpid(pid, WALL | os.WNOHANG)
+            found.extend([status] if pid_ else [])
+        return found
+
+    status = wait(stopped, "it to stop at a call of the system")[0]
+    return 0 if os.WSTOPSIG(status) == signal.SIGTRAP else os.WSTOPSIG(status)
+
+
+@contextlib.contextmanager
+def frozen_awake(pid):
+    """Held at the first call of the system in a turn of its loop: what it chooses then, it chooses by the directory that it has
+    seen before. Somebody must give it something to do."""
     ptrace(PTRACE_SEIZE, pid)
-    ptrace(PTRACE_INTERRUPT, pid)
-    wait(lambda: os.waitpid(pid, WALL | os.WNOHANG)[0], "it to be traced")
-    while is_asleep(pid):
-        ptrace(PTRACE_SYSCALL, pid)
-        wait(lambda: os.waitpid(pid, WALL | os.WNOHANG)[0], "its next system call")
-    os.kill(pid, signal.SIGSTOP)
-    ptrace(PTRACE_DETACH, pid)
-    wait(lambda: is_stopped(pid), f"{pid} to be stopped")
-    expect(not is_asleep(pid), "it was caught awake")
+    try:
+        ptrace(PTRACE_INTERRUPT, pid)
+        give = next_stop(pid)
+        while is_asleep(pid):
+            ptrace(PTRACE_SYSCALL, pid, give)
+            give = next_stop(pid)
+        yield
+    finally:
+        ptrace(PTRACE_DETACH, pid)
 
 
 def go_on(pid):
@@ -139,14 +167,11 @@ def between_choosing_and_publishing(base, name):
     two(base)
     gateway, old = base.role(name), base.worker("caller")
     with Load(base, "/caller/call?method=echo.say&text=x", 4) as load:
-        freeze_awake(gateway)
-        try:
+        with frozen_awake(gateway):
             operation = deploy(base, "tests/modules/caller", version="1.1.0")
             expect_equal(operation["state"], "done", "the operation")
             expect(operation["waited_for"][0]["ms"] >= 250, f"it was waited for: {operation['waited_for']}")
             new = base.worker("caller")
-        finally:
-            go_on(gateway)
         n = load.n
         wait(lambda: load.n > n + 100, "requests after that")
     expect_equal(load.bad, [], "requests that failed")
@@ -225,7 +250,7 @@ def test_a_new_edge_to_a_worker_that_drains(base):
 def test_a_caller_that_hangs_holds_up_nobody(base):
     two(base)
     caller, old = base.worker("caller"), base.worker("echo")
-    say = ("call", "echo.say", '{"text": "x", "n": 0}', "--json")
+    say = ("call", "echo.say", '{"text": "x", "n": 0}', "--timeout", "30s", "--json")
     base.ctl(*say)  # the gateway calls as well
     hold, bad, end = f"/proc/{caller}/cwd/hold", [], threading.Event()
     open(hold, "w").close()
@@ -258,14 +283,11 @@ def test_another_manager_goes_on_with_it(base):
     two(base)
     gateway = base.role("gateway")
     with Load(base, "/caller/call?method=echo.say&text=x", 2) as load:
-        freeze_awake(gateway)
-        try:
+        with frozen_awake(gateway):
             with background(base.ctl, "deploy", package(base, "tests/modules/caller", version="1.1.0"), check=False):
                 wait(lambda: "leaving" in states(base, "caller").values() or "1.1.0" in serving(base, "caller"), "the upgrade to be under way")
                 kill_role(base, "manager")
             wait(lambda: base.try_status() and serving(base, "caller") == ["1.1.0"], "the new version to serve alone")
-        finally:
-            go_on(gateway)
         n = load.n
         wait(lambda: load.n > n + 20, "requests after that")
     expect_equal(load.bad, [], "requests that failed")
