@@ -401,6 +401,7 @@ struct control_health_result {
 struct control_call {
         uint64_t deadline_ns; /* CLOCK_MONOTONIC */
         char method[128];     /* "kv.get" */
+        char version[64];     /* "": of the module's chosen version, else of this one */
 };
 struct control_call_result {
         int32_t error; /* 0 or an error_code */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf/key.h"
+#include "conf/manifest.h"
 #include "ipc/fd.h"
 #include "ipc/memfd.h"
 #include "supervisor/ctl/answer.h"
@@ -88,7 +89,8 @@ int verb_call(const struct command *c, FILE *out, FILE *err) {
         _cleanup_free_ char *target = NULL;
         _cleanup_close_ int body = -1;
         _cleanup_(answer_deinit) struct answer answer;
-        char suffix[64];
+        const char *version = c->options[OPTION_version];
+        char suffix[160];
         uint64_t ms;
         int r;
 
@@ -97,11 +99,13 @@ int verb_call(const struct command *c, FILE *out, FILE *err) {
                 return command_usage(c->verb, err, "expected SERVICE.METHOD", c->args[0]);
         if (key_parse_time(timeout, &ms) < 0 || !ms || ms > TIMEOUT_MAX_MS)
                 return command_usage(c->verb, err, "--timeout: expected a time as 500ms, 5s or 1m, at most 1h", timeout);
+        if (version && (!module_version_ok(version) || strlen(version) >= 64))
+                return command_usage(c->verb, err, "--version: expected a version as 1.2.3", version);
         r = body_of(c, &request, err);
         if (r)
                 return r;
         body = request.body_fd;
-        snprintf(suffix, sizeof(suffix), "?timeout=%s", timeout);
+        snprintf(suffix, sizeof(suffix), "?timeout=%s%s%s", timeout, version ? "&version=" : "", version ? version : "");
         request.target = target = url_of("/v1/call/", c->args[0], suffix);
         request.wait_ms = (int)ms + CLIENT_WAIT_MS;
         answer_fetch(&answer, c->options[OPTION_root], &request);

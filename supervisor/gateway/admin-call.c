@@ -28,7 +28,7 @@ struct admin_call {
         uint64_t id; /* of the manager's CALL */
         uint64_t instance;
         struct request *request; /* NULL: not begun */
-        char method[128];
+        char method[128], version[64];
 };
 
 static struct admin_call **call_place(struct gateway *g, const struct admin_call *call) {
@@ -92,14 +92,15 @@ void admin_call_succeed(struct admin_call *call, const void *payload, uint32_t s
 
 /* Beginning ---------------------------------------------------------------------------------------------------------------- */
 
-static struct admin_call *call_new(struct gateway *g, uint64_t id, const char *method) {
+static struct admin_call *call_new(struct gateway *g, uint64_t id, const struct control_call *body) {
         struct admin_call *call = calloc(1, sizeof(*call));
 
         if (!call)
                 return NULL;
         call->gateway = g;
         call->id = id;
-        snprintf(call->method, sizeof(call->method), "%s", method);
+        snprintf(call->method, sizeof(call->method), "%s", body->method);
+        snprintf(call->version, sizeof(call->version), "%s", body->version);
         call->next = g->admin_calls;
         g->admin_calls = call;
         return call;
@@ -133,6 +134,7 @@ static int call_prepare(struct admin_call *call, int args_fd) {
         if (!request)
                 return ERROR_NO_MEMORY;
         request->call = call;
+        request->version = *call->version ? call->version : NULL;
         request->trace = trace_new();
         request->upstream = upstream_use(g, module);
         if (!request->upstream)
@@ -145,9 +147,9 @@ void admin_call_begin(struct gateway *g, uint64_t id, const struct control_call 
         struct admin_call *c;
         int error;
 
-        if (!control_text_ok(call->method, sizeof(call->method)))
+        if (!control_text_ok(call->method, sizeof(call->method)) || !control_text_ok(call->version, sizeof(call->version)))
                 return;
-        c = call_new(g, id, call->method);
+        c = call_new(g, id, call);
         if (!c)
                 return; /* the manager's deadline ends it */
         error = call->deadline_ns <= now ? ERROR_TIMEOUT : call_prepare(c, args_fd);

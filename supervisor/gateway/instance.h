@@ -24,7 +24,9 @@ struct instance {
         uint64_t id;
         uint32_t first_method, n_methods; /* run in the directory's methods[] */
         bool active;                      /* takes new requests, says the directory */
+        bool beside;                      /* only such as name its version */
         bool listed;                      /* in the directory at all */
+        char version[64];
         bool rung, unflushed, dead;
         bool full; /* it said OVERLOADED: until its next reply */
         enum instance_state state;

@@ -34,6 +34,7 @@ struct request {
         struct admin_call *call; /* NULL: it is HTTP */
         struct upstream *upstream;
         struct instance *instance;
+        const char *version; /* of the instance that may have it, its owner's; NULL: the chosen one's */
         enum request_state state;
         bool head, keep_alive;
         bool idempotent; /* it may be done twice */

@@ -55,28 +55,49 @@ uint64_t upstream_body_max(const struct upstream *u) {
 
 /* Choosing ---------------------------------------------------------------------------------------------------------------- */
 
-static struct instance *choose(const struct upstream *u) {
+/* Who runs beside the chosen version is there for those that name it. */
+static bool may_take(const struct instance *i, const char *version) {
+        return version ? !strcmp(version, i->version) : !i->beside;
+}
+
+static struct instance *choose(const struct upstream *u, const char *version) {
         int here = u->gateway->bus.prefer_near && u->n_active > 1 ? sched_getcpu() : -1;
         struct load_choice choice = { 0 };
         struct instance *i;
 
         TAILQ_FOREACH(i, &u->instances, entry) {
-                if (instance_usable(i))
+                if (instance_usable(i) && may_take(i, version))
                         load_consider(&choice, i, &i->load, here >= 0 && edge_peer_cpu(i->edge) == here);
         }
         return load_choose(&choice);
 }
 
+static bool has_version(const struct upstream *u, const char *version) {
+        struct instance *i;
+
+        TAILQ_FOREACH(i, &u->instances, entry) {
+                if (i->active && !strcmp(version, i->version))
+                        return true;
+        }
+        return false;
+}
+
 /* Is it sensible to wait? */
-static bool expected(const struct upstream *u) {
+static bool is_expected(const struct upstream *u) {
         return u->present && (u->n_active || u->module.up);
+}
+
+static bool expected(const struct upstream *u, const struct request *request) {
+        if (request->version && u->n_active && !has_version(u, request->version))
+                return false;
+        return is_expected(u);
 }
 
 static bool any_idle(const struct upstream *u) {
         struct instance *i;
 
         TAILQ_FOREACH(i, &u->instances, entry) {
-                if (instance_usable(i) && !i->load.in_flight)
+                if (instance_usable(i) && !i->beside && !i->load.in_flight)
                         return true;
         }
         return false;
@@ -94,18 +115,31 @@ static uint32_t count_asked(struct upstream *u) {
         return n;
 }
 
+/* Who runs beside is asked only for those that name it. */
+static bool is_waited_for(const struct upstream *u, const struct instance *i) {
+        const struct request *request;
+
+        if (!i->beside)
+                return true;
+        TAILQ_FOREACH(request, &u->waiting, in_upstream) {
+                if (request->version && may_take(i, request->version))
+                        return true;
+        }
+        return false;
+}
+
 /* Edges to further instances are opened when those that are open have work: as many as requests wait, and one more, for
  * somebody may not answer. */
 static void want_edges(struct upstream *u) {
         uint32_t n_asked = count_asked(u);
         struct instance *i;
 
-        if (any_idle(u))
+        if (any_idle(u) && !u->n_waiting)
                 return;
         TAILQ_FOREACH(i, &u->instances, entry) {
                 if (n_asked > u->n_waiting)
                         return;
-                if (!instance_askable(i))
+                if (!instance_askable(i) || !is_waited_for(u, i))
                         continue;
                 instance_ask(i);
                 n_asked += i->state == INSTANCE_ASKED;
@@ -124,6 +158,7 @@ static void waiting_add(struct request *request, bool first) {
         else
                 TAILQ_INSERT_TAIL(&u->waiting, request, in_upstream);
         u->n_waiting++;
+        u->n_pinned += request->version != NULL;
         u->gateway->n_waiting++;
 }
 
@@ -132,6 +167,7 @@ static void waiting_remove(struct request *request) {
 
         TAILQ_REMOVE(&u->waiting, request, in_upstream);
         u->n_waiting--;
+        u->n_pinned -= request->version != NULL;
         u->gateway->n_waiting--;
 }
 
@@ -154,21 +190,48 @@ void upstream_take_back(struct request *request) {
         waiting_add(request, true);
 }
 
-void upstream_pump(struct upstream *u) {
-        struct request *request;
-        struct instance *i;
+/* What can be placed is; when the chosen version is full, only those that name another are looked at behind its first. */
+static void place_waiting(struct upstream *u) {
+        struct request *request, *next;
+        bool full = false;
 
-        while ((request = TAILQ_FIRST(&u->waiting)) && (i = choose(u))) {
+        for (request = TAILQ_FIRST(&u->waiting); request; request = next) {
+                struct instance *i = full && !request->version ? NULL : choose(u, request->version);
+
+                next = TAILQ_NEXT(request, in_upstream);
+                full |= !i && !request->version;
+                if (full && !u->n_pinned)
+                        return;
+                if (!i)
+                        continue;
                 waiting_remove(request);
-                if (!instance_send(i, request))
+                if (!instance_send(i, request)) {
+                        /* What it had has come back into the queue. */
                         waiting_add(request, true);
-        }
-        if (u->n_waiting && !expected(u)) {
-                while ((request = TAILQ_FIRST(&u->waiting))) {
-                        waiting_remove(request);
-                        answer_unplaced(request, ERROR_UNAVAILABLE);
+                        next = TAILQ_FIRST(&u->waiting);
+                        full = false;
                 }
         }
+}
+
+/* Nobody is to be expected; or nobody of the version that it names, while others are there. */
+static void give_up_waiting(struct upstream *u) {
+        struct request *request, *next;
+
+        if (!u->n_pinned && is_expected(u))
+                return;
+        for (request = TAILQ_FIRST(&u->waiting); request; request = next) {
+                next = TAILQ_NEXT(request, in_upstream);
+                if (expected(u, request))
+                        continue;
+                waiting_remove(request);
+                answer_unplaced(request, ERROR_UNAVAILABLE);
+        }
+}
+
+void upstream_pump(struct upstream *u) {
+        place_waiting(u);
+        give_up_waiting(u);
         if (u->n_waiting)
                 want_edges(u);
 }
@@ -201,14 +264,14 @@ void upstream_submit(struct request *request, uint64_t timeout_ms) {
         }
         g->counters.in_flight++;
         deadline_set(&g->deadlines, &request->deadline, g->now_ns + timeout_ms * NS_PER_MS);
-        i = u->n_waiting ? NULL : choose(u);
+        i = u->n_waiting ? NULL : choose(u, request->version);
         if (i && instance_send(i, request)) {
                 if (u->n_cold)
                         want_edges(u);
                 return;
         }
-        if (!expected(u) || u->n_waiting >= WAITING_MAX) {
-                request_error(request, expected(u) ? unplaced_error(u) : ERROR_UNAVAILABLE);
+        if (!expected(u, request) || u->n_waiting >= WAITING_MAX) {
+                request_error(request, expected(u, request) ? unplaced_error(u) : ERROR_UNAVAILABLE);
                 return;
         }
         waiting_add(request, false);
@@ -315,7 +378,9 @@ static void take_instance(struct upstream *u, const struct directory_instance *e
         i->first_method = entry->first_method;
         i->n_methods = entry->n_methods;
         i->listed = true;
-        i->active = entry->state == DIRECTORY_ACTIVE && entry->weight > 0;
+        memcpy(i->version, entry->version, sizeof(i->version));
+        i->active = entry->state == DIRECTORY_ACTIVE;
+        i->beside = !entry->weight;
         i->load.weight = MAX(entry->weight, 1u);
 }
 
@@ -332,8 +397,8 @@ static void settle_instances(struct upstream *u) {
                         instance_free(i);
                         continue;
                 }
-                u->n_active += i->active;
-                u->n_cold += i->active && i->state != INSTANCE_OPEN;
+                u->n_active += i->active && !i->beside;
+                u->n_cold += i->active && !i->beside && i->state != INSTANCE_OPEN;
         }
 }
 

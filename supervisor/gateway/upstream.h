@@ -19,8 +19,8 @@ struct upstream {
         struct instance_list instances;
         uint32_t n_active, n_cold;
         struct request_list waiting;
-        uint32_t n_waiting;
-        uint32_t n_users; /* requests that name it */
+        uint32_t n_waiting, n_pinned; /* pinned: of those that wait, such as name a version */
+        uint32_t n_users;             /* requests that name it */
 };
 
 /* The module for host and path; *path moves behind a prefix that is stripped. 0 or an error_code. */

@@ -19,6 +19,7 @@
 #include <event2/buffer.h>
 
 #include "conf/key.h"
+#include "conf/manifest.h"
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
@@ -212,11 +213,17 @@ void calls_forget(struct gateway *g) {
 int call_query_parse(const char *query, struct call_query *ret_query, const char **ret_expected) {
         struct call_query q = { .timeout_ms = TIMEOUT_DEFAULT_MS };
 
-        *ret_expected = "expected timeout=TIME, as 500ms, 5s or 1m, at most 1h";
-        if (query && *query) {
-                if (strncmp(query, "timeout=", 8) != 0 || key_parse_time(query + 8, &q.timeout_ms) < 0)
-                        return -EINVAL;
-                if (!q.timeout_ms || q.timeout_ms > TIMEOUT_MAX_MS)
+        char text[128], *rest = text, *word;
+
+        *ret_expected = "expected timeout=TIME, as 500ms, 5s or 1m, at most 1h, and version=VERSION, as 1.2.3";
+        if (query && strlen(query) >= sizeof(text))
+                return -EINVAL;
+        snprintf(text, sizeof(text), "%s", query ? query : "");
+        while (*text && (word = strsep(&rest, "&"))) {
+                if (!strncmp(word, "version=", 8) && module_version_ok(word + 8) && strlen(word + 8) < sizeof(q.version))
+                        strcpy(q.version, word + 8);
+                else if (strncmp(word, "timeout=", 8) != 0 || key_parse_time(word + 8, &q.timeout_ms) < 0 || !q.timeout_ms ||
+                         q.timeout_ms > TIMEOUT_MAX_MS)
                         return -EINVAL;
         }
         *ret_query = q;
@@ -280,11 +287,12 @@ static struct call *call_new(struct gateway *g, struct evhttp_request *req, cons
         return c;
 }
 
-static void call_send(struct call *c, uint64_t timeout_ms, int args) {
-        uint64_t wait_ms = timeout_ms + PATIENCE_MS;
+static void call_send(struct call *c, const struct call_query *q, int args) {
+        uint64_t wait_ms = q->timeout_ms + PATIENCE_MS;
         struct timeval tv = { .tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000) };
-        struct control_call body = { .deadline_ns = c->begin_ns + timeout_ms * NS_PER_MS };
+        struct control_call body = { .deadline_ns = c->begin_ns + q->timeout_ms * NS_PER_MS };
 
+        snprintf(body.version, sizeof(body.version), "%s", q->version);
         snprintf(body.method, sizeof(body.method), "%s", c->method);
         if (!c->timer || evtimer_add(c->timer, &tv) < 0)
                 call_fail(c, ERROR_NO_MEMORY, "");
@@ -342,7 +350,7 @@ void call_begin(struct manager *m, struct evhttp_request *req, const char *metho
                 return;
         c = call_new(choose_gateway(m), req, method);
         if (c)
-                call_send(c, q.timeout_ms, args);
+                call_send(c, &q, args);
         else
                 reply_error(req, method, ERROR_NO_MEMORY, "");
 }

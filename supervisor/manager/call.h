@@ -17,6 +17,7 @@ void calls_forget(struct gateway *gateway);
 
 struct call_query {
         uint64_t timeout_ms;
+        char version[64]; /* "": the chosen one */
 };
-/* Pure: "timeout=5s". 0, or -EINVAL and what was expected. */
+/* Pure: "timeout=5s&version=1.2.0", either or none. 0, or -EINVAL and what was expected. */
 int call_query_parse(const char *query, struct call_query *ret_query, const char **ret_expected);

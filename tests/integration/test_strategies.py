@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """[deploy] strategy: what becomes of the version before."""
 
+import json
 import os
 import signal
 
@@ -98,6 +99,12 @@ def test_side_by_side(base):
     expect_equal(called(), ["1.2.0"], "who is called without a version")
     for v in of:
         expect_equal(called(v), [v], "who is called by version")
+    for v, by in (("1.1.0", ("--version", "1.1.0")), ("1.2.0", ()), ("1.0.0", ("--version", "1.0.0"))):
+        j = json.loads(base.ctl("call", "echo.say", '{"text": "x", "n": 1}', "--json", *by).stdout)
+        expect_equal(j["version"], v, f"who is called by soclectl {by}")
+    r = base.ctl("call", "echo.say", "--version", "9.0.0", check=False)
+    expect_equal((r.returncode, "UNAVAILABLE" in r.stderr), (3, True), r.stderr)
+    expect_equal(base.ctl("call", "echo.say", "--version", "a b", check=False).returncode, 2, "no version")
     base.ctl("switch", "echo", "1.0.0")
     expect_equal(called(), ["1.0.0"], "after a switch")
     expect_equal(called("1.2.0"), ["1.2.0"], "the others run on")

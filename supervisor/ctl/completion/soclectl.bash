@@ -15,7 +15,7 @@ _soclectl() {
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
                 --root) words+=(--root "${COMP_WORDS[++i]}") ;;
-                -n | -o | --key | --timeout) ((++i)) ;;
+                -n | -o | --key | --timeout | --version) ((++i)) ;;
                 -*) ;;
                 *) [ -n "$command" ] || command=${COMP_WORDS[i]} ;;
                 esac
@@ -24,13 +24,13 @@ _soclectl() {
         case $before in
         --root) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         -o | --key) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-        -n | --timeout) return ;;
+        -n | --timeout | --version) return ;;
         --level) mapfile -t COMPREPLY < <(compgen -W 'emerg alert crit error warning notice info debug' -- "$word"); return ;;
         esac
         if [[ $word == -* ]]; then
                 local options='--root --json --help'
                 case $command in
-                call) options+=' --timeout' ;;
+                call) options+=' --timeout --version' ;;
                 events) options+=' -f -n' ;;
                 logs) options+=' -f -n --level' ;;
                 pack) options+=' -o' ;;

@@ -34,8 +34,25 @@ static void test_the_timeout(void **state) {
         }
 }
 
+static void test_the_version(void **state) {
+        static const char *const bad[] = {
+                "version=", "version=1", "version=1.2.3&", "version=1.2.3&&timeout=1s", "version=1.2.3&timeout=0s", "Version=1.2.3"
+        };
+        struct call_query q;
+        const char *expected;
+
+        assert_int_equal(call_query_parse("version=1.2.3", &q, &expected), 0);
+        assert_string_equal(q.version, "1.2.3");
+        assert_int_equal(q.timeout_ms, 5000);
+        assert_int_equal(call_query_parse("timeout=7s&version=1.2.3-rc.1", &q, &expected), 0);
+        assert_string_equal(q.version, "1.2.3-rc.1");
+        assert_int_equal(q.timeout_ms, 7000);
+        for (size_t i = 0; i < N_ELEMENTS(bad); i++)
+                assert_int_equal(call_query_parse(bad[i], &q, &expected), -EINVAL);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_the_timeout) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_the_timeout), cmocka_unit_test(test_the_version) };
 
         return cmocka_run_group_tests_name("call", tests, NULL, NULL);
 }
