@@ -37,6 +37,8 @@ struct base_config {
         /* [log] */
         enum base_log_to log_to;
         uint64_t log_file_size, log_keep;
+        /* [hooks] */
+        uint64_t hook_timeout_ms;
 
         struct text_list origins; /* key-origins.h */
 };

@@ -120,6 +120,7 @@ enum handover {
         HANDOVER_INSTALLER_LINK, /* manager <-> installer; a new one after either was restarted */
         HANDOVER_GATEWAY_LINK,   /* manager side: a gateway's bus link, index says which; gateway side: to the manager */
         HANDOVER_LISTENER,       /* gateway: a listening socket */
+        HANDOVER_HOOKS_D,        /* etc/hooks.d: programs that the manager runs */
         HANDOVER_N
 };
 struct control_handover {

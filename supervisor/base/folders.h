@@ -13,6 +13,7 @@
         X(MODULE_CONF, "etc/conf.d", "/etc/socle/conf.d", 0755, ROOT)                                                                      \
         X(BOARD_D, "etc/board.d", "/etc/socle/board.d", 0755, ROOT)                                                                        \
         X(TRUSTED_D, "etc/trusted.d", "/etc/socle/trusted.d", 0755, ROOT)                                                                  \
+        X(HOOKS_D, "etc/hooks.d", "/etc/socle/hooks.d", 0755, ROOT)                                                                        \
         X(CONF_D, "etc/socled.conf.d", "/etc/socle/socled.conf.d", 0755, ROOT)                                                             \
         X(DROP, "modules", "/var/lib/socle/modules", 0755, ROOT)                                                                           \
         X(RUN, "run", "/run/socle", 0755, ROOT)                                                                                            \

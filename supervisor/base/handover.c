@@ -41,6 +41,7 @@ static int give_folders(struct base *base, struct role *role) {
                 { HANDOVER_STATE, FOLDER_MANAGER },
                 { HANDOVER_PACKAGES, FOLDER_PACKAGES },
                 { HANDOVER_LOG, FOLDER_LOG },
+                { HANDOVER_HOOKS_D, FOLDER_HOOKS_D },
         };
         int r = 0;
 

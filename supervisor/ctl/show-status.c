@@ -282,7 +282,8 @@ static void show_rejected(const json_t *status, FILE *out) {
 
 int show_reload(const json_t *reload, FILE *out) {
         if (json_is_true(json_object_get(reload, "config")))
-                text_line(out, "the configuration is read ([packages] counts now, the rest of socled.conf from the next start on); ",
+                text_line(out,
+                          "the configuration is read ([packages] and [hooks] count now, the rest of socled.conf from the next start on); ",
                           text_number(document_number(reload, "keys")).text, " trusted keys");
         show_rejected(reload, out);
         return 0;

@@ -21,6 +21,7 @@
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/reload.h"
 #include "supervisor/manager/strategy.h"
+#include "supervisor/manager/undeploy.h"
 #include "supervisor/manager/versions.h"
 
 #define ENDING ".smod"
@@ -208,6 +209,7 @@ void drop_on_gone(struct drop_file *f) {
         drop_file_split(f, name, version);
         if (c) {
                 log_info("%s is gone from %s", drop_file_shown(f, shown), own || of_stands(f) ? "the drop directory" : "conf.d");
+                undeploy_notice(c, own || of_stands(f) ? "drop directory" : "conf.d");
                 candidate_detach(c);
         }
         drop_free(f);

@@ -16,6 +16,7 @@
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-stream.h"
 #include "supervisor/manager/change-log.h"
+#include "supervisor/manager/hooks.h"
 #include "supervisor/manager/numbers.h"
 #include "supervisor/manager/operation.h"
 
@@ -80,6 +81,7 @@ void events_note(const struct event_note *note) {
                 next = TAILQ_NEXT(f, entry);
                 admin_stream_put(&f->stream, line, size);
         }
+        hooks_note(line, size);
         if (!line)
                 return;
         free(events.lines[events.n % EVENTS_MAX]);
@@ -101,10 +103,13 @@ static enum event_kind kind_of(const struct operation *op) {
         }
 }
 
-void events_note_operation(const struct operation *op) {
+void events_note_operation(struct operation *op) {
         static const char *const states[] = { "begun", "done", "failed" };
         char text[256];
 
+        if (op->state == OPERATION_RUNNING && op->begin_told)
+                return;
+        op->begin_told = true;
         operation_text(op, text, sizeof(text));
         events_note(&(struct event_note){ .kind = kind_of(op),
                                           .state = states[op->state],

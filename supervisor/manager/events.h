@@ -53,8 +53,8 @@ struct event_note {
 };
 /* Also an entry of the journal or a line of the log (change-log.c), when it is a change. */
 void events_note(const struct event_note *note);
-/* Begun, done or failed, as the operation is. */
-void events_note_operation(const struct operation *op);
+/* Begun, done or failed, as the operation is. Its begin is told once. */
+void events_note_operation(struct operation *op);
 
 /* {"events": [...]}: the last n, oldest first. NULL: out of memory. */
 json_t *events_json(size_t n);

@@ -32,6 +32,7 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/history.h"
+#include "supervisor/manager/hooks.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/interrupted.h"
 #include "supervisor/manager/line-file.h"
@@ -211,12 +212,12 @@ static bool module_all_refuse(const struct module *mod, const struct candidate *
         return true;
 }
 
-/* Of candidates that are to go. */
+/* Of candidates that are to go; that the last one is gone is told of the version before it is told of the whole. */
 static bool module_has_instances(const struct module *mod) {
         struct candidate *c;
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->file && !candidate_is_replaced(c) && !TAILQ_EMPTY(&c->instances))
+                if (!c->file && !candidate_is_replaced(c) && (!TAILQ_EMPTY(&c->instances) || c->state == CANDIDATE_DRAINING))
                         return true;
         }
         return false;
@@ -519,7 +520,7 @@ void lifecycle_check_restored(struct manager *m) {
 void lifecycle_check_stopped(struct manager *m) {
         if (m->stopping)
                 line_files_flush();
-        if (m->stopping && TAILQ_EMPTY(&m->modules) && !writer_busy(m->writer))
+        if (m->stopping && TAILQ_EMPTY(&m->modules) && !writer_busy(m->writer) && !hooks_linger())
                 base_link_shutdown_done(m);
 }
 

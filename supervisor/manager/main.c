@@ -23,6 +23,8 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/history.h"
+#include "supervisor/manager/hook-run.h"
+#include "supervisor/manager/hooks.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/numbers.h"
@@ -85,6 +87,8 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
 
         outbox_start(m->loop);
         r = writer_new(m->loop, on_idle, m, &m->writer);
+        if (r >= 0)
+                r = hooks_start(m, role_take(h, n, HANDOVER_HOOKS_D, 0, NULL));
         if (r >= 0)
                 r = choices_load(m);
         if (r >= 0)
@@ -161,5 +165,7 @@ int manager_run(void) {
 int main(int argc, char **argv) {
         if (argc == 2 && !strcmp(argv[1], "--boot-config"))
                 return boot_config_run();
+        if (argc >= 2 && !strcmp(argv[1], "--run-hooks"))
+                return hook_run(argv[2]);
         return manager_run();
 }

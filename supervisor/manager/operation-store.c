@@ -140,6 +140,7 @@ static bool take(const json_t *line, void *userdata) {
         read.entry = op->entry;
         read.list = op->list;
         read.interrupted = read.state == OPERATION_RUNNING;
+        read.begin_told = true;
         json_decref(op->past);
         *op = read;
         if (op->interrupted)

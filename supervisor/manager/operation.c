@@ -157,8 +157,10 @@ static uint64_t operation_duration_us(const struct operation *op) {
 }
 
 void operation_done(struct operation *op) {
-        if (op && op->state == OPERATION_RUNNING)
-                operation_end(op, OPERATION_DONE);
+        if (!op || op->state != OPERATION_RUNNING)
+                return;
+        events_note_operation(op);
+        operation_end(op, OPERATION_DONE);
 }
 
 void operation_text(const struct operation *op, char *ret_text, size_t size) {
@@ -187,6 +189,7 @@ void operation_fail(struct operation *op, enum fault fault, const char *detail) 
 
         if (!op || op->state != OPERATION_RUNNING)
                 return;
+        events_note_operation(op); /* its begin, if nobody has told it */
         while (i < N_STEPS - 1 && op->stamps[i])
                 i++;
         op->failed_step = (enum operation_step)i;

@@ -57,6 +57,11 @@ static void reload_free(struct config_reload *r) {
         free(r);
 }
 
+static void take_hooks(struct base_config *to, struct base_config *from) {
+        to->hook_timeout_ms = from->hook_timeout_ms;
+        key_origins_move(&to->origins, &from->origins, "hooks");
+}
+
 static void take_packages(struct base_config *to, struct base_config *from) {
         struct text_list include = to->include, exclude = to->exclude;
 
@@ -113,7 +118,9 @@ static void reload_next(struct config_reload *r) {
 
         if (r->at > r->drop_ins.n) {
                 take_packages(&r->manager->config, &r->config);
-                log_notice("reload: socled.conf is read; of what has changed, [packages] counts now, the rest from the next start on");
+                take_hooks(&r->manager->config, &r->config);
+                log_notice("reload: socled.conf is read; of what has changed, [packages] and [hooks] count now, the rest from the next "
+                           "start on");
                 reload_end(r);
                 return;
         }

@@ -6,7 +6,7 @@
 
 struct manager;
 
-/* Reads socled.conf again ([packages] counts at once, the rest from the next start on), trusted.d, and every package with its
+/* Reads socled.conf again ([packages] and [hooks] count at once, the rest from the next start on), trusted.d, and every package with its
  * conf.d/NAME.ini. What cannot be read is said, and what was in force stays.
  * `actor`: who wants it. */
 void config_reload(struct manager *manager, const char *actor);

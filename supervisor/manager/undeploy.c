@@ -16,6 +16,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
@@ -160,4 +161,18 @@ static void on_removed(struct manager *m, int result, void *userdata) {
 void undeploy_begin(struct module *mod, struct operation *op) {
         mod->undeploy = op;
         settle(mod, op);
+}
+
+void undeploy_notice(struct candidate *c, const char *actor) {
+        struct module *mod = c->module;
+        struct manager *m = mod->manager;
+
+        if (mod->undeploy || c->superseded || m->stopping || m->restoring)
+                return;
+        mod->undeploy = operation_new(&m->operations, OPERATION_UNDEPLOY, mod->name, c->file ? c->file->name : "");
+        if (!mod->undeploy)
+                return;
+        snprintf(mod->undeploy->version, sizeof(mod->undeploy->version), "%s", c->manifest.version);
+        snprintf(mod->undeploy->actor, sizeof(mod->undeploy->actor), "%s", actor);
+        events_note_operation(mod->undeploy);
 }

@@ -10,3 +10,6 @@
 struct drop_file *undeploy_find(struct manager *manager, const char *name, const char *version);
 /* Removes the files of op->version, of all when it is "". */
 void undeploy_begin(struct module *module, struct operation *op);
+/* The file of this one is gone, from where the actor tells: that is an undeployment of its own, unless one is under way to which
+ * it belongs. */
+void undeploy_notice(struct candidate *candidate, const char *actor);

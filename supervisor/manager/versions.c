@@ -22,6 +22,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop-put.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/kept.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/of.h"
@@ -55,6 +56,7 @@ void version_switch(struct candidate *to, struct operation *op) {
                 operation_done(op);
                 return;
         }
+        events_note_operation(op);
         candidate_choose_again(to, op, mod->manager->next_choice++);
         lifecycle_reconcile(mod);
 }

@@ -95,8 +95,8 @@ struct socle_event {
  *           returned within [health] timeout counts as a failure, which is also what socle_deadline_left_ms() tells. After
  *           [health] threshold failures in a row of those at the interval, another worker takes this one's place. Without
  *           the hook, a worker is healthy as long as it comes back from its handlers.
- *   event   lifecycle events, DRAIN and RESUME: a change of conf.d/NAME.ini does not reach a running worker,
- *           for another one takes its place, and the board is read when the base starts. */
+ *   event   lifecycle events of this worker, never of others, DRAIN and RESUME: a change of conf.d/NAME.ini does not reach a
+ *           running worker, for another one takes its place, and the board is read when the base starts. */
 struct socle_hooks {
         uint32_t abi; /* filled in by SOCLE_MODULE: SDK major << 16 | minor */
         uint32_t size;

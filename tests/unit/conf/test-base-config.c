@@ -47,6 +47,7 @@ static const struct key_case cases[] = {
         { "log", "to", "auto", "journal", NULL, "syslog", "auto, journal or files" },
         { "log", "file-size", "8M", "64K", NULL, "2G", "64K to 1G" },
         { "log", "keep", "4", "0", NULL, "101", "0 to 100" },
+        { "hooks", "timeout", "10s", "10ms", NULL, "2h", "10ms to 1h" },
 };
 
 static int parse(void *object, const char *text, size_t size, char *error, size_t error_size) {
@@ -75,12 +76,12 @@ static void test_every_field(void **state) {
                           "[base]\nname = b\nready = base\nuid-base = 2000\n[gateway]\nlisten = fd:l\nprocesses = 3\n"
                           "[packages]\nrequire-signature = on\ninclude = i\nexclude = e\n[sandbox]\nenforce = strict\n"
                           "[template]\npreload = p.so\nplugins = q.so\naffinity = spread\n[bus]\nring = 4K\nmax-message = 1M\nidle = 50ms\n"
-                          "[log]\nto = files\nfile-size = 1M\nkeep = 7\n"),
+                          "[log]\nto = files\nfile-size = 1M\nkeep = 7\n[hooks]\ntimeout = 3s\n"),
                 0);
         assert_string_equal(c.name, "b");
         assert_true(c.ready_base && c.require_signature && c.strict);
         assert_true(c.uid_base == 2000 && c.processes == 3 && c.ring == 4096 && c.max_message == 1u << 20 && c.edge_idle_ms == 50);
-        assert_true(c.log_to == BASE_LOG_TO_FILES && c.log_file_size == 1u << 20 && c.log_keep == 7);
+        assert_true(c.log_to == BASE_LOG_TO_FILES && c.log_file_size == 1u << 20 && c.log_keep == 7 && c.hook_timeout_ms == 3000);
         assert_int_equal(c.affinity, BASE_AFFINITY_SPREAD);
         assert_string_equal(c.listen.items[0], "fd:l");
         assert_string_equal(c.include.items[0], "i");
@@ -121,7 +122,7 @@ static void test_mistakes_name_their_place(void **state) {
         base_config_init(&c);
         assert_int_equal(base_config_parse(&c, "socled.conf.d/a.conf", text, sizeof(text) - 1, error, sizeof(error)), -EINVAL);
         assert_string_equal(error, "socled.conf.d/a.conf:3: [limits]: unknown section, expected one of base, gateway, packages, sandbox, "
-                                   "template, bus, log");
+                                   "template, bus, log, hooks");
 }
 
 /* Listen addresses --------------------------------------------------------------------------------------------------- */

@@ -126,6 +126,7 @@ static void test_a_failure_has_its_code(void **state) {
         const char *e;
 
         operation_fail(op, FAULT_ROUTE_CONFLICT, "two lines\nof it");
+        assert_line(entry(), "STATE=begun"); /* which nobody had told yet */
         e = entry();
         assert_line(e, "ACTOR=drop directory");
         assert_line(e, "STATE=failed");
