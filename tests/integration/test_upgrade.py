@@ -14,6 +14,7 @@ import harness
 from harness import expect, expect_equal, package
 from test_admin import api
 from test_calls import call, two
+from test_edges import mapped
 from test_survival import Load, kill_role
 
 ASLEEP = 2**64 - 1
@@ -167,6 +168,7 @@ def between_choosing_and_publishing(base, name):
     two(base)
     gateway, old = base.role(name), base.worker("caller")
     with Load(base, "/caller/call?method=echo.say&text=x", 4) as load:
+        wait(lambda: mapped(gateway) >= 2, "an edge of its own")
         with frozen_awake(gateway):
             operation = deploy(base, "tests/modules/caller", version="1.1.0")
             expect_equal(operation["state"], "done", "the operation")
