@@ -7,11 +7,16 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 
-from harness import alive, expect, expect_equal, package, wait
+import harness
+from harness import expect, expect_equal, package
 from test_survival import Load
+
+
+def wait(condition, what):
+    """For what comes at once unless something is wrong, or the machine is very busy."""
+    return harness.wait(condition, what, 30)
 
 
 class Client:
@@ -84,8 +89,8 @@ def start(base, processes=2, text=""):
     base.config(text, processes)
     base.start()
     base.ctl("deploy", package(base, "tests/modules/crash"))
-    base.serves("/crash/ok")
-    return wait(lambda: len(base.gateways()) == processes and base.gateways(), f"{processes} gateways", 20)
+    base.serves("/crash/ok", seconds=30)
+    return wait(lambda: len(base.gateways()) == processes and base.gateways(), f"{processes} gateways")
 
 
 def others(base, former):
@@ -95,7 +100,7 @@ def others(base, former):
         now = base.gateways()
         return len(now) >= len(former) and not set(now) & set(former) and now
 
-    return wait(new, "gateways in the place of those that died", 20)
+    return wait(new, "gateways in the place of those that died")
 
 
 def test_connections_are_dealt_out_evenly(base):
@@ -124,7 +129,7 @@ def test_one_for_each_cpu(base):
     base.config(processes="auto")
     base.start()
     n = min(len(os.sched_getaffinity(0)), 16)
-    wait(lambda: len(base.gateways()) == n, f"{n} gateways", 20)
+    wait(lambda: len(base.gateways()) == n, f"{n} gateways")
     base.stop()
     base.wrap = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
     base.start()
@@ -139,9 +144,9 @@ def test_the_death_of_one_costs_its_own_connections(base):
     with Load(base, "/crash/ok", threads=4) as load:
         wait(lambda: load.n > 20, "load")
         os.kill(pids[1], signal.SIGKILL)
-        now = wait(lambda: [p for p in base.gateways() if p not in pids], "another in its place", 20)
+        now = wait(lambda: [p for p in base.gateways() if p not in pids], "another in its place")
         so_far = load.n
-        wait(lambda: load.n > so_far + 20, "load after that", 20)
+        wait(lambda: load.n > so_far + 20, "load after that")
     expect_equal(base.gateways()[0], pids[0], "the one that lives")
     expect_equal(len(now), 1, "new gateways")
     for c in owned[pids[0]]:
@@ -181,22 +186,22 @@ def test_who_waits_for_one_that_dies_is_served_by_the_next(base):
 def test_while_one_is_dead_the_others_are_given_all(base):
     pids = start(base)
     dead = lambda: not base.role("gateway-2")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         # it is started again later and later
         while not dead():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(base.role("gateway-2") or pids[0] + (1 << 22), signal.SIGKILL)
-        clients = connected(base, 30)
+        clients = connected(base, 12)
         owned = by_owner(base, clients)
         closed(clients)
         if dead():
             break
         expect(time.monotonic() < end, "nobody is served while one gateway is dead")
-    expect_equal(len(owned[pids[0]]), 30, "connections to the one that lives")
-    wait(lambda: not dead(), "another one", 20)
+    expect_equal(len(owned[pids[0]]), 12, "connections to the one that lives")
+    wait(lambda: not dead(), "another one")
     # and is dealt in again
-    wait(lambda: by_owner(base, clients := connected(base, 30))[base.role("gateway-2")] and (closed(clients) or True), "connections to the new one", 20)
+    wait(lambda: by_owner(base, clients := connected(base, 30))[base.role("gateway-2")] and (closed(clients) or True), "connections to the new one")
 
 
 def test_all_of_them_die(base):
@@ -209,7 +214,7 @@ def test_all_of_them_die(base):
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
             pids = others(base, pids)
-            wait(lambda: load.n > so_far + 20, "load after that", 20)
+            wait(lambda: load.n > so_far + 20, "load after that")
     refused = [b for b in load.bad if "Refused" in b]
     expect_equal(refused, [], "connections that were refused")
     expect(len(load.bad) <= 4 * 3, f"more was lost than was open: {load.bad}")
@@ -235,7 +240,7 @@ def test_what_each_has_under_way_is_the_workers_sum(base):
     base.start()
     base.ctl("deploy", package(base, "tests/modules/echo"))
     base.ctl("deploy", package(base, "tests/modules/caller"))
-    base.serves("/caller/call?method=echo.say&text=up")
+    base.serves("/caller/call?method=echo.say&text=up", seconds=30)
     pids = base.gateways()
     clients = [Client(base) for _ in range(40)]
     expect_equal({c.get("/caller/call?method=echo.say&text=up")[0] for c in clients}, {200}, "answers")
@@ -244,16 +249,16 @@ def test_what_each_has_under_way_is_the_workers_sum(base):
     in_flight = lambda: sum(i["in_flight"] for i in base.instances("caller"))
     for pid in pids:
         owned[pid][0].ask("/caller/call?method=echo.sleep&n=600000&timeout=600000")
-    wait(lambda: in_flight() == 2, "a request of each", 20)
+    wait(lambda: in_flight() == 2, "a request of each")
     # what a dead one had asked for ends with it, what others have asked for goes on
     os.kill(pids[1], signal.SIGKILL)
-    wait(lambda: in_flight() == 1, "the request of the one that lives", 20)
+    wait(lambda: in_flight() == 1, "the request of the one that lives")
     others(base, pids[1:])
     # and people call as before
     say = lambda text: json.loads(base.ctl("call", "echo.say", json.dumps({"text": text, "n": 1})).stdout)["text"]
     expect_equal(say("a"), "a", "a call")
     os.kill(pids[0], signal.SIGKILL)
-    wait(lambda: base.ctl("call", "echo.say", '{"text": "", "n": 1}', check=False).returncode == 0, "a call by one that lives", 20)
+    wait(lambda: base.ctl("call", "echo.say", '{"text": "", "n": 1}', check=False).returncode == 0, "a call by one that lives")
     closed(clients)
 
 
@@ -273,7 +278,7 @@ def test_a_socket_that_all_share_is_shared_evenly(base):
     base.config(listen=f"127.0.0.1:{base.port}, unix:{path}")
     base.start()
     base.ctl("deploy", package(base, "tests/modules/crash"))
-    base.serves("/crash/ok")
+    base.serves("/crash/ok", seconds=30)
     pids = base.gateways()
     before = {pid: len(sockets(pid)) for pid in pids}
     clients = []
