@@ -304,8 +304,8 @@ def test_two_bases_do_not_share_an_address(base):
     try:
         other.port = base.port
         other.config()
-        p = other.spawn()
-        expect_equal(p.wait(30), 78, "exit status")
+        other.process = other.spawn()
+        expect_equal(other.process.wait(30), 78, "exit status")
         expect(f"cannot listen on 127.0.0.1:{base.port} ([gateway] listen): Address already in use" in other.log(), other.log())
     finally:
         other.close()
