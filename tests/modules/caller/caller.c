@@ -215,6 +215,8 @@ static int start(struct socle_module *self) {
                 r = socle_http_handle(self, "GET", "/caller/pour", on_pour);
         if (!r)
                 r = socle_http_handle(self, "GET", "/caller/sink", on_sink);
+        if (!r)
+                r = socle_http_handle(self, "POST", "/caller/sink", on_sink);
         return r ? r : socle_method_handle(self, "pong.up", up);
 }
 
