@@ -52,11 +52,11 @@ def test_messages(base):
 def test_memory_for_messages_is_bounded(base):
     """Two of them, each as much as one may have."""
     w = World(base)
-    other = (("prefix = /liar", "prefix = /liar2"), ("lies = tell", "lies2 = tell"))
+    other = (("prefix = /liar", "prefix = /liar2"), ("lies = tell", "lies2 = tell"), ("request-timeout = 2s", "request-timeout = 30s"))
     base.ctl("deploy", package(base, "tests/hostile/liar", name="liar2", changes=other))
     with w.attack("messages-without-end"):
         lie_to_echo(w, "messages-without-end")
-        r = base.get(f"/liar2/tell?lie=messages-without-end&target={w.instance('echo')}", timeout=20)
+        r = base.get(f"/liar2/tell?lie=messages-without-end&target={w.instance('echo')}")
         expect_equal(r.status, 200, r.text)
         found = wait(w.events, "that one of them has too much")
         expect_equal([(e["module"][:4], e["code"]) for e in found], [("liar", "GREEDY")], "who")
