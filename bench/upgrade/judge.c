@@ -120,8 +120,9 @@ static void judge_error(struct judge *j, const struct request *r, int status, co
         if (status == 502 && strstr(body, "PEER_DIED") && died(j, r->sent_ns, now_ns))
                 decide(j, KIND_HTTP, VERDICT_DIED, "%u: %s /%s", r->nonce, work_is_safe(r->nonce) ? "GET" : "POST", names[r->target]);
         else
-                decide(j, KIND_HTTP, refused ? VERDICT_REFUSED : VERDICT_WRONG, "%u: /%s after %.1f ms: %d %.150s", r->nonce,
-                       names[r->target], (double)(now_ns - r->sent_ns) / NS_PER_MS, status, body);
+                decide(j, KIND_HTTP, refused ? VERDICT_REFUSED : VERDICT_WRONG, "%u: /%s after %.1f ms: %d %.*s", r->nonce,
+                       names[r->target], (double)(now_ns - r->sent_ns) / NS_PER_MS, status, (int)MIN(strcspn(body, "\r\n"), (size_t)150),
+                       body);
 }
 
 void judge_reply(struct judge *j, const struct request *r, int status, const char *body, size_t size, uint64_t now_ns) {
