@@ -53,11 +53,10 @@ int connection_opened(struct connection *c, uint64_t now_ns) {
 }
 
 int connection_send(struct connection *c, uint64_t now_ns) {
-        const char *method = work_is_safe(c->request.nonce) ? "GET" : "POST";
+        bool safe = request_is_safe(&c->request);
         char text[256];
-        ssize_t n = snprintf(text, sizeof(text), "%s /%s?nonce=%u HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method,
-                             c->request.target == TO_VIA ? "via" : "up", c->request.nonce,
-                             work_is_safe(c->request.nonce) ? "" : "Content-Length: 0\r\n");
+        ssize_t n = snprintf(text, sizeof(text), "%s /%s?nonce=%u HTTP/1.1\r\nHost: localhost\r\n%s\r\n", safe ? "GET" : "POST",
+                             c->request.target == TO_VIA ? "via" : "up", c->request.nonce, safe ? "" : "Content-Length: 0\r\n");
 
         c->request.connected_ns = c->connected_ns;
         c->request.sent_ns = now_ns;

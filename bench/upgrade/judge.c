@@ -115,12 +115,14 @@ static bool judge_calls(struct judge *j, const struct request *request, const ch
 /* Requests ----------------------------------------------------------------------------------------------------------- */
 
 static void judge_error(struct judge *j, const struct request *r, int status, const char *body, uint64_t now_ns) {
+        const char *method = request_is_safe(r) ? "GET" : "POST";
         bool refused = status == 502 || status == 503 || status == 504;
 
-        if (status == 502 && strstr(body, "PEER_DIED") && died(j, r->sent_ns, now_ns))
-                decide(j, KIND_HTTP, VERDICT_DIED, "%u: %s /%s", r->nonce, work_is_safe(r->nonce) ? "GET" : "POST", names[r->target]);
+        if (status == 502 && strstr(body, "PEER_DIED") && died(j, r->sent_ns, now_ns) &&
+            (!request_is_safe(r) || atomic_load(&j->books[r->target]->runs[r->nonce]) > 1))
+                decide(j, KIND_HTTP, VERDICT_DIED, "%u: %s /%s", r->nonce, method, names[r->target]);
         else
-                decide(j, KIND_HTTP, refused ? VERDICT_REFUSED : VERDICT_WRONG, "%u: /%s after %.1f ms: %d %.*s", r->nonce,
+                decide(j, KIND_HTTP, refused ? VERDICT_REFUSED : VERDICT_WRONG, "%u: %s /%s after %.1f ms: %d %.*s", r->nonce, method,
                        names[r->target], (double)(now_ns - r->sent_ns) / NS_PER_MS, status, (int)MIN(strcspn(body, "\r\n"), (size_t)150),
                        body);
 }
@@ -169,10 +171,11 @@ void judge_issue(struct judge *j, const struct request *r) {
 static void judge_runs(struct judge *j, uint32_t nonce, unsigned own, unsigned other, bool killed) {
         uint8_t fate = j->fates[nonce];
 
-        if (own == 2 && killed && work_is_safe(nonce))
+        if (own == 2 && killed && work_is_safe(nonce) && !(fate & FATE_OF_VIA))
                 j->n_again++;
         else if (own > 1)
-                decide(j, KIND_HTTP, VERDICT_DUPLICATED, "%u has run %u times", nonce, own);
+                decide(j, KIND_HTTP, VERDICT_DUPLICATED, "%u has run %u times in %s", nonce, own,
+                       names[fate & FATE_OF_VIA ? TO_VIA : TO_UP]);
         if (other || (own && !fate))
                 decide(j, KIND_HTTP, VERDICT_WRONG, "%u has run where nobody has asked for it", nonce);
         if ((fate & FATE_ANSWERED) && !own)

@@ -29,6 +29,11 @@ struct request {
         uint64_t due_ns, sent_ns, connected_ns;
 };
 
+/* May it run twice? */
+static inline bool request_is_safe(const struct request *r) {
+        return r->target == TO_UP && work_is_safe(r->nonce);
+}
+
 #define EXAMPLES_MAX 5
 #define EXAMPLE_SIZE 256
 

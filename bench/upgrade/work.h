@@ -42,7 +42,7 @@ static inline unsigned work_sleep_ms(uint32_t nonce) {
         return x % 50 ? 0 : 50 + (unsigned)(x >> 32) % 151;
 }
 
-/* May it run twice? A GET or `up.again`, else a POST or `up.once`. */
+/* May it run twice? A GET of `up` or `up.again`, else a POST or `up.once`. A request to `via` may not: its calls may not. */
 static inline bool work_is_safe(uint32_t nonce) {
         return nonce & 1;
 }

@@ -9,7 +9,7 @@ from test_versions import history, states, version
 
 
 class Asking:
-    """Several who keep asking; each reply by its status, and by the version that gave it."""
+    """Several who keep asking for what is not repeated; each reply by its status, and by the version that gave it."""
 
     def __init__(self, base, n=4):
         self.base, self.replies, self.end = base, {}, False
@@ -19,7 +19,7 @@ class Asking:
     def loop(self):
         while not self.end:
             try:
-                r = self.base.get("/sick", timeout=30)
+                r = self.base.request("POST", "/sick", timeout=30)
                 what = r.text.strip() if r.status == 200 else f"{r.status} {r.json.get('code')}"
             except OSError as e:
                 what = repr(e)

@@ -35,7 +35,7 @@ static int on_request(struct socle_request *req, struct socle_reply *reply) {
 }
 
 static int start(struct socle_module *self) {
-        int r = socle_http_handle(self, "GET", "/sick", on_request);
+        int r = socle_http_handle(self, "*", "/sick", on_request);
 
         every = strtoul(socle_config("every", "0"), NULL, 10);
         if (r || strcmp(socle_config("start", ""), "fails"))
