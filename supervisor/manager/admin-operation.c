@@ -114,7 +114,7 @@ static struct operation *operation_running(struct manager *m, const char *name) 
         struct operation *op;
 
         TAILQ_FOREACH(op, &m->operations.queue, entry) {
-                if (op->state == OPERATION_RUNNING && !strcmp(op->module, name))
+                if (op->state == OPERATION_RUNNING && !op->by_files && !strcmp(op->module, name))
                         return op;
         }
         return NULL;

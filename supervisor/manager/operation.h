@@ -94,6 +94,7 @@ struct operation {
         uint64_t n_cut;     /* requests that were still under way after drain-timeout */
         uint32_t n_waiting; /* undeploy: file removals that the base has not answered */
         bool last_files;    /* undeploy: the file of what serves may go, too */
+        bool by_files;      /* undeploy: what happens to files holds up no command */
         bool begin_told;    /* as an event: there is one for each, before that of its end */
         bool unchanged;     /* deploy: the same package served already */
         /* told once when it ends */

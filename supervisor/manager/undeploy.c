@@ -159,6 +159,7 @@ static void on_removed(struct manager *m, int result, void *userdata) {
 }
 
 void undeploy_begin(struct module *mod, struct operation *op) {
+        operation_fail(mod->undeploy, FAULT_SUPERSEDED, "somebody has asked for an undeployment meanwhile");
         mod->undeploy = op;
         settle(mod, op);
 }
@@ -172,6 +173,7 @@ void undeploy_notice(struct candidate *c, const char *actor) {
         mod->undeploy = operation_new(&m->operations, OPERATION_UNDEPLOY, mod->name, c->file ? c->file->name : "");
         if (!mod->undeploy)
                 return;
+        mod->undeploy->by_files = true;
         snprintf(mod->undeploy->version, sizeof(mod->undeploy->version), "%s", c->manifest.version);
         snprintf(mod->undeploy->actor, sizeof(mod->undeploy->actor), "%s", actor);
         events_note_operation(mod->undeploy);

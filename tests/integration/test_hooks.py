@@ -2,6 +2,7 @@
 """What is told of a module's life, and in which order: the sequences of docs/events.md, whole, as `soclectl events` has them
 and as the programs of hooks.d are given them; and what these programs are and are not."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -137,6 +138,28 @@ def test_files_that_come_and_go_are_the_same_sequences(base):
     e = story.expect("the last is removed", "undeploy begun 1.1.0", "state 1.1.0 ACTIVE>DRAINING", "state 1.1.0 DRAINING>STOPPED",
                      "undeploy done 1.1.0")
     expect_equal(e[0]["actor"], "drop directory", "who did it")
+
+
+def test_a_file_that_goes_holds_up_no_command(base):
+    record(base)
+    base.start()
+    story = Story(base, "stuck")
+    file = base.drop(package(base, "tests/modules/stuck", version="1.0.0"))
+    base.serves("/stuck/ok")
+    story.expect("install", "deploy begun 1.0.0", "state 1.0.0 RESOLVED>STARTING", "state 1.0.0 STARTING>ACTIVE", "deploy done 1.0.0")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        r = pool.submit(base.get, "/stuck/sleep", timeout=30)
+        wait(lambda: base.instances("stuck")[0]["in_flight"], "a request under way", 30)
+        base.remove(file)
+        wait(lambda: "undeploy begun 1.0.0" in [shape(e) for e in story.of(events)], "its undeployment", 30)
+        base.ctl("deploy", package(base, "tests/modules/stuck", version="2.0.0"))
+        base.ctl("undeploy", "stuck")
+        r.result()
+    begun = lambda: [e for e in story.of(events) if e.get("state") == "begun"]
+    ended = lambda: [e for e in story.of(events) if e.get("state") in ("done", "failed")]
+    wait(lambda: len(ended()) == 3, "the ends", 30)
+    expect_equal([shape(e) for e in begun()], ["undeploy begun 1.0.0", "deploy begun 2.0.0", "undeploy begun"], "begins")
+    expect_equal(sorted(e["operation"] for e in ended()), [e["operation"] for e in begun()], "each ends once")
 
 
 def two_versions(base, strategy, *before):
