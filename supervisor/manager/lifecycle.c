@@ -404,10 +404,12 @@ void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
 
 void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
         struct module *mod = i->candidate->module;
-        struct operation *undeploy = mod->undeploy ? mod->undeploy : of_undeploy(mod);
 
-        if (undeploy && !i->candidate->file)
-                operation_released(undeploy, e, i->n_edges, i->candidate->manifest.version);
+        /* The package's own removal tells of all that is made of it. */
+        if (!i->candidate->file) {
+                operation_released(mod->undeploy, e, i->n_edges, i->candidate->manifest.version);
+                operation_released(of_undeploy(mod), e, i->n_edges, i->candidate->manifest.version);
+        }
         if (e->error)
                 log_error("%s %s: teardown of worker %d: %s", mod->name, i->candidate->manifest.version, e->pid, strerror(-e->error));
 }
