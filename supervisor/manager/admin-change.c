@@ -89,9 +89,12 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
         undeploy_begin(mod, op);
 }
 
-/* A package that is there and was refused, or may still be. version: NULL, any. True: it was answered. */
+/* What is there and cannot be acted upon: a package that was refused or may still be, a module of which nothing is wanted any more.
+ * version: NULL, any. True: it was answered. */
 static bool is_not_possible(struct manager *m, struct evhttp_request *req, const char *name, const char *version) {
         const struct drop_file *f = undeploy_find(m, name, version);
+        const struct module *mod = module_find(m, name);
+        const char *reason;
         char detail[SHOWN_MAX + 800];
 
         if (f && f->fault)
@@ -99,6 +102,9 @@ static bool is_not_possible(struct manager *m, struct evhttp_request *req, const
                          f->name, fault_info(f->fault)->code, f->reason, name);
         else if (f)
                 snprintf(detail, sizeof(detail), "%s is still being looked at; possible: to try again, to undeploy %s", f->name, name);
+        else if (!version && mod && !TAILQ_EMPTY(&mod->candidates))
+                snprintf(detail, sizeof(detail), "%s is %s, for its packages were removed; possible: to deploy it", name,
+                         state_name(module_state(mod, &reason)));
         else
                 return false;
         admin_problem(req, FAULT_ILLEGAL_STATE, detail, NULL);

@@ -214,7 +214,7 @@ def test_what_the_state_does_not_allow(base):
     base.drop(package(base, "examples/hello", version="3.0.0"), "hello-2.0.0.smod")
     wait(lambda: problem(base, "switch", "hello", "2.0.0")[1] == "ILLEGAL_STATE", "the refusal")
     expect_equal(base.get("/hello").status, 200, "the one that serves")
-    # what is on its way out: by an operation, be it only that somebody has removed the file
+    # what is on its way out, for somebody has removed its file
     base.drop(package(base, "tests/modules/stuck"))
     base.serves("/stuck/ok")
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -224,8 +224,8 @@ def test_what_the_state_does_not_allow(base):
         wait(lambda: base.state("stuck") == "DRAINING", "it to drain")
         for verb in ("restart", "rollback"):
             status, code, detail = problem(base, verb, "stuck")
-            expect_equal((status, code), (5, "CONFLICT"), verb)
-            expect("undeploy" in detail, detail)
+            expect_equal((status, code), (5, "ILLEGAL_STATE"), verb)
+            expect("is DRAINING" in detail, detail)
         r.result()
 
 
