@@ -66,6 +66,7 @@ static void instance_begin_rest(struct instance *i) {
 void instance_on_level(struct instance *i, uint32_t level) {
         switch (level) {
         case PAGE_READY:
+                i->refuses = false; /* it was told to serve again after it had said so */
                 if (i->state != INSTANCE_STARTING)
                         break;
                 i->joining = topics_pending(i);
@@ -94,6 +95,8 @@ void instance_on_level(struct instance *i, uint32_t level) {
                 i->refuses = true;
                 if (i->state >= INSTANCE_RETIRING)
                         instance_kill(i, "");
+                else if (i->was_ready)
+                        instance_kill(i, "it has stopped by itself");
                 break;
         default:
                 break;
@@ -184,6 +187,7 @@ static bool is_flooding(struct instance *i) {
  * told anything any more; in other states there is a timer already. */
 static void on_link_closed(struct instance *i) {
         event_del(i->link_event);
+        i->link_closed = true;
         if (i->state == INSTANCE_READY)
                 instance_arm(i, CLOSED_MS);
 }

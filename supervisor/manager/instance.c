@@ -331,6 +331,7 @@ void instance_kill(struct instance *i, const char *reason) {
                 snprintf(i->reason, sizeof(i->reason), "%s", reason);
                 log_warning("%s %s: worker %d is killed: %s", i->candidate->module->name, i->candidate->manifest.version, i->pid, reason);
         }
+        i->rests = false;
         health_stop(i);
         instance_disarm(i);
         if (!i->id) {
@@ -351,6 +352,11 @@ static void instance_leave(struct instance *i) {
         quiescence_begin(i);
 }
 
+/* Also who was told to serve again and has not said that it does: it may be at what it began before. */
+static bool has_work(const struct instance *i) {
+        return i->state == INSTANCE_READY || (i->state == INSTANCE_STARTING && i->was_ready);
+}
+
 /* What rested is not needed ready any more. */
 static void end_rest(struct instance *i) {
         i->rests = false;
@@ -365,10 +371,17 @@ void instance_retire(struct instance *i) {
                 return;
         i->retire = true;
         health_stop(i);
-        if (i->state == INSTANCE_STARTING)
-                instance_kill(i, "");
-        else if (i->state == INSTANCE_READY)
+        if (has_work(i))
                 instance_leave(i);
+        else if (i->state == INSTANCE_STARTING)
+                instance_kill(i, "");
+}
+
+static uint32_t level_of(const struct instance *i) {
+        struct page_vitals v;
+
+        instance_vitals(i, &v);
+        return v.level;
 }
 
 void instance_drain(struct instance *i) {
@@ -380,16 +393,18 @@ void instance_drain(struct instance *i) {
                 instance_kill(i, "");
         else
                 instance_arm(i, i->candidate->manifest.drain_timeout_ms);
+        if (i->refuses)
+                instance_on_level(i, level_of(i)); /* a former manager had told it so: it does not say it twice */
 }
 
 bool instance_rest(struct instance *i) {
-        if (i->state == INSTANCE_READY && !i->retire && !i->unhealthy)
+        if (has_work(i) && !i->retire && !i->unhealthy)
                 i->rests = i->retire = true;
         if (!i->rests) {
                 instance_retire(i);
                 return false;
         }
-        if (i->state == INSTANCE_READY) {
+        if (has_work(i)) {
                 health_stop(i);
                 instance_leave(i);
         }
@@ -399,7 +414,7 @@ bool instance_rest(struct instance *i) {
 void instance_resume(struct instance *i) {
         struct control_empty body = { 0 };
 
-        i->rests = i->retire = i->refuses = false;
+        i->rests = i->retire = i->refuses = i->joining = false;
         i->state = INSTANCE_STARTING; /* until it says that it is ready again */
         instance_arm(i, i->candidate->manifest.start_timeout_ms);
         if (control_send(i->link, CONTROL_KIND_RESUME, 0, &body, sizeof(body), NULL, 0) != 0)
@@ -466,7 +481,7 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
                 instance_stop(i);
                 break;
         case INSTANCE_READY: /* for some time, without a link */
-                if (i->settles && i->link >= 0) {
+                if (i->settles && !i->link_closed) {
                         quiescence_look(i);
                         break;
                 }

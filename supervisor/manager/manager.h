@@ -104,6 +104,7 @@ struct instance {
         struct quiescence quiescence;
         struct violations violations;
         struct instance_topics *topics; /* NULL: none */
+        bool link_closed;               /* by it */
         bool watches;                   /* tell it once when the directory changes */
         bool joining;                   /* it is ready, but for publishers that have not taken it yet */
         bool has_cgroup;

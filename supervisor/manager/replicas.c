@@ -91,8 +91,10 @@ static bool is_dearer(const struct instance *a, const struct instance *b) {
 }
 
 void replicas_retire_surplus(struct candidate *c) {
+        struct instance *i;
+
         while (replicas_staying(c) > replicas_wanted(c)) {
-                struct instance *i, *least = NULL;
+                struct instance *least = NULL;
 
                 TAILQ_FOREACH(i, &c->instances, entry) {
                         if (is_staying(i) && (!least || is_dearer(least, i)))
@@ -100,4 +102,6 @@ void replicas_retire_surplus(struct candidate *c) {
                 }
                 instance_retire(least);
         }
+        while (replicas_staying(c) >= replicas_wanted(c) && (i = replicas_resting(c)))
+                instance_retire(i);
 }

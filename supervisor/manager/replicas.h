@@ -22,5 +22,5 @@ bool replicas_serve(const struct candidate *candidate);
 
 /* Retires the unhealthy whose place has been taken; with `all`, also where nobody takes it. True: somebody was. */
 bool replicas_retire_unhealthy(struct candidate *candidate, bool all);
-/* A former manager was about to put some into the place of others: the newest that serve stay. */
+/* A former manager was about to put some into the place of others: the newest that serve stay, and nobody rests beside them. */
 void replicas_retire_surplus(struct candidate *candidate);

@@ -4,8 +4,9 @@
 import json
 import os
 import signal
+import threading
 
-from harness import expect, expect_equal, package, wait
+from harness import alive, expect, expect_equal, package, wait
 from test_survival import Load, kill_role
 from test_topics import nothing_lost, publish, publisher, seen, subscriber
 from test_versions import files, history, states, version
@@ -65,6 +66,24 @@ def test_standby_survives_the_manager_and_may_die(base):
     # A removal takes what rests as well.
     base.ctl("undeploy", "late")
     expect(base.module("late") is None, "it is gone")
+
+
+def test_who_drains_when_the_manager_dies_goes_all_the_same(base):
+    """It ran the package that another worker had taken over, and was kept at rest for ever."""
+    base.start()
+    base.drop(package(base, "tests/modules/crash"))
+    base.serves("/crash/ok")
+    first = base.worker("crash")
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(base.get("/crash/wait?ms=4000").text))
+    waiting.start()
+    wait(lambda: base.instances("crash")[0]["in_flight"], "a request to be under way")
+    base.ctl("restart", "crash")
+    kill_role(base, "manager")
+    waiting.join()
+    expect_equal(answers, ["waited\n"], "what it had begun")
+    wait(lambda: not alive(first), "the one before to end")
+    expect_equal(len(base.instances("crash")), 1, "who is left")
 
 
 def test_standby_hears_its_topics_again(base):

@@ -79,11 +79,24 @@ static void test_the_unhealthy_stay_as_long_as_they_are_needed(void **state) {
         assert_false(instances[0].retire || instances[1].retire);
 }
 
+/* A former manager was about to end it. Of a version that is not whole it may still be needed. */
+static void test_nobody_rests_where_all_serve(void **state) {
+        begin(2, 3);
+        instances[2].state = INSTANCE_DRAINING;
+        instances[2].retire = instances[2].rests = instances[1].retire = true;
+        replicas_retire_surplus(&c);
+        assert_ptr_equal(replicas_resting(&c), &instances[2]);
+        instances[1].retire = false;
+        replicas_retire_surplus(&c);
+        assert_null(replicas_resting(&c));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_as_many_as_the_manifest_says),
                 cmocka_unit_test(test_who_counts),
                 cmocka_unit_test(test_who_does_not_serve_yet_goes_first_then_the_oldest),
+                cmocka_unit_test(test_nobody_rests_where_all_serve),
                 cmocka_unit_test(test_the_unhealthy_stay_as_long_as_they_are_needed),
         };
 
