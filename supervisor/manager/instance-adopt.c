@@ -2,7 +2,8 @@
  *
  * Instances that a former manager has left. The base tells of them at the start,
  * with the tag that he put on each; they wait until the start scan has found the
- * package that they run.
+ * package that they run. Of what has no file any more, the version was on its way
+ * out: its package lies unpacked still, and it goes on as a version that was removed.
  */
 #include "supervisor/manager/instance-internal.h"
 
@@ -13,8 +14,11 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/candidate.h"
 #include "supervisor/manager/edge-sweep.h"
 #include "supervisor/manager/health.h"
+#include "supervisor/manager/module.h"
+#include "supervisor/manager/packages.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/topics.h"
 
@@ -115,11 +119,46 @@ void adopted_on_exited(struct manager *m, uint64_t id) {
         }
 }
 
+/* What is left of a former manager's tag is a text, or nothing. */
+static bool tag_is_whole(const struct instance_tag *tag) {
+        return tag->version == 2 && tag->name[0] && memchr(tag->name, '\0', sizeof(tag->name)) &&
+               strnlen(tag->sha256, sizeof(tag->sha256)) == sizeof(tag->sha256) - 1 && !strchr(tag->sha256, '/');
+}
+
+/* The version that it runs, which has no file. NULL: nobody can say what it is. */
+static struct candidate *leaving_candidate(struct manager *m, const struct adopted *a) {
+        struct module *mod = tag_is_whole(&a->tag) ? module_get(m, a->tag.name) : NULL;
+        struct manifest manifest;
+        struct candidate *c;
+        int package;
+
+        if (!mod)
+                return NULL;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (!c->file && !strcmp(c->sha256, a->tag.sha256))
+                        return c;
+        }
+        manifest_init(&manifest);
+        package = packages_open(m, a->tag.sha256, &manifest);
+        c = package < 0 ? NULL : candidate_new(mod, &manifest, a->tag.sha256, package);
+        manifest_deinit(&manifest);
+        if (!c)
+                fd_close(package);
+        module_free_if_empty(mod);
+        return c;
+}
+
 void instance_adopt_end(struct manager *m) {
         struct adopted *a;
 
         while ((a = TAILQ_FIRST(&m->adopted))) {
-                log_notice("worker %d of %.63s %.63s belongs to nothing that is deployed: killed", a->record.pid, a->tag.name,
+                struct candidate *c = leaving_candidate(m, a);
+
+                if (c) {
+                        adopt_one(m, c, a);
+                        continue;
+                }
+                log_notice("worker %d of %.63s %.63s belongs to nothing that is known: killed", a->record.pid, a->tag.name,
                            a->tag.module_version);
                 base_link_kill(m, a->record.instance);
                 adopted_free(m, a);

@@ -55,5 +55,5 @@ struct adopted {
 };
 /* Takes those of the adopted that run this candidate. */
 void instance_adopt(struct manager *manager, struct candidate *candidate);
-/* The start scan is done: what nobody has claimed is killed. */
+/* The start scan is done: what nobody has claimed is let go. */
 void instance_adopt_end(struct manager *manager);

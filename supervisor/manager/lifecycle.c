@@ -467,7 +467,6 @@ static void restore_all(struct manager *m) {
                         instance_adopt(m, c);
                         replicas_retire_surplus(c);
                 }
-                n++;
         }
         instance_adopt_end(m);
         m->restoring = false;
@@ -478,6 +477,7 @@ static void restore_all(struct manager *m) {
                 mod->active = module_serving(mod);
                 if (mod->active)
                         candidate_on(mod->active, CANDIDATE_ON_adopt, FAULT_NONE, "adopted");
+                n++;
         }
         publish(m);
         sorted = calloc(n + 1, sizeof(struct module *)); /* NOLINT(bugprone-sizeof-expression): of a pointer, it is meant */

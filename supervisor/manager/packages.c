@@ -365,16 +365,30 @@ static void on_override(struct manager *m, int result, void *userdata) {
         admission_refuse(a, FAULT_BAD_MANIFEST, error);
 }
 
-static void admission_manifest(struct admission *a) {
-        _cleanup_close_ int fd = openat(a->package, "module.ini", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+static int read_manifest(int package, struct manifest *manifest, char *error, size_t error_size) {
+        _cleanup_close_ int fd = openat(package, "module.ini", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         _cleanup_free_ char *text = NULL;
-        char error[512] = "", file[CONTROL_NAME_SIZE + 8];
         size_t size = 0;
         int r;
 
         r = fd < 0 ? -errno : file_read(fd, MANIFEST_SIZE_MAX, &text, &size);
-        if (r >= 0)
-                r = manifest_parse(&a->manifest, "module.ini", text, size, false, error, sizeof(error));
+        return r < 0 ? r : manifest_parse(manifest, "module.ini", text, size, false, error, error_size);
+}
+
+int packages_open(const struct manager *m, const char *sha256, struct manifest *manifest) {
+        _cleanup_close_ int package = openat(m->packages, sha256, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        char error[512];
+        int r;
+
+        r = package < 0 ? -errno : read_manifest(package, manifest, error, sizeof(error));
+        return r < 0 ? r : TAKE_FD(package);
+}
+
+static void admission_manifest(struct admission *a) {
+        char error[512] = "", file[CONTROL_NAME_SIZE + 8];
+        int r;
+
+        r = read_manifest(a->package, &a->manifest, error, sizeof(error));
         if (r < 0) {
                 if (!error[0])
                         snprintf(error, sizeof(error), "module.ini: %s", strerror(-r));

@@ -12,6 +12,8 @@
 void packages_new_link(struct manager *manager, int link);
 /* Begins; ends in drop_on_gone(), drop_on_refused() or drop_on_settled(). */
 void packages_admit(struct drop_file *file);
+/* What lies unpacked there: its folder, and what it says of itself, without conf.d. A descriptor or -errno. */
+int packages_open(const struct manager *manager, const char *sha256, struct manifest *manifest);
 /* Nobody holds this package any more (or perhaps somebody does): when nobody does, the installer removes its folder. */
 void packages_release(struct manager *manager, const char *sha256);
 /* The same for every folder that there is: what was left while there was no manager or no installer. */

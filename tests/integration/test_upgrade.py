@@ -11,7 +11,7 @@ import struct
 import threading
 
 import harness
-from harness import expect, expect_equal, package
+from harness import alive, expect, expect_equal, package
 from test_admin import api
 from test_calls import call, two
 from test_edges import mapped
@@ -293,6 +293,29 @@ def test_another_manager_goes_on_with_it(base):
         n = load.n
         wait(lambda: load.n > n + 20, "requests after that")
     expect_equal(load.bad, [], "requests that failed")
+
+
+def test_another_manager_lets_a_version_end_that_was_on_its_way_out(base):
+    """Its package is not in the drop directory any more, so nothing there tells of it."""
+    base.start()
+    slow = {"changes": [("request-timeout = 1s", "request-timeout = 30s")], "extra": "[config]\nsleep = 5000\n"}
+    deploy(base, "tests/modules/stuck", version="1.0.0", **slow)
+    first = base.worker("stuck")
+    with background(base.request, "POST", "/stuck/sleep", timeout=30) as reply:
+        wait(lambda: in_flight(base, "stuck"), "the request to be begun")
+        deploy(base, "tests/modules/stuck", version="1.1.0", **slow)
+        wait(lambda: os.listdir(base.path("modules")) == ["stuck-1.1.0.smod"], "the version before to be kept elsewhere")
+        expect_equal(states(base, "stuck").get(first), "draining", "the worker that has begun it")
+        freeze(first)
+        kill_role(base, "manager")
+        wait(lambda: base.try_status() and states(base, "stuck").get(first) == "draining", "another manager to know it")
+        expect_equal(serving(base, "stuck"), ["1.1.0"], "what serves")
+        go_on(first)
+    r = reply.result()
+    expect_equal((r.status, r.text), (200, "slept\n"), "what the version before has answered")
+    wait(lambda: first not in states(base, "stuck") and not alive(first), "its end")
+    wait(lambda: [v["version"] for v in base.module("stuck")["versions"]] == ["1.1.0"], "it to be forgotten")
+    wait(lambda: len([f for f in os.listdir(base.path("state/packages")) if len(f) == 64]) == 1, "its package to be removed")
 
 
 def serving(base, name):
