@@ -71,10 +71,10 @@ def test_a_version_that_crashes_on_every_tenth_request_gives_way_by_itself(base)
     expect_equal(len(crashes), 3, f"crashes until then: {history(base, 'sick')}")
     events = json.loads(base.ctl("events", "--json").stdout)["events"]
     expect(any(e["event"] == "rollback" and e["actor"] == "probation" and e["state"] == "done" for e in events), f"who did it: {events}")
-    # What a worker had begun when it died is asked of the next one, once: lost is only what dies twice.
+    # What a worker had begun when it died and may not be repeated is lost with it: of each who asks, one at most. Nothing else is.
     expect_equal(set(asking.replies) - {"1", "2", "502 PEER_DIED"}, set(), f"kinds of replies: {asking.replies}")
     lost = asking.n("502 PEER_DIED")
-    expect(lost <= len(asking.threads), f"requests lost in three crashes: {asking.replies}")
+    expect(3 <= lost <= 3 * len(asking.threads), f"requests lost in three crashes: {asking.replies}")
     expect_equal(begun(base)["2"], 30, "requests that it has begun: each tenth was its last")
 
 
