@@ -15,11 +15,6 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 
-const char *const enforced_names[] = {
-        "uids",          "user-namespace", "network-namespace", "landlock",     "seccomp", "cgroup",
-        "cgroup-memory", "cgroup-pids",    "cgroup-cpu",        "no-new-privs", "rlimits", NULL,
-};
-
 #define BASE CONTROL_BASE
 #define MANAGER CONTROL_MANAGER
 #define TEMPLATE CONTROL_TEMPLATE

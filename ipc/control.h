@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ipc/host.h"
 #include "ipc/violation.h"
 
 enum control_party {
@@ -54,23 +55,6 @@ struct control_empty {
 struct control_text {
         char text[1024];
 };
-
-/* What the host enforces, as bits: shown by status, decided by who did it. */
-enum enforced {
-        ENFORCED_UIDS = 1 << 0,
-        ENFORCED_USERNS = 1 << 1,
-        ENFORCED_NETNS = 1 << 2,
-        ENFORCED_LANDLOCK = 1 << 3,
-        ENFORCED_SECCOMP = 1 << 4,
-        ENFORCED_CGROUP = 1 << 5,
-        ENFORCED_CGROUP_MEMORY = 1 << 6,
-        ENFORCED_CGROUP_PIDS = 1 << 7,
-        ENFORCED_CGROUP_CPU = 1 << 8,
-        ENFORCED_NO_NEW_PRIVS = 1 << 9,
-        ENFORCED_RLIMITS = 1 << 10,
-};
-/* The names of the bits, in order: "uids", "user-namespace", ...; NULL behind the last. */
-extern const char *const enforced_names[];
 
 struct control_listener {
         struct sockaddr_storage address;

@@ -233,9 +233,12 @@ static int step_uids(struct base *base) {
 static int groups_suffice(const struct base *base) {
         const uint32_t wanted = ENFORCED_CGROUP | ENFORCED_CGROUP_MEMORY | ENFORCED_CGROUP_PIDS | ENFORCED_CGROUP_CPU;
 
+        char missing[128];
+
         if (!base->config.strict || !base->root || !(wanted & ~base->enforced))
                 return 0;
-        log_error("[sandbox] enforce = strict: socled is not given cgroup v2 with the controllers memory, pids and cpu here");
+        host_names(wanted & ~base->enforced, missing, sizeof(missing));
+        log_error("[sandbox] enforce = strict, and this host does not give %s; `socled --check-host` says what can be done", missing);
         return BASE_EXIT_CONFIG;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Options by hand: there are three, and getopt would keep state.
+ * Options by hand: there are few, and getopt would keep state.
  */
 #include "supervisor/base/options.h"
 
@@ -8,11 +8,14 @@
 #include <string.h>
 
 static const char help[] = "Usage: socled [--root DIR]\n"
+                           "       socled --check-host [--json]\n"
                            "\n"
                            "Runs the base in the foreground: a directory of packages becomes running modules.\n"
                            "\n"
                            "  --root DIR   a private base below DIR: etc/, modules/, run/, state/, log/\n"
                            "               (also SOCLE_ROOT; without it the folders of the machine)\n"
+                           "  --check-host what this host has of what Socle needs, what for, and what can be done;\n"
+                           "               run it as socled is run; status 1 when a layer of the sandbox is missing\n"
                            "  --version    print the version\n"
                            "  -h, --help   print this\n"
                            "\n"
@@ -35,7 +38,11 @@ int options_parse(struct options *ret_options, int argc, char **argv, const char
                         puts("socled " SOCLE_VERSION);
                         return OPTIONS_E_DONE;
                 }
-                if (!strncmp(argv[i], "--root=", 7) && argv[i][7])
+                if (!strcmp(argv[i], "--check-host"))
+                        options.check_host = true;
+                else if (!strcmp(argv[i], "--json"))
+                        options.json = true;
+                else if (!strncmp(argv[i], "--root=", 7) && argv[i][7])
                         options.root = argv[i] + 7;
                 else if (!strcmp(argv[i], "--root") && i + 1 < argc && argv[i + 1][0])
                         options.root = argv[++i];
@@ -44,6 +51,8 @@ int options_parse(struct options *ret_options, int argc, char **argv, const char
                 else
                         return usage("unknown argument", argv[i]);
         }
+        if (options.json && !options.check_host)
+                return usage("is for --check-host", "--json");
         *ret_options = options;
         return 0;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The command line of socled: which root, and nothing else; everything that can
- * be configured stands in socled.conf.
+ * The command line of socled: which root, or what the host has; everything that
+ * can be configured stands in socled.conf.
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct options {
         const char *root; /* NULL: the machine's own folders */
+        bool check_host, json;
 };
 
 enum {

@@ -80,9 +80,21 @@ void template_on_board_segment(struct base *base, struct control_record *record)
         spare_want(base);
 }
 
+/* Once: a template that is started again finds the same host. */
+static void warn_missing(const struct base *base, const struct role *role) {
+        uint32_t missing = ENFORCED_ALL & ~(base->enforced | role->enforced);
+        char names[256];
+
+        if (!missing || role->n_restarts)
+                return;
+        host_names(missing, names, sizeof(names));
+        log_warning("not in force on this host: %s; `socled --check-host` says what can be done", names);
+}
+
 static void on_ready(struct base *base, struct role *role, const struct control_template_ready *ready) {
         role->ready = true;
         role->enforced = ready->enforced;
+        warn_missing(base, role);
         board_send(base);
         role_tell(base, role);
         instances_on_template_ready(base);

@@ -53,9 +53,11 @@ static void show_missing(const json_t *base, FILE *out) {
 
         json_array_foreach(missing, i, layer) {
                 const char *fallback = document_text(layer, "fallback");
+                const char *fix = document_text(layer, "fix");
                 bool none = !*fallback || !strcmp(fallback, "none");
 
-                text_line(out, "NOT enforced: ", document_text(layer, "layer"), none ? "" : "; instead: ", none ? "" : fallback);
+                text_line(out, "NOT enforced: ", document_text(layer, "layer"), none ? "" : "; instead: ", none ? "" : fallback,
+                          *fix ? "; it takes: " : "", fix);
         }
 }
 

@@ -147,53 +147,32 @@ json_t *json_modules(struct manager *m) {
         return modules;
 }
 
-static json_t *json_enforced(struct manager *m) {
-        json_t *list = json_array();
+static uint32_t enforced_bits(const struct manager *m) {
         uint32_t bits = m->hello.enforced;
 
         for (uint32_t i = 0; i < m->n_roles; i++) {
                 if (!strcmp(m->roles[i].name, "template"))
                         bits |= m->roles[i].enforced;
         }
-        for (unsigned i = 0; enforced_names[i]; i++) {
-                if (bits & 1u << i)
-                        json_array_append_new(list, json_string(enforced_names[i]));
-        }
-        return list;
+        return bits;
 }
 
-static json_t *json_missing(json_t *enforced) {
-        static const struct {
-                const char *layer, *fallback;
-        } fallbacks[] = {
-                { "uids", "workers share the base's uid" },
-                { "user-namespace", "none" },
-                { "network-namespace", "workers see the host's network" },
-                { "landlock", "file permissions only" },
-                { "seccomp", "none" },
-                { "cgroup", "kill by pid, which leaves what a module with processes = yes has started; no accounting" },
-                { "cgroup-memory", "data segment limit" },
-                { "cgroup-pids", "none" },
-                { "cgroup-cpu", "none" },
-        };
-        json_t *list = json_array();
-        const char *fallback;
-        json_t *name;
-        size_t n;
+static void json_layers(uint32_t bits, json_t **ret_enforced, json_t **ret_missing) {
+        json_t *enforced = json_array(), *missing = json_array();
 
-        for (unsigned i = 0; enforced_names[i]; i++) {
-                bool found = false;
+        for (unsigned i = 0; i < N_HOST_ROWS; i++) {
+                const struct host_info *row = &host_rows[i];
 
-                json_array_foreach(enforced, n, name) found |= !strcmp(json_string_value(name), enforced_names[i]);
-                fallback = "none";
-                for (size_t k = 0; k < N_ELEMENTS(fallbacks); k++) {
-                        if (!strcmp(fallbacks[k].layer, enforced_names[i]))
-                                fallback = fallbacks[k].fallback;
-                }
-                if (!found)
-                        json_array_append_new(list, json_pack("{s:s, s:s}", "layer", enforced_names[i], "fallback", fallback));
+                if (row->weight != HOST_LAYER)
+                        continue;
+                if (bits & 1u << i)
+                        json_array_append_new(enforced, json_string(row->name));
+                else
+                        json_array_append_new(missing,
+                                              json_pack("{s:s, s:s, s:s}", "layer", row->name, "fallback", row->without, "fix", row->fix));
         }
-        return list;
+        *ret_enforced = enforced;
+        *ret_missing = missing;
 }
 
 static json_t *json_roles(struct manager *m) {
@@ -216,10 +195,11 @@ static json_t *json_roles(struct manager *m) {
 }
 
 static json_t *json_base(struct manager *m) {
-        json_t *enforced = json_enforced(m), *missing = json_missing(enforced), *listen = json_array();
+        json_t *enforced, *missing, *listen = json_array();
         uint64_t now = clock_now_ns(), generation = 1;
         char started[48];
 
+        json_layers(enforced_bits(m), &enforced, &missing);
         for (size_t i = 0; i < m->config.listen.n; i++)
                 json_array_append_new(listen, json_text(m->config.listen.items[i]));
         for (uint32_t i = 0; i < m->n_roles; i++) {

@@ -207,30 +207,34 @@ static const struct {
         const char *name;
         int (*run)(struct setup *s);
         bool layer;
+        enum host_row row; /* of a layer: what the administrator can do */
 } steps[] = {
-        { "the base's first words", step_hello, false },
-        { "the C library's thread", step_thread, false },
-        { "/dev/null", step_files, false },
-        { "user namespace", step_users, false },
-        { "parent", step_parent, false },
-        { "empty network namespace", step_network, true },
-        { "the user namespace's own limits", step_quotas, true },
-        { "no_new_privs", step_privileges, false },
-        { "libraries", step_libraries, false },
-        { "threads", step_one_thread, false },
-        { "landlock", step_landlock, true },
-        { "seccomp", step_seccomp, true },
-        { "address layout", step_layout, false },
-        { "limits", step_limits, false },
+        { "the base's first words", step_hello },
+        { "the C library's thread", step_thread },
+        { "/dev/null", step_files },
+        { "user namespace", step_users },
+        { "parent", step_parent },
+        { "empty network namespace", step_network, true, HOST_NETNS },
+        { "the user namespace's own limits", step_quotas, true, HOST_USERNS },
+        { "no_new_privs", step_privileges },
+        { "libraries", step_libraries },
+        { "threads", step_one_thread },
+        { "landlock", step_landlock, true, HOST_LANDLOCK },
+        { "seccomp", step_seccomp, true, HOST_SECCOMP },
+        { "address layout", step_layout },
+        { "limits", step_limits },
 };
 
-static void fail(struct setup *s, const char *step, int error) {
+static void fail(struct setup *s, size_t step, int error) {
         struct control_text text = { 0 };
 
         if (s->reason[0])
                 snprintf(text.text, sizeof(text.text), "%s", s->reason);
+        else if (steps[step].layer)
+                snprintf(text.text, sizeof(text.text), "[sandbox] enforce = strict, and %s is not in force: %s; it takes: %s",
+                         steps[step].name, strerrordesc_np(-error), host_rows[steps[step].row].fix);
         else
-                snprintf(text.text, sizeof(text.text), "%s: %s", step, strerrordesc_np(-error));
+                snprintf(text.text, sizeof(text.text), "%s: %s", steps[step].name, strerrordesc_np(-error));
         /* The base says it; with nobody there, nobody else would. */
         if (template_send(s->template, CONTROL_KIND_TEMPLATE_FAILED, 0, &text, sizeof(text), NULL, 0))
                 log_error("cannot start: %s", text.text);
@@ -247,9 +251,10 @@ int template_setup(struct template *template) {
                 int r = steps[i].run(&s);
 
                 if (r && may_go_on(&s, i)) {
-                        log_warning("%s is not in force: %s", steps[i].name, strerrordesc_np(-r));
+                        log_warning("%s is not in force: %s; it takes: %s", steps[i].name, strerrordesc_np(-r),
+                                    host_rows[steps[i].row].fix);
                 } else if (r) {
-                        fail(&s, steps[i].name, r);
+                        fail(&s, i, r);
                         return r;
                 }
         }

@@ -54,6 +54,27 @@ static void test_options(void **state) {
         assert_int_equal(parse(&o, "", (char *)"--root=/b", NULL), 0);
         assert_string_equal(o.root, "/b");
         assert_int_equal(parse(&o, NULL, (char *)"--version", NULL), OPTIONS_E_DONE);
+        assert_false(o.check_host);
+        assert_int_equal(parse(&o, NULL, (char *)"--json", NULL), OPTIONS_E_USAGE);
+        assert_int_equal(parse(&o, NULL, (char *)"--check-host", (char *)"--json"), 0);
+        assert_true(o.check_host && o.json);
+}
+
+static void test_names_of_layers(void **state) {
+        char text[18];
+
+        host_names(ENFORCED_UIDS | ENFORCED_CGROUP_CPU, text, sizeof(text));
+        assert_string_equal(text, "uids, cgroup-cpu");
+        host_names(0, text, sizeof(text));
+        assert_string_equal(text, "");
+        host_names(ENFORCED_ALL, text, sizeof(text)); /* cut off */
+        assert_string_equal(text, "uids, user-namesp");
+        for (unsigned i = 0; i < N_HOST_ROWS; i++) {
+                const struct host_info *row = &host_rows[i];
+
+                assert_int_equal(row->weight == HOST_LAYER, ENFORCED_ALL >> i & 1);
+                assert_true(row->name[0] && row->need[0] && row->without[0] && row->fix[0]);
+        }
 }
 
 static void test_backoff(void **state) {
@@ -391,6 +412,7 @@ static void test_work_empty_deep(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_options),
+                cmocka_unit_test(test_names_of_layers),
                 cmocka_unit_test(test_backoff),
                 cmocka_unit_test(test_notify_address),
                 cmocka_unit_test(test_notify_message),

@@ -119,7 +119,8 @@ static void test_a_removal_of_what_did_not_run(void **state) {
 static const char status_json[] =
         "{\"base\":{\"pid\":1,\"version\":\"0.1.0\",\"name\":\"default\",\"started\":\"2026-01-01T00:00:00.250Z\",\"uptime_ms\":7980000,"
         "\"mode\":\"root\",\"generation\":2,"
-        "\"ready\":true,\"enforced\":[\"uids\"],\"missing\":[{\"layer\":\"cgroup-memory\",\"fallback\":\"data segment limit\"},"
+        "\"ready\":true,\"enforced\":[\"uids\"],\"missing\":[{\"layer\":\"cgroup-memory\",\"fallback\":\"data segment "
+        "limit\",\"fix\":\"Delegate=yes\"},"
         "{\"layer\":\"seccomp\",\"fallback\":\"none\"}],\"listen\":[\"127.0.0.1:8080\",\"[::1]:80\"],"
         "\"roles\":[{\"name\":\"manager\",\"pid\":2,\"uid\":190,\"restarts\":0,\"uptime_ms\":400},{\"name\":\"gateway\",\"pid\":33,\"uid\":"
         "5}]},"
@@ -141,7 +142,7 @@ static void test_status(void **state) {
                      "socled 0.1.0 \"default\": pid 1, root, generation 2\n"
                      "up 2h13m since 2026-01-01T00:00:00.250Z\n"
                      "listening on 127.0.0.1:8080, [::1]:80\n"
-                     "NOT enforced: cgroup-memory; instead: data segment limit\n"
+                     "NOT enforced: cgroup-memory; instead: data segment limit; it takes: Delegate=yes\n"
                      "NOT enforced: seccomp\n"
                      "\n"
                      "ROLE     PID  UID  RESTARTS  UPTIME\n"
