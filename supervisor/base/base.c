@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
@@ -32,6 +33,7 @@
 #include "supervisor/base/teardown.h"
 #include "supervisor/base/watchdog.h"
 #include "supervisor/base/workfolder.h"
+#include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 
 #define LEFT_NS (10 * NS_PER_S)
@@ -182,6 +184,13 @@ static int step_limits(struct base *base) {
         return 0;
 }
 
+/* Before anything is opened or started: what is not in the table nobody after us has. */
+static int step_privileges(struct base *base) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -errno;
+        return confine_capabilities(CONFINE_BASE);
+}
+
 /* Each step: 0, -errno, or an exit status when it has said why. */
 static int step_root(struct base *base) {
         pid_t holder = 0;
@@ -264,9 +273,9 @@ static const struct {
         const char *what;
         int (*run)(struct base *base);
 } steps[] = {
-        { "limits", step_limits },    { "folders", step_root },         { "state/ids", step_ids },
-        { "signals", signals_start }, { "configuration", step_config }, { "sockets", step_listeners },
-        { "user ids", step_uids },    { "cgroups", step_groups },       { "roles", step_roles },
+        { "privileges", step_privileges }, { "limits", step_limits },        { "folders", step_root },      { "state/ids", step_ids },
+        { "signals", signals_start },      { "configuration", step_config }, { "sockets", step_listeners }, { "user ids", step_uids },
+        { "cgroups", step_groups },        { "roles", step_roles },
 };
 
 static int start(struct base *base) {

@@ -18,6 +18,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
@@ -171,6 +172,9 @@ int gateway_run(const struct control_hello *hello, struct role_handover *handove
                 if (fd >= 0)
                         listeners_add(&g->listeners, fd, shared);
         }
+        /* All is made that one is enough of; from here on it reads what others send. */
+        if (r >= 0)
+                r = confine(CONFINE_GATEWAY, NULL, 0);
         while (r >= 0 && !is_over(g))
                 r = gateway_turn(g);
         if (r < 0)

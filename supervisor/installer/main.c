@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ipc/fd.h"
+#include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
 #include "supervisor/installer/installer.h"
@@ -132,6 +133,7 @@ static int serve(struct installer *in) {
 
 static int installer_begin(struct installer *in) {
         struct role_handover handovers[HANDOVERS_MAX];
+        struct role_handover granted = { .what = HANDOVER_PACKAGES };
         struct control_hello hello;
         uint32_t n = 0;
         int r;
@@ -141,7 +143,7 @@ static int installer_begin(struct installer *in) {
                 r = role_receive_setup(CONTROL_INSTALLER, &hello, handovers, HANDOVERS_MAX, &n);
         if (r)
                 return r;
-        in->packages = in->pool.kit.packages = role_take(handovers, n, HANDOVER_PACKAGES, 0, NULL);
+        granted.fd = in->packages = in->pool.kit.packages = role_take(handovers, n, HANDOVER_PACKAGES, 0, NULL);
         in->manager_link = role_take(handovers, n, HANDOVER_INSTALLER_LINK, 0, NULL);
         in->pool.kit.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (in->packages < 0 || in->pool.kit.null_fd < 0)
@@ -153,7 +155,9 @@ static int installer_begin(struct installer *in) {
         if (r)
                 log_warning("leftovers in the folder of packages: %s", strerror(-r));
         pool_touch(&in->pool);
-        return sandbox_prepare(&in->pool.kit.sandbox);
+        r = sandbox_prepare(&in->pool.kit.sandbox);
+        /* No package has been looked at yet. */
+        return r ? r : confine(CONFINE_INSTALLER, &granted, 1);
 }
 
 int main(void) {

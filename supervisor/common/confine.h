@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may do what: the table confine.def, taken on by the process itself before
+ * it reads a byte of input. There is no way back from it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "supervisor/common/role.h"
+
+enum confine_role {
+#define ROLE(role, program, layers, why) CONFINE_##role,
+#include "supervisor/common/confine.def"
+        N_CONFINE_ROLES,
+};
+
+enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PATH, CONFINE_CALL };
+
+/* A line of the table. */
+struct confine_line {
+        enum confine_kind kind;
+        enum confine_role role;
+        uint32_t number; /* layers, capability, enum handover, or system call */
+        uint64_t access; /* folder, path: Landlock's bits */
+        const char *what, *access_name, *why;
+};
+extern const struct confine_line confine_lines[];
+extern const unsigned n_confine_lines;
+
+/* Root: keeps the capabilities of its lines, for good; others have none to lose. 0 or -errno. */
+int confine_capabilities(enum confine_role role);
+
+/* Files and system calls, as far as the host has Landlock and seccomp; that it has not is said by status. 0 or -errno, with a
+ * line in the log. */
+int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers);

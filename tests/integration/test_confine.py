@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the processes have given up, read back from the kernel. What they cannot do then is tried in
+tests/unit/common/test-confine.c."""
+
+import os
+import re
+
+import harness
+from harness import expect, expect_equal, skip_unless_root
+
+ROLES = ["manager", "installer", "template", "gateway", "gateway-2"]
+
+
+def proc_status(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def test_roles_have_given_up_what_they_can(base):
+    base.start()
+    seccomp = "seccomp" in base.status()["base"]["enforced"]
+    pids = base.roles()
+    expect_equal(sorted(pids), sorted(ROLES), "roles")
+    for name, pid in pids.items():
+        s = proc_status(pid)
+        expect_equal(s["NoNewPrivs"].strip(), "1", f"no_new_privs of {name}")
+        if name != "template":  # its capabilities are over its own namespace only
+            expect_equal(int(s["CapEff"], 16) | int(s["CapPrm"], 16) | int(s["CapInh"], 16) | int(s["CapAmb"], 16), 0, f"capabilities of {name}")
+            if harness.ROOT:
+                expect_equal(int(s["CapBnd"], 16), 0, f"what {name} could ever have")
+        if seccomp and name.split("-")[0] in ("gateway", "template"):
+            expect_equal(s["Seccomp"].strip(), "2", f"filter of {name}")
+    expect(len({proc_status(p)["Uid"].split()[0] for n, p in pids.items() if n in ("manager", "installer", "gateway")}) == (3 if harness.ROOT else 1),
+           "uids of the roles")
+
+
+def test_the_base_keeps_what_the_table_names_and_no_more(base):
+    skip_unless_root()
+    base.start()
+    s = proc_status(base.pid)
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/security.md")) as f:
+        named = len(re.findall(r"^\| `socled` \| CAP_", f.read(), re.M))
+    expect(named > 5, "capabilities of socled in docs/security.md")
+    for kind in ("CapEff", "CapPrm", "CapBnd"):
+        n = bin(int(s[kind], 16)).count("1")
+        expect(0 < n <= named, f"{kind} has {n} capabilities, the table {named}")
+    expect_equal(int(s["CapInh"], 16) | int(s["CapAmb"], 16), 0, "inherited capabilities")
+    expect_equal(s["NoNewPrivs"].strip(), "1", "no_new_privs")

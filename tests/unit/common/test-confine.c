@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may do what: the table, what it does to a process that takes it on, and
+ * docs/security.md, which is the table. argv: that file, or --print: what ought
+ * to stand there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ipc/cleanup.h"
+#include "supervisor/common/confine.h"
+
+static const char *security_md;
+
+/* The table ---------------------------------------------------------------------------------------------------------- */
+
+static void test_every_line_has_a_reason(void **state) {
+        for (unsigned i = 0; i < n_confine_lines; i++) {
+                const struct confine_line *line = &confine_lines[i];
+
+                assert_true(strlen(line->why) > 3 && line->why[strlen(line->why) - 1] != '.');
+                /* A role's own line comes first, and once. */
+                assert_int_equal(line->kind == CONFINE_ROLE, !i || line->role != confine_lines[i - 1].role);
+                for (unsigned k = 0; k < i; k++)
+                        assert_false(confine_lines[k].role == line->role && !strcmp(confine_lines[k].what, line->what));
+        }
+}
+
+/* What it does ------------------------------------------------------------------------------------------------------- */
+
+struct attempt {
+        const char *what;
+        int (*run)(void);
+        int refused; /* errno, 0: it must work */
+};
+
+static int try_open(void) {
+        return open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+}
+
+static int try_socket(void) {
+        return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static int try_fork(void) {
+        long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+        if (pid == 0)
+                _exit(0);
+        return (int)pid;
+}
+
+static int try_exec(void) {
+        return execl("/bin/true", "true", (char *)NULL);
+}
+
+static int map(int protection) {
+        return mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
+}
+
+static int try_map_code(void) {
+        return map(PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
+static int try_map(void) {
+        return map(PROT_READ | PROT_WRITE);
+}
+
+static int try_kill(void) {
+        return kill(getppid(), 0);
+}
+
+static int try_unshare(void) {
+        return unshare(CLONE_NEWUSER);
+}
+
+static int try_memfd(void) {
+        return memfd_create("m", MFD_CLOEXEC);
+}
+
+/* 0, or the number of the attempt that went another way, from 1. */
+static int attempts_in_child(enum confine_role role, const struct attempt *attempts, size_t n) {
+        int status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine(role, NULL, 0) < 0)
+                        _exit(99);
+                for (size_t i = 0; i < n; i++) {
+                        int r;
+
+                        errno = 0;
+                        r = attempts[i].run();
+                        if (attempts[i].refused ? r >= 0 || errno != attempts[i].refused : r < 0)
+                                _exit((int)i + 1);
+                }
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
+}
+
+static void test_a_gateway_can_do_nothing_but_serve(void **state) {
+        static const struct attempt attempts[] = {
+                { "map memory", try_map, 0 },        { "make a memory file", try_memfd, 0 },
+                { "open a file", try_open, ENOSYS }, { "make a socket", try_socket, ENOSYS },
+                { "fork", try_fork, ENOSYS },        { "exec", try_exec, ENOSYS },
+                { "map code", try_map_code, EPERM }, { "signal others", try_kill, ENOSYS },
+                { "unshare", try_unshare, ENOSYS },
+        };
+        int went;
+
+#if defined(__SANITIZE_ADDRESS__)
+        skip();
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+        skip();
+#endif
+#endif
+        went = attempts_in_child(CONFINE_GATEWAY, attempts, N_ELEMENTS(attempts));
+
+        if (went)
+                fail_msg("%s", (size_t)went <= N_ELEMENTS(attempts) ? attempts[went - 1].what : "confine() failed");
+}
+
+/* The page ----------------------------------------------------------------------------------------------------------- */
+
+static void lower(const char *text, FILE *out) {
+        for (; *text; text++)
+                fputc(*text == '_' ? '-' : tolower((unsigned char)*text), out);
+}
+
+/* Neighbours of one reason share a row. */
+static unsigned row(unsigned i, const char *program, FILE *out) {
+        const struct confine_line *first = &confine_lines[i];
+
+        fprintf(out, "| `%s` | ", program);
+        switch (first->kind) {
+        case CONFINE_ROLE:
+                fprintf(out, "%s",
+                        first->number == 0   ? ""
+                        : first->number == 1 ? "*files*"
+                        : first->number == 2 ? "*calls*"
+                                             : "*files, calls*");
+                i++;
+                break;
+        case CONFINE_CAPABILITY:
+                fprintf(out, "CAP_%s", first->what);
+                i++;
+                break;
+        case CONFINE_FOLDER:
+        case CONFINE_PATH:
+                if (first->kind == CONFINE_FOLDER)
+                        lower(first->what, out);
+                else
+                        fprintf(out, "`%s`", first->what);
+                fputs(": ", out);
+                lower(first->access_name, out);
+                i++;
+                break;
+        case CONFINE_CALL:
+                for (; i < n_confine_lines && confine_lines[i].kind == CONFINE_CALL && !strcmp(confine_lines[i].why, first->why); i++)
+                        fprintf(out, "%s`%s`", &confine_lines[i] == first ? "" : ", ", confine_lines[i].what);
+                break;
+        }
+        fprintf(out, " | %s |\n", first->why);
+        return i;
+}
+
+static void print(FILE *out) {
+        const char *program = "";
+
+        fputs("| process | may | why |\n|---|---|---|\n", out);
+        for (unsigned i = 0; i < n_confine_lines;) {
+                if (confine_lines[i].kind == CONFINE_ROLE)
+                        program = confine_lines[i].what;
+                i = row(i, program, out);
+        }
+}
+
+static void test_the_page_is_the_table(void **state) {
+        _cleanup_free_ char *text = calloc(1, 1 << 20), *wanted = NULL;
+        FILE *f = fopen(security_md, "re"), *out;
+        size_t size;
+
+        assert_non_null(f);
+        assert_non_null(text);
+        assert_true(fread(text, 1, (1 << 20) - 1, f) > 0);
+        fclose(f);
+        out = open_memstream(&wanted, &size);
+        assert_non_null(out);
+        print(out);
+        fclose(out);
+        if (!strstr(text, wanted) || strstr(text, wanted)[size] == '|')
+                fail_msg("%s: the table of who may do what is another (test-confine --print prints it)", security_md);
+}
+
+int main(int argc, char **argv) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_every_line_has_a_reason),
+                cmocka_unit_test(test_a_gateway_can_do_nothing_but_serve),
+                cmocka_unit_test(test_the_page_is_the_table),
+        };
+
+        if (argc == 2 && !strcmp(argv[1], "--print")) {
+                print(stdout);
+                return 0;
+        }
+        if (argc != 2) {
+                fprintf(stderr, "usage: test-confine docs/security.md | --print\n");
+                return 2;
+        }
+        security_md = argv[1];
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
