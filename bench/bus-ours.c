@@ -55,7 +55,7 @@ static int find_workers(struct bus_ours *ours) {
 
 int bus_ours_start(struct bus_ours *ret_ours, const char *socled, const char *root, uint16_t port) {
         uint64_t now;
-        int r = ours_start(&ret_ours->ours, socled, root, port, false);
+        int r = ours_start(&ret_ours->ours, socled, root, port, 0, false);
 
         if (r)
                 return r;

@@ -30,7 +30,7 @@ static void step(void) {
         nanosleep(&t, NULL);
 }
 
-static int write_conf(const char *root, uint16_t port, bool signed_only) {
+static int write_conf(const char *root, uint16_t port, unsigned gateways, bool signed_only) {
         char path[512];
         FILE *file;
 
@@ -41,14 +41,17 @@ static int write_conf(const char *root, uint16_t port, bool signed_only) {
         file = fopen(path, "we");
         if (!file)
                 return -errno;
-        fprintf(file, "[gateway]\nlisten = 127.0.0.1:%u\n[packages]\nrequire-signature = %s\n", (unsigned)port, signed_only ? "yes" : "no");
+        fprintf(file, "[gateway]\nlisten = 127.0.0.1:%u\n", (unsigned)port);
+        if (gateways)
+                fprintf(file, "processes = %u\n", gateways);
+        fprintf(file, "[packages]\nrequire-signature = %s\n", signed_only ? "yes" : "no");
         return fclose(file) ? -errno : 0;
 }
 
-int ours_start(struct ours *ret_ours, const char *socled, const char *root, uint16_t port, bool signed_only) {
+int ours_start(struct ours *ret_ours, const char *socled, const char *root, uint16_t port, unsigned gateways, bool signed_only) {
         char path[320];
         uint64_t now;
-        int r = write_conf(root, port, signed_only);
+        int r = write_conf(root, port, gateways, signed_only);
 
         *ret_ours = (struct ours){ 0 };
         snprintf(ret_ours->root, sizeof(ret_ours->root), "%s", root);

@@ -32,7 +32,7 @@ struct ours {
 };
 
 /* Starts socled, which takes signed packages only or all, and waits until its gateway and its admin socket answer. 0, or -errno with nothing left. */
-int ours_start(struct ours *ret_ours, const char *socled, const char *root, uint16_t port, bool signed_only);
+int ours_start(struct ours *ret_ours, const char *socled, const char *root, uint16_t port, unsigned gateways, bool signed_only);
 void ours_stop(struct ours *ours);
 
 struct ours_package {

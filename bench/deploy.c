@@ -158,7 +158,7 @@ static void start_floors(void) {
 static void start_ours(void) {
         struct ours_package package;
         double ms;
-        int r = ours_start(&ours, options.socled, folder_new("root"), process_free_port(), true);
+        int r = ours_start(&ours, options.socled, folder_new("root"), process_free_port(), 0, true);
 
         if (r)
                 die("socled does not answer (root/output.log)", r);

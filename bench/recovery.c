@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
                 return 2;
         }
         floor_init(&bench.floor);
-        r = ours_start(&bench.ours, argv[1], argv[2], PORT, false);
+        r = ours_start(&bench.ours, argv[1], argv[2], PORT, 0, false);
         if (r) {
                 fprintf(stderr, "bench-recovery: %s: %s\n", argv[1], strerror(-r));
                 return EXIT_FAILURE;

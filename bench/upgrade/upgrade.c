@@ -145,7 +145,7 @@ static unsigned find_victims(const char *name) {
 static void begin(const char *socled, const char *root, const char *packages, unsigned victims) {
         uint16_t port = process_free_port();
         char path[512];
-        int r = port ? ours_start(&bench.ours, socled, root, port, false) : -errno;
+        int r = port ? ours_start(&bench.ours, socled, root, port, 0, false) : -errno;
 
         if (r)
                 die(socled, strerror(-r));

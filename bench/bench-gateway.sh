@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# bench-gateway: HTTP through the gateway and a module's process, beside nginx
+# alone and nginx to FastCGI. BUILD= names the build directory, ROUNDS= the
+# number of rounds (some twenty seconds each).
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+build=${BUILD:-$here/build}
+rounds=${ROUNDS:-7}
+
+[ -d "$build" ] || meson setup "$build" "$here" >&2
+ninja -C "$build" bench/bench-gateway bench/gateway-module.so \
+        supervisor/base/socled supervisor/manager/socle-manager supervisor/template/socle-template \
+        supervisor/installer/socle-installer supervisor/gateway/socle-gateway supervisor/ctl/soclectl >&2
+
+wrk=$(command -v wrk) || {
+        echo "bench-gateway: wrk is not installed (tools/deps.sh bench)" >&2
+        exit 1
+}
+# A peer that is not here is left out, and that is said.
+nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || nginx=-
+fcgi_app=-
+if ninja -C "$build" bench/fcgi-app >/dev/null 2>&1; then
+        fcgi_app=$build/bench/fcgi-app
+fi
+[ "$nginx" != - ] || echo "bench-gateway: nginx is not installed (tools/deps.sh bench): its lines are left out" >&2
+[ "$fcgi_app" != - ] || echo "bench-gateway: libfcgi is not installed (tools/deps.sh bench): the FastCGI lines are left out" >&2
+
+# Where the roles' uids can reach it, whatever folder this tree lies in.
+folder=$(mktemp -d /tmp/socle-bench-gateway.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM HUP
+chmod 755 "$folder"
+mkdir -p "$folder/one/modules" "$folder/auto/modules" "$folder/tree"
+
+# pack NAME BURN_US: answers at /NAME, after it has used the CPU for so long
+pack() {
+        cp "$build/bench/gateway-module.so" "$folder/tree/entry.so"
+        printf '[module]\nname = %s\nversion = 1.0.0\nentry = entry.so\n[http]\nprefix = /%s\n[config]\npath = /%s\nburn-us = %s\n' \
+                "$1" "$1" "$1" "$2" >"$folder/tree/module.ini"
+        "$build/supervisor/ctl/soclectl" pack "$folder/tree" -o "$folder/one/modules/" >/dev/null
+}
+pack hello 0
+pack busy 1000
+cp "$folder"/one/modules/*.smod "$folder/auto/modules/"
+
+mkdir -p "$here/bench/results"
+"$build/bench/bench-gateway" "$folder" "$build/supervisor/base/socled" "$wrk" "$nginx" "$fcgi_app" "$rounds" >"$folder/output" || {
+        cat "$folder/output"
+        tail -n 20 "$folder"/*/output.log "$folder"/*/error.log >&2 2>/dev/null
+        exit 1
+}
+cat "$folder/output"
+grep '^{' "$folder/output" >"$here/bench/results/gateway.jsonl"
