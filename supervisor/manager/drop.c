@@ -218,6 +218,8 @@ void drop_on_gone(struct drop_file *f) {
         if (own)
                 of_look_gone(m, file);
         settle_module(m, name);
+        if (!own && drop_name_split(file, name, version))
+                settle_module(m, name); /* the package's removal may have waited for it, be its own module gone or not */
         versions_look(m);
         /* A prefix, a service or a name may be free now. */
         TAILQ_FOREACH(f, &m->files, entry) {

@@ -22,6 +22,7 @@
 #include "ipc/page.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/diagnosis.h"
+#include "supervisor/manager/drop.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/writer.h"
@@ -43,6 +44,7 @@ static int setup_all(void **state) {
         m.state = open("/nowhere", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         m.log = -1;
         TAILQ_INIT(&m.files);
+        TAILQ_INIT(&m.aliases);
         TAILQ_INIT(&m.modules);
         TAILQ_INIT(&m.gateways);
         TAILQ_INIT(&m.pending_edges);
@@ -198,6 +200,20 @@ static void test_an_operation_that_is_overtaken_ends(void **state) {
         assert_int_equal(op->fault, FAULT_SUPERSEDED);
 }
 
+/* Its module had gone before its file: the package's removal, and with it the end of the base, waited for ever. */
+static void test_a_removal_does_not_wait_for_a_name_that_is_gone(void **state) {
+        struct operation *op = operation_new(&m.operations, OPERATION_UNDEPLOY, "m", "");
+        struct module *mod = module_get(&m, "m");
+        struct drop_file *f = drop_get_alias(&m, "m-1.0.0.smod", "other");
+
+        mod->undeploy = op;
+        lifecycle_settle(mod);
+        assert_int_equal(op->state, OPERATION_RUNNING);
+        drop_on_gone(f);
+        assert_int_equal(op->state, OPERATION_DONE);
+        assert_null(module_find(&m, "m"));
+}
+
 static void test_failures_of_a_former_life(void **state) {
         struct candidate *good = candidate("e", "1.0.0", 1), *bad = candidate("e", "0.9.0", 2);
 
@@ -209,6 +225,31 @@ static void test_failures_of_a_former_life(void **state) {
         module_forgive(good->module);
         assert_ptr_equal(module_wanted(good->module), bad);
         assert_int_equal(bad->state, CANDIDATE_RESOLVED);
+}
+
+/* Calls of that version found nobody until its new worker was there. */
+static void test_beside_a_worker_serves_until_another_takes_its_place(void **state) {
+        struct candidate *chosen = candidate("l", "1.1.0", 2), *old = candidate("l", "1.0.0", 1), *new;
+        struct instance *i;
+
+        chosen->manifest.strategy = MANIFEST_SIDE_BY_SIDE;
+        lifecycle_reconcile(old->module);
+        i = TAILQ_FIRST(&old->instances);
+        i->state = INSTANCE_READY;
+        lifecycle_reconcile(old->module);
+        assert_int_equal(old->state, CANDIDATE_ACTIVE);
+        new = candidate("l", "1.0.0", 1); /* its settings have changed */
+        file.candidate = new;
+        old->file = NULL;
+        old->replaced_in = &file;
+        lifecycle_reconcile(old->module);
+        assert_false(i->retire);
+        assert_int_equal(new->state, CANDIDATE_STARTING);
+        TAILQ_FIRST(&new->instances)->state = INSTANCE_READY;
+        lifecycle_on_ready(TAILQ_FIRST(&new->instances));
+        assert_int_equal(new->state, CANDIDATE_ACTIVE);
+        assert_true(i->retire);
+        file.candidate = NULL;
 }
 
 static struct instance *ready_instance(const char *module, struct page_memory **ret_page) {
@@ -304,7 +345,9 @@ int main(void) {
                 T(test_what_has_served_is_started_again_next_turn),
                 T(test_who_chooses_again_does_not_wait),
                 T(test_an_operation_that_is_overtaken_ends),
+                T(test_a_removal_does_not_wait_for_a_name_that_is_gone),
                 T(test_failures_of_a_former_life),
+                T(test_beside_a_worker_serves_until_another_takes_its_place),
                 T(test_busy_is_not_hung),
                 T(test_who_waits_is_not_hung),
                 T(test_who_does_not_answer_is_killed),
