@@ -357,6 +357,13 @@ static void on_head(struct client *c, struct http_head *head, bool more) {
                 client_fail(c);
 }
 
+/* Also when it will be: a chunk that is announced is not waited for when it cannot be taken. */
+static bool body_too_large(const struct client *c, const struct request *request, size_t size) {
+        uint64_t room = request->body_max - MIN(request->body_size, request->body_max), due = http_parser_due(&c->parser);
+
+        return request->body_size > request->body_max || size > room || due > room - size;
+}
+
 static void on_body(struct client *c, const uint8_t *data, size_t size) {
         struct request *request = c->reading;
         int r;
@@ -364,11 +371,11 @@ static void on_body(struct client *c, const uint8_t *data, size_t size) {
         c->gateway->counters.bytes_in += size;
         if (request->discards) {
                 request->body_size += size;
-                if (request->body_size > request->body_max)
+                if (body_too_large(c, request, 0))
                         stop_reading(c);
                 return;
         }
-        r = request_add_body(request, data, size, c->expected);
+        r = body_too_large(c, request, size) ? -EMSGSIZE : request_add_body(request, data, size, c->expected);
         if (r >= 0)
                 return;
         request->keep_alive = false;

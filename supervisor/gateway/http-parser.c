@@ -44,6 +44,20 @@ bool http_parser_in_body(const struct http_parser *p) {
         return p->phase == PHASE_LENGTH || p->phase == PHASE_CHUNKED;
 }
 
+uint64_t http_parser_due(const struct http_parser *p) {
+        switch ((enum phase)p->phase) {
+        case PHASE_LENGTH:
+                return p->left;
+        case PHASE_CHUNKED:
+                return p->chunked.left;
+        case PHASE_HEAD:
+        case PHASE_END:
+        case PHASE_REFUSED:
+                break;
+        }
+        return 0;
+}
+
 static enum http_event refuse(struct http_parser *p, int refusal) {
         p->phase = PHASE_REFUSED;
         p->begun = false;

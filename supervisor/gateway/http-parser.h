@@ -55,3 +55,5 @@ static inline bool http_parser_in_head(const struct http_parser *p) {
         return p->begun;
 }
 bool http_parser_in_body(const struct http_parser *p);
+/* Bytes of the body that were announced and have not come: of all of it, or of its present chunk. */
+uint64_t http_parser_due(const struct http_parser *p);

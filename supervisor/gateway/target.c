@@ -159,8 +159,14 @@ static const char *after_scheme(struct http_text t) {
         return NULL;
 }
 
+static int asterisk_parse(char *room, struct target *target) {
+        target->asterisk = true;
+        target->query = (struct http_text){ "", 0 };
+        return path_parse("/", 1, room, target);
+}
+
 /* RFC 9112 3.2.2: the target's own authority counts, whatever Host says. */
-static int absolute_parse(const char *at, struct http_text t, char *room, struct target *target) {
+static int absolute_parse(const char *at, struct http_text t, bool options, char *room, struct target *target) {
         const char *end = t.text + t.size, *stop = at;
 
         while (stop < end && *stop != '/' && *stop != '?')
@@ -168,10 +174,13 @@ static int absolute_parse(const char *at, struct http_text t, char *room, struct
         target->authority = (struct http_text){ at, (uint32_t)(stop - at) };
         if (stop == at || !host_parse(target->authority, target->host) || !target->host[0])
                 return REFUSAL_TARGET_AUTHORITY;
+        if (options && stop == end)
+                return asterisk_parse(room, target); /* RFC 9110 4.2.3 */
         return rest_parse((struct http_text){ stop, (uint32_t)(end - stop) }, room, target);
 }
 
 int target_parse(struct http_text method, struct http_text t, struct http_text host, char *room, struct target *ret) {
+        bool options = method.size == 7 && !memcmp(method.text, "OPTIONS", 7);
         const char *absolute;
 
         ret->asterisk = false;
@@ -185,11 +194,6 @@ int target_parse(struct http_text method, struct http_text t, struct http_text h
                 return rest_parse(t, room, ret);
         absolute = after_scheme(t);
         if (absolute)
-                return absolute_parse(absolute, t, room, ret);
-        if (t.size == 1 && t.text[0] == '*' && method.size == 7 && !memcmp(method.text, "OPTIONS", 7)) {
-                ret->asterisk = true;
-                ret->query = (struct http_text){ "", 0 };
-                return path_parse("/", 1, room, ret);
-        }
-        return REFUSAL_TARGET;
+                return absolute_parse(absolute, t, options, room, ret);
+        return options && t.size == 1 && t.text[0] == '*' ? asterisk_parse(room, ret) : REFUSAL_TARGET;
 }

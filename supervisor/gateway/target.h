@@ -27,7 +27,7 @@ struct target {
         size_t path_size;
         struct http_text authority; /* of an absolute target, as it stands there: it replaces Host; else of size 0 */
         struct http_text query;     /* raw, without '?' */
-        bool asterisk;              /* OPTIONS *: no path */
+        bool asterisk;              /* OPTIONS of the server as a whole, "*" or an absolute form that ends behind its authority: no path */
 };
 
 /* `room` takes target.size + 2 bytes. 0 or the refusal. */

@@ -184,6 +184,9 @@ static void test_what_is_refused(void **state) {
                 { "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n", 413, "TOO_LARGE",
                   true },
                 { "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400, "chunk's size", true },
+                /* What is announced and can never be taken is not waited for. */
+                { "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0", 413, "TOO_LARGE", true },
+                { "OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n", 204, "allow: GET", false },
                 { "POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 404, "NOT_FOUND", false },
                 { "POST /none HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", 404, "NOT_FOUND", false },
                 { "POST / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n", 417, "EXPECTATION_FAILED", true },

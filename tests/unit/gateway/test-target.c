@@ -177,12 +177,21 @@ static void test_targets(void **state) {
 }
 
 static void test_asterisk_is_for_options(void **state) {
-        char room[3];
+        char room[16];
         struct target t;
 
         assert_int_equal(target_parse(text("OPTIONS"), text("*"), text("h"), room, &t), 0);
         assert_true(t.asterisk);
         assert_string_equal(t.path, "/");
+        /* RFC 9110 4.2.3: so is an absolute form whose path is empty */
+        assert_int_equal(target_parse(text("OPTIONS"), text("http://i"), text("h"), room, &t), 0);
+        assert_true(t.asterisk);
+        assert_string_equal(t.host, "i");
+        assert_string_equal(t.path, "/");
+        assert_int_equal(target_parse(text("OPTIONS"), text("http://i?a"), text("h"), room, &t), 0);
+        assert_false(t.asterisk);
+        assert_int_equal(target_parse(text("OPTIONS"), text("http://i/"), text("h"), room, &t), 0);
+        assert_false(t.asterisk);
         assert_int_equal(target_parse(text("OPTIONS"), text("*/"), text("h"), room, &t), REFUSAL_TARGET);
 }
 
