@@ -182,6 +182,7 @@ static void on_resume(void) {
         if (w->draining && w->module.hooks->event)
                 worker_call(resume_main);
         w->draining = w->drained = false;
+        subscribe_announce();         /* what a new manager has asked for meanwhile */
         worker_set_level(PAGE_READY); /* also when it had not been told to drain yet: the answer is waited for */
 }
 

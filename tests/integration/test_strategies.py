@@ -97,6 +97,13 @@ def test_standby_hears_its_topics_again(base):
     expect_equal(seen(base)["received"], 0, "what it heard while it rested")
     publish(base, 3)
     nothing_lost(base, 3)
+    # Who rests when the manager dies is asked by the next one, and answers when it is told to serve again.
+    wait(lambda: states(base, "subscriber") == {"1.0.0": "ACTIVE", "1.1.0": "STANDBY"}, "the other to rest")
+    kill_role(base, "manager")
+    wait(lambda: states(base, "subscriber") == {"1.0.0": "ACTIVE", "1.1.0": "STANDBY"}, "the next manager to find it so")
+    base.ctl("switch", "subscriber", "1.1.0")
+    publish(base, 3)
+    nothing_lost(base, 6)  # the first three, too
 
 
 def test_side_by_side(base):

@@ -482,6 +482,11 @@ static void test_who_drains_hears_no_more(void **state) {
         subscribe_on_ask();
         assert_true(nothing_told());
         expect_heard(0, NULL);
+        /* a new manager had asked: he is told when he has it go on */
+        the_worker.draining = false;
+        subscribe_announce();
+        expect_announced("s.a", 0);
+        expect_announced("s.slow", 1);
         hang_up(&a);
         hang_up(&late);
 }
