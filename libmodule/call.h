@@ -45,7 +45,8 @@ struct call {
         struct provider *provider;
         struct target *target;
         struct edge_outgoing out;
-        uint64_t position; /* in the target's ring, behind it; UINT64_MAX while a part of it is still here */
+        uint64_t position;     /* in the target's ring, behind it; UINT64_MAX while a part of it is still here */
+        uint64_t sent_version; /* of the directory by which it was */
 
         struct coroutine *co; /* to be resumed when it is done; NULL: it does not wait yet */
         int error;

@@ -252,14 +252,14 @@ static bool denied(const struct provider *p) {
         return false;
 }
 
-/* [limits] edges keeps all from being reached: an enum edge_limit. Else somebody can be, or may be when he is asked. */
-static uint32_t limited(const struct provider *p) {
+/* [limits] edges keeps all who may take it from being reached: an enum edge_limit. Else somebody can be, or may be when he is asked. */
+static uint32_t limited(const struct provider *p, const char *version) {
         uint32_t limit = EDGE_LIMIT_NONE;
         uint64_t now = clock_now_ns();
         struct target *t;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
-                if (!t->active)
+                if (!t->active || !may_take(t, version))
                         continue;
                 if (t->state != TARGET_COLD || !t->limit || t->retry_ns <= now)
                         return EDGE_LIMIT_NONE;
@@ -270,15 +270,16 @@ static uint32_t limited(const struct provider *p) {
 
 static bool give_up(struct call *call) {
         struct provider *p = call->provider;
-        uint32_t limit = limited(p);
+        bool named = call->version && has_version(p, call->version);
+        uint32_t limit = limited(p, call->version);
 
         if (denied(p))
                 call_abandon(call, ERROR_DENIED, "the manager gives no edge to %s: [calls] allow does not list it", p->module.name);
         else if (!p->present)
                 call_abandon(call, ERROR_NO_SERVICE, "the module %s is gone", p->module.name);
-        else if (!expected(p))
+        else if (!named && !expected(p))
                 call_abandon(call, ERROR_UNAVAILABLE, "no instance of %s is ready and none is expected", p->module.name);
-        else if (call->version && !has_version(p, call->version) && p->n_active)
+        else if (call->version && !named && p->n_active)
                 call_abandon(call, ERROR_UNAVAILABLE, "no instance of %s has version %s", p->module.name, call->version);
         else if (limit)
                 call_abandon(call, ERROR_UNAVAILABLE, "module.ini [limits] edges of %s does not allow one more connection",

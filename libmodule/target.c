@@ -128,12 +128,18 @@ void target_ask(struct target *t, uint64_t now_ns) {
         }
         edge_local_sent(t->edge);
         t->asked_ns = now_ns;
+        t->asked_version = the_worker.bus.version;
         t->state = TARGET_ASKED;
 }
 
 void target_forget_ask(struct target *t) {
         target_close(t);
         t->retry_ns = 0;
+}
+
+/* A refusal is of the directory in which it was asked: who has gone and come again since is asked again. */
+static void refused_in(struct target *t, uint64_t version) {
+        t->refused_version = MAX(t->refused_version, version);
 }
 
 void target_refused(struct target *t, int error) {
@@ -145,7 +151,7 @@ void target_refused(struct target *t, int error) {
         else if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
                 t->retry_ns = clock_now_ns() + RETRY_NS;
         else
-                t->refused_version = the_worker.bus.version;
+                refused_in(t, t->asked_version);
 }
 
 /* There may be room again without anything that the directory would tell. */
@@ -225,11 +231,18 @@ static void give_up_sent(struct target *t, uint64_t accepted, bool poisoned) {
         }
 }
 
-static void target_lost(struct target *t, int result) {
-        uint64_t accepted;
-        bool poisoned;
+/* How far it may have begun what it was sent. Who has lost his edge through us lives, and reads on what lies in his ring. */
+static uint64_t begun_until(const struct target *t, bool ended, bool poisoned) {
+        if (poisoned)
+                return UINT64_MAX;
+        return ended ? edge_peer_accepted(t->edge) : UINT64_MAX - 1;
+}
 
-        if (result == EDGE_E_CLOSED)
+static void target_lost(struct target *t, int result) {
+        bool ended = result == EDGE_E_CLOSED, poisoned;
+        uint64_t accepted;
+
+        if (ended)
                 result = receive_last(t);
         poisoned = result == EDGE_E_POISONED;
         if (poisoned) {
@@ -237,7 +250,7 @@ static void target_lost(struct target *t, int result) {
                 t->refused = ERROR_BAD_REPLY;
                 t->refused_version = the_worker.bus.version;
         }
-        accepted = poisoned ? UINT64_MAX : edge_peer_accepted(t->edge);
+        accepted = begun_until(t, ended, poisoned);
         target_close(t);
         give_up_sent(t, accepted, poisoned);
 }
@@ -260,6 +273,7 @@ static void on_sent(struct edge_outgoing *out, int result) {
 static void sent_add(struct target *t, struct call *call) {
         call->target = t;
         call->state = CALL_SENT;
+        call->sent_version = the_worker.bus.version;
         TAILQ_INSERT_TAIL(&t->sent, call, entry);
         t->load.in_flight++;
         t->load.served++;
@@ -366,7 +380,7 @@ static void on_error(struct target *t, struct call *call, const struct edge_mess
         case ERROR_NOT_STARTED:
         case ERROR_MOVED:
                 t->refused = error;
-                t->refused_version = the_worker.bus.version;
+                refused_in(t, call->sent_version);
                 provider_take_back(call);
                 break;
         case ERROR_CUT_OFF:

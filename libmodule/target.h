@@ -36,6 +36,7 @@ struct target {
         enum target_state state;
         uint64_t asked;           /* id of the EDGE_REQUEST */
         uint64_t asked_ns;        /* when */
+        uint64_t asked_version;   /* in which version of the directory */
         uint64_t refused_version; /* of the directory in which it refused: not asked again before there is a newer one */
         int refused;              /* with what */
         uint32_t limit;           /* enum edge_limit: why it could not be had, until retry_ns */

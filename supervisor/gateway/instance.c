@@ -135,6 +135,7 @@ void instance_ask(struct instance *i) {
         }
         edge_local_sent(i->edge);
         i->asked_ns = g->now_ns;
+        i->asked_version = g->bus.version;
         i->state = INSTANCE_ASKED;
 }
 
@@ -142,6 +143,11 @@ void instance_forget_ask(struct instance *i) {
         i->edge = edge_free(i->edge);
         i->state = INSTANCE_COLD;
         i->retry_ns = 0;
+}
+
+/* A refusal is of the directory in which it was asked: who has gone and come again since is asked again. */
+static void refused_in(struct instance *i, uint64_t version) {
+        i->refused_version = MAX(i->refused_version, version);
 }
 
 void instance_refused(struct instance *i, int error) {
@@ -153,7 +159,7 @@ void instance_refused(struct instance *i, int error) {
         else if (error == ERROR_BUSY || error == ERROR_NO_MEMORY)
                 i->retry_ns = g->now_ns + RETRY_NS;
         else
-                i->refused_version = g->bus.version;
+                refused_in(i, i->asked_version);
 }
 
 static void ring(struct instance *i) {
@@ -245,11 +251,18 @@ static void give_up_sent(struct instance *i, uint64_t accepted, int error) {
         }
 }
 
-static void instance_lost(struct instance *i, int result) {
-        uint64_t accepted;
-        bool poisoned;
+/* How far it may have begun what it was sent. Who has lost his edge through us lives, and reads on what lies in his ring. */
+static uint64_t begun_until(const struct instance *i, bool ended, bool poisoned) {
+        if (poisoned)
+                return UINT64_MAX;
+        return ended ? edge_peer_accepted(i->edge) : UINT64_MAX - 1;
+}
 
-        if (result == EDGE_E_CLOSED)
+static void instance_lost(struct instance *i, int result) {
+        bool ended = result == EDGE_E_CLOSED, poisoned;
+        uint64_t accepted;
+
+        if (ended)
                 result = receive_last(i);
         poisoned = result == EDGE_E_POISONED;
         if (poisoned)
@@ -259,7 +272,7 @@ static void instance_lost(struct instance *i, int result) {
                           strerror(-result));
         if (poisoned)
                 i->refused_version = i->upstream->gateway->bus.version;
-        accepted = poisoned ? UINT64_MAX : edge_peer_accepted(i->edge);
+        accepted = begun_until(i, ended, poisoned);
         instance_close(i);
         give_up_sent(i, accepted, poisoned ? ERROR_BAD_REPLY : ERROR_PEER_DIED);
 }
@@ -283,6 +296,7 @@ static void want_flush(struct instance *i) {
 static void sent_add(struct instance *i, struct request *request) {
         request->instance = i;
         request->state = REQUEST_SENT;
+        request->sent_version = i->upstream->gateway->bus.version;
         TAILQ_INSERT_TAIL(&i->sent, request, in_upstream);
         i->load.in_flight++;
         i->load.served++;
@@ -414,7 +428,7 @@ static void on_error(struct instance *i, struct request *request, const struct e
         switch (error) {
         case ERROR_NOT_STARTED:
         case ERROR_MOVED:
-                i->refused_version = i->upstream->gateway->bus.version;
+                refused_in(i, request->sent_version);
                 upstream_take_back(request);
                 break;
         case ERROR_OVERLOADED:

@@ -32,6 +32,7 @@ struct instance {
         enum instance_state state;
         uint64_t asked;           /* id of the EDGE_REQUEST */
         uint64_t asked_ns;        /* when */
+        uint64_t asked_version;   /* in which version of the directory */
         uint64_t refused_version; /* of the directory in which it refused: not asked again before there is a newer one */
         uint64_t retry_ns;        /* not asked again before */
         uint64_t told_ns;         /* when the manager was told that it let a deadline pass */

@@ -47,7 +47,8 @@ struct request {
         uint8_t *payload;
         uint32_t payload_size;
         struct edge_outgoing out;
-        uint64_t position; /* in the edge's ring behind the request; UINT64_MAX: not all of it is there */
+        uint64_t position;     /* in the edge's ring behind the request; UINT64_MAX: not all of it is there */
+        uint64_t sent_version; /* of the directory by which it was */
         struct deadline deadline;
 
         /* while the body comes */

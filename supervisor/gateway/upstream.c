@@ -88,9 +88,9 @@ static bool is_expected(const struct upstream *u) {
 }
 
 static bool expected(const struct upstream *u, const struct request *request) {
-        if (request->version && u->n_active && !has_version(u, request->version))
-                return false;
-        return is_expected(u);
+        if (request->version && has_version(u, request->version))
+                return true;
+        return is_expected(u) && !(request->version && u->n_active);
 }
 
 static bool any_idle(const struct upstream *u) {
@@ -119,8 +119,8 @@ static uint32_t count_asked(struct upstream *u) {
 static bool is_waited_for(const struct upstream *u, const struct instance *i) {
         const struct request *request;
 
-        if (!i->beside)
-                return true;
+        if (!i->beside || !u->n_pinned)
+                return !i->beside;
         TAILQ_FOREACH(request, &u->waiting, in_upstream) {
                 if (request->version && may_take(i, request->version))
                         return true;
@@ -264,7 +264,8 @@ void upstream_submit(struct request *request, uint64_t timeout_ms) {
         }
         g->counters.in_flight++;
         deadline_set(&g->deadlines, &request->deadline, g->now_ns + timeout_ms * NS_PER_MS);
-        i = u->n_waiting ? NULL : choose(u, request->version);
+        /* Who waits for a version of his own keeps nobody else. */
+        i = u->n_waiting > u->n_pinned ? NULL : choose(u, request->version);
         if (i && instance_send(i, request)) {
                 if (u->n_cold)
                         want_edges(u);

@@ -11,15 +11,19 @@
 #include <string.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/errors.h"
 #include "ipc/fd.h"
+#include "supervisor/gateway/client.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/instance.h"
+#include "supervisor/gateway/request.h"
 #include "supervisor/gateway/upstream.h"
 
 #define LIMITS EDGE_LIMITS_DEFAULT
 
 static struct gateway gateway, *const g = &gateway;
 static struct upstream *upstream;
+static struct client client;
 
 struct worker {
         struct edge *edge;
@@ -28,9 +32,11 @@ struct worker {
 };
 
 static int setup(void **state) {
-        *g = (struct gateway){ .bus.manager.fd = -1, .now_ns = 1, .memory_max = gateway_memory(1) };
+        *g = (struct gateway){ .bus = { .manager.fd = -1, .version = 1 }, .now_ns = 1, .memory_max = gateway_memory(1) };
         TAILQ_INIT(&g->rung);
         TAILQ_INIT(&g->unflushed);
+        TAILQ_INIT(&g->touched);
+        client = (struct client){ .gateway = g };
         call_table_init(&g->calls);
         upstream = calloc(1, sizeof(*upstream));
         assert_non_null(upstream);
@@ -44,8 +50,17 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
+        struct request *request;
+
         upstreams_deinit(g);
         call_table_deinit(&g->calls);
+        while ((request = g->free_requests)) {
+                g->free_requests = request->next_free;
+                deadline_deinit(&g->deadlines, &request->deadline);
+                free(request);
+        }
+        deadlines_deinit(&g->deadlines);
+        output_pool_deinit(&g->pool);
         g->net = net_free(g->net);
         return 0;
 }
@@ -127,10 +142,137 @@ static void test_the_greediest_is_enough(void **state) {
         edge_free(modest.edge);
 }
 
+static struct request *submit(bool idempotent, const char *version) {
+        struct request *request = request_new(g, &client);
+
+        assert_non_null(request);
+        request->upstream = upstream;
+        request->idempotent = idempotent;
+        request->version = version;
+        upstream_submit(request, 1000);
+        return request;
+}
+
+static void worker_expect_request(struct worker *w, struct edge_message *ret_message) {
+        edge_on_bell(w->edge);
+        assert_int_equal(edge_receive(w->edge, ret_message), 0);
+        assert_int_equal(ret_message->frame.kind, FRAME_REQUEST);
+}
+
+/* It lives, and reads on what was sent to it: what it had not begun yet is begun by it, and by nobody else. */
+static void test_who_is_too_greedy_still_has_what_it_was_sent(void **state) {
+        struct request *post, *get;
+        struct edge_message message;
+        struct worker w;
+
+        worker_open(&w, 1);
+        upstream->n_active = 1;
+        send_beginning(&w, 100000);
+        post = submit(false, NULL);
+        get = submit(true, NULL);
+        instances_flush(g);
+        g->n_partial += 512u << 20;
+        instances_relieve(g);
+        assert_int_equal(w.instance->state, INSTANCE_COLD);
+        worker_expect_request(&w, &message);
+        assert_int_equal(post->state, REQUEST_ANSWERED);
+        assert_int_equal(get->state, REQUEST_WAITING);
+        assert_int_equal(get->repeated, ERROR_PEER_DIED);
+        upstream_forget(get);
+        request_free(get);
+        request_free(post);
+        edge_free(w.edge);
+}
+
+static void worker_refuse(struct worker *w) {
+        struct frame frame = { .kind = FRAME_ERROR, .error = ERROR_NOT_STARTED };
+        struct edge_message message;
+
+        instances_flush(g);
+        worker_expect_request(w, &message);
+        frame.correlation = message.frame.correlation;
+        assert_int_equal(edge_send(w->edge, &frame, NULL, 0, &w->out), 0);
+        edge_flush(w->edge);
+        edge_on_bell(w->instance->edge);
+        TAILQ_INSERT_TAIL(&g->rung, w->instance, in_rung);
+        w->instance->rung = true;
+        instances_turn(g);
+}
+
+/* It rested when it refused, and was chosen again before we heard of it: nothing but another directory would show it again. */
+static void test_a_refusal_is_of_its_time(void **state) {
+        struct request *request;
+        struct worker w;
+
+        worker_open(&w, 1);
+        upstream->n_active = 1;
+        instances_turn(g);
+        request = submit(false, NULL);
+        g->bus.version += 2;
+        worker_refuse(&w);
+        assert_int_equal(request->state, REQUEST_SENT);
+        worker_refuse(&w);
+        assert_int_equal(request->state, REQUEST_WAITING);
+        assert_int_equal(w.instance->refused_version, g->bus.version);
+        upstream_forget(request);
+        request_free(request);
+        instance_close(w.instance);
+
+        w.instance->state = INSTANCE_ASKED;
+        w.instance->asked_version = g->bus.version++;
+        instance_refused(w.instance, ERROR_MOVED);
+        assert_true(instance_askable(w.instance));
+        edge_free(w.edge);
+}
+
+/* Who names a version that is full is no reason for others to wait. */
+static void test_who_waits_for_another_version_keeps_nobody(void **state) {
+        struct request *named, *any;
+        struct worker w, beside;
+
+        worker_open(&w, 1);
+        worker_open(&beside, 2);
+        upstream->n_active = 1;
+        strcpy(beside.instance->version, "2");
+        beside.instance->beside = true;
+        beside.instance->full = true;
+        named = submit(false, "2");
+        assert_int_equal(named->state, REQUEST_WAITING);
+        any = submit(false, NULL);
+        assert_int_equal(any->state, REQUEST_SENT);
+        upstream_forget(named);
+        request_free(named);
+        upstream_forget(any);
+        request_free(any);
+        edge_free(w.edge);
+        edge_free(beside.edge);
+}
+
+static void test_a_version_beside_is_there_without_the_chosen_one(void **state) {
+        struct instance *beside = instance_new(upstream, 2);
+        struct request *named, *any;
+
+        strcpy(beside->version, "2");
+        beside->listed = beside->active = beside->beside = true;
+        named = submit(false, "2");
+        assert_int_equal(named->state, REQUEST_WAITING);
+        upstream_pump(upstream);
+        assert_int_equal(named->state, REQUEST_WAITING);
+        any = submit(false, NULL);
+        assert_int_equal(any->state, REQUEST_ANSWERED);
+        upstream_forget(named);
+        request_free(named);
+        request_free(any);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_unfinished_replies_are_charged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_the_greediest_is_enough, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_is_too_greedy_still_has_what_it_was_sent, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_refusal_is_of_its_time, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_waits_for_another_version_keeps_nobody, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_version_beside_is_there_without_the_chosen_one, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,11 +44,18 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time) {
 
 /* The manager --------------------------------------------------------------------------------------------------------- */
 
-void publish(uint32_t n_instances) {
-        struct directory_table t = {
-                .n_modules = 1, .n_methods = 3, .n_instances = n_instances, .modules = &module, .methods = methods, .instances = instances
-        };
+void publish_instances(void) {
+        struct directory_table t = { .n_modules = 1,
+                                     .n_methods = 3,
+                                     .n_instances = module.n_instances,
+                                     .modules = &module,
+                                     .methods = methods,
+                                     .instances = instances };
 
+        assert_true(directory_publish(writer, &t) > 0);
+}
+
+void publish(uint32_t n_instances) {
         module.n_instances = n_instances;
         for (uint32_t i = 0; i < n_instances; i++) {
                 instances[i].state = DIRECTORY_ACTIVE;
@@ -56,7 +63,7 @@ void publish(uint32_t n_instances) {
                 instances[i].n_methods = 3;
                 snprintf(instances[i].version, sizeof(instances[i].version), "1.0.%u", i);
         }
-        assert_true(directory_publish(writer, &t) > 0);
+        publish_instances();
 }
 
 void send_directory(uint64_t epoch) {

@@ -45,6 +45,7 @@ extern uint64_t now_ns;
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 void publish(uint32_t n_instances);
+void publish_instances(void); /* as the test has changed them */
 void send_directory(uint64_t epoch);
 int setup(void **state);
 int teardown(void **state);

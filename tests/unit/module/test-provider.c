@@ -344,6 +344,44 @@ static void test_limit_of_one_of_two(void **state) {
         edge_free(c[1].edge);
 }
 
+/* Who names a version that runs beside waits for it, also when nothing is to be expected of the chosen one. */
+static void test_a_version_beside_is_there_without_the_chosen_one(void **state) {
+        struct ask a = { .method = "kv.put", .options.version = "1.0.0" }, any = { .method = "kv.put" };
+        struct callee c;
+        struct edge_message m;
+
+        instances[0].weight = module.up = 0;
+        publish_instances();
+        turns();
+        ask(&a);
+        ask(&any);
+        expect(&any, SOCLE_E_UNAVAILABLE, "none is expected");
+        take_edge(&c);
+        receive(&c, FRAME_REQUEST, &m);
+        reply(&c, m.frame.correlation, "beside");
+        expect(&a, 0, "beside");
+        module.up = 1;
+        edge_free(c.edge);
+}
+
+/* What the callee refused in a directory says nothing of a newer one, in which it was chosen again. */
+static void test_a_refusal_is_of_its_time(void **state) {
+        struct ask a = { .method = "kv.put" };
+        struct callee c;
+        struct edge_message m;
+
+        open_edge(&c);
+        ask(&a);
+        receive(&c, FRAME_REQUEST, &m);
+        publish(1);
+        turns();
+        reply_error_code(&c, m.frame.correlation, ERROR_NOT_STARTED);
+        receive(&c, FRAME_REQUEST, &m);
+        reply(&c, m.frame.correlation, "again");
+        expect(&a, 0, "again");
+        edge_free(c.edge);
+}
+
 /* A restarted manager knows nothing of what was asked of the former. */
 static void test_another_manager(void **state) {
         struct ask a = { .method = "kv.put" };
@@ -408,6 +446,8 @@ int main(void) {
                 TEST(test_limit_of_edges),
                 TEST(test_limit_of_one_of_two),
                 TEST(test_another_manager),
+                TEST(test_a_version_beside_is_there_without_the_chosen_one),
+                TEST(test_a_refusal_is_of_its_time),
                 TEST(test_changed_that_tells_nothing_new),
         };
 
