@@ -24,7 +24,9 @@
 struct waiter {
         struct job job; /* settles the drop directory */
         struct manager *manager;
-        struct evhttp_request *req; /* NULL: the client went away */
+        struct evhttp_request *req; /* NULL: the client went away, or is answered already */
+        struct event *accept;       /* for who does not want to wait; NULL: he does */
+        uint64_t operation;
         int status;
         const char *type;
         json_t *answer;
@@ -39,6 +41,8 @@ static void on_client_gone(struct evhttp_connection *connection, void *userdata)
 static void waiter_free(struct waiter *w) {
         if (w->req)
                 admin_on_gone(w->req, NULL, NULL);
+        if (w->accept)
+                event_free(w->accept);
         json_decref(w->answer);
         free(w);
 }
@@ -50,6 +54,7 @@ static struct waiter *waiter_new(struct manager *m, struct evhttp_request *req, 
                 return NULL;
         w->manager = m;
         w->req = req;
+        w->operation = op->id;
         admin_access_of_request(m, req, op->actor);
         admin_on_gone(req, on_client_gone, w);
         return w;
@@ -133,6 +138,36 @@ bool admin_conflict(struct manager *m, struct evhttp_request *req, const char *n
         return true;
 }
 
+/* Prefer: respond-async (RFC 7240, 4.1). Not before the request has been read to its end. */
+static void on_accept(evutil_socket_t fd, short what, void *userdata) {
+        struct waiter *w = userdata;
+        struct operation *op = operation_find(&w->manager->operations, w->operation);
+        struct evhttp_request *req = TAKE_PTR(w->req);
+        char location[64];
+
+        if (!req)
+                return;
+        admin_on_gone(req, NULL, NULL);
+        snprintf(location, sizeof(location), "/v1/operations/%llu", (unsigned long long)w->operation);
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Location", location);
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Preference-Applied", "respond-async");
+        admin_reply_json(req, 202, "application/json", json_operation(op));
+}
+
+static bool wants_async(struct evhttp_request *req) {
+        const char *prefer = evhttp_find_header(evhttp_request_get_input_headers(req), "Prefer");
+
+        return prefer && strcasestr(prefer, "respond-async");
+}
+
+static void accept_later(struct waiter *w) {
+        struct timeval now = { 0 };
+
+        w->accept = evtimer_new(w->manager->loop, on_accept, w);
+        if (w->accept)
+                evtimer_add(w->accept, &now);
+}
+
 /* The client's name for it, by which he finds it again when its answer is lost. */
 static void take_request(struct evhttp_request *req, struct operation *op) {
         static const char good[] = "0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
@@ -155,5 +190,7 @@ struct operation *admin_operation_begin(struct manager *m, struct evhttp_request
         take_request(req, op);
         op->on_end = on_operation_end;
         op->userdata = w;
+        if (wants_async(req))
+                accept_later(w);
         return op;
 }

@@ -3,8 +3,10 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import os
+import socket
 import threading
 
 from harness import expect, expect_equal, package, wait
@@ -236,3 +238,28 @@ def test_installing_over_what_is_broken(base):
     expect_equal(base.state("hello"), "BROKEN", "what did not start")
     base.ctl("deploy", package(base, "examples/hello", version="1.0.1"))
     expect_equal((base.state("hello"), version(base)), ("ACTIVE", "1.0.1"), "what was installed over it")
+
+
+def test_who_does_not_wait_is_told_where_to_look(base):
+    base.start()
+    with open(package(base, "tests/modules/late"), "rb") as f:
+        data = f.read()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(base.path("run/admin.sock"))
+        c = http.client.HTTPConnection("socle")
+        c.sock = s
+        c.request("PUT", "/v1/packages/late-1.0.0.smod", data, {"Prefer": "respond-async"})
+        r = c.getresponse()
+        op = json.loads(r.read())
+        expect_equal((r.status, r.headers["Preference-Applied"], op["state"]), (202, "respond-async", "running"), "the answer")
+        where = r.headers["Location"]
+        expect_equal(where, f"/v1/operations/{op['id']}", "where to look")
+
+        def ended():
+            c.request("GET", where)
+            o = json.loads(c.getresponse().read())
+            return o if o["state"] != "running" else None
+
+        o = wait(ended, "its end", 30)
+    expect_equal((o["state"], o["version"]), ("done", "1.0.0"), "how it ended")
+    expect_equal(base.state("late"), "ACTIVE", "what it has made")
