@@ -217,7 +217,7 @@ def test_what_the_state_does_not_allow(base):
     wait(lambda: problem(base, "switch", "hello", "2.0.0")[1] == "ILLEGAL_STATE", "the refusal")
     expect_equal(base.get("/hello").status, 200, "the one that serves")
     # what is on its way out, for somebody has removed its file
-    base.drop(package(base, "tests/modules/stuck"))
+    base.drop(package(base, "tests/modules/stuck", changes=(("= 1s", "= 1m"),)))
     base.serves("/stuck/ok")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         r = pool.submit(base.get, "/stuck/sleep", timeout=30)
