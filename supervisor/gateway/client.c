@@ -217,14 +217,15 @@ static void stop_reading(struct client *c) {
         c->reading = NULL;
 }
 
-/* The input cannot be followed any further: the answer in its place, then the end. */
-static void refuse(struct client *c, enum refusal refusal) {
+/* The input cannot be followed any further: the answer in its place, then the end. head: it was to HEAD, and has no body. */
+static void refuse(struct client *c, enum refusal refusal, bool head) {
         struct request *request = c->reading ? c->reading : add_request(c);
         struct problem problem = problem_of_refusal(refusal);
 
         stop_reading(c);
         if (!request || request->state == REQUEST_ANSWERED)
                 return;
+        request->head |= head;
         request->keep_alive = false;
         request_problem(request, &problem);
 }
@@ -329,7 +330,7 @@ static void on_head(struct client *c, struct http_head *head, bool more) {
         c->progress |= 1 << CLIENT_HEAD;
         r = target_parse(head->method, head->target, head->host, g->path, &g->target);
         if (r) {
-                refuse(c, (enum refusal)r);
+                refuse(c, (enum refusal)r, method_is(head, "HEAD"));
                 return;
         }
         request = add_request(c);
@@ -436,7 +437,7 @@ static void take(struct client *c, struct http_input *in) {
                         on_request_end(c);
                         break;
                 case HTTP_EVENT_REFUSED:
-                        refuse(c, c->parser.refusal);
+                        refuse(c, c->parser.refusal, false);
                         break;
                 case HTTP_EVENT_FAILED:
                         client_fail(c);
@@ -596,10 +597,10 @@ static void on_due(struct deadline *deadline) {
         case CLIENT_BUSY:
                 break;
         case CLIENT_HEAD:
-                refuse(c, REFUSAL_HEAD_TIMEOUT);
+                refuse(c, REFUSAL_HEAD_TIMEOUT, false);
                 break;
         case CLIENT_BODY:
-                refuse(c, REFUSAL_BODY_TIMEOUT);
+                refuse(c, REFUSAL_BODY_TIMEOUT, false);
                 break;
         case CLIENT_IDLE:
                 if (c->gateway->ending)

@@ -18,7 +18,7 @@ GET = "GET / HTTP/1.1\r\n"
 POST = "POST / HTTP/1.1\r\n" + H
 CHUNKED = POST + "Transfer-Encoding: chunked\r\n\r\n"
 SMUGGLED = "GET /smuggled HTTP/1.1\r\n" + H + "\r\n"
-LINE_MAX, FIELDS_MAX, N_FIELDS_MAX, BODY_MAX = 8192, 32768, 100, 8192
+LINE_MAX, FIELDS_MAX, N_FIELDS_MAX, BODY_MAX, UNWANTED_MAX = 8192, 32768, 100, 8192, 1 << 20
 
 
 class Case(NamedTuple):
@@ -135,6 +135,23 @@ REQUEST_LINE = group(
      f"200 GET /{'a' * (LINE_MAX - 14)} h 0; keep", "414; close", BUFFERS),
     ("request line one byte above the limit", "RFC 9112 3", line("/" + "a" * (LINE_MAX - 13)), "414; close"),
     ("request line far above the limit", "RFC 9110 15.5.15", line("/" + "a" * 4 * LINE_MAX), "414; close"),
+    ("absolute form with an IPv6 address", "RFC 3986 3.2.2", line("http://[::1]:80/a"), "200 GET /a [::1]:80 0; keep"),
+    ("absolute form, backslash for the path", "RFC 3986 3.2", line("http://h\\@i/a"), "400; close"),
+    ("absolute form that leads above the root", "RFC 3986 5.2.4", line("http://h/../a"), "400; close"),
+    ("query without a path", "RFC 9112 3.2.1", line("?a"), "400; close"),
+    ("two slashes and a host", "RFC 9112 3.2.1", line("//i/a"), "200 GET /i/a h 0; keep"),
+    ("fragment behind a query", "RFC 9112 3.2", line("/a?b#c"), "400; close",
+     "200 GET /a; keep", LENIENT),
+    ("asterisk and more", "RFC 9112 3.2.4", line("*/a", "OPTIONS"), "400; close"),
+    ("vertical tab before the version", "RFC 9112 3, CVE-2016-8743", line("/\x0b"), "400; close"),
+    ("bare CR before the version", "RFC 9112 3", "GET /\rHTTP/1.1\r\n" + H + "\r\n", "400; close"),
+    ("bare LF before", "RFC 9112 2.2", "\n" + line("/"), "400; close",
+     "200 GET /; keep", BARE_LF),
+    ("four empty lines before", "RFC 9112 2.2", "\r\n" * 4 + line("/"), "200 GET / h 0; keep"),
+    ("spaces in an empty line before", "RFC 9112 2.2", " \r\n" + line("/"), "400; close"),
+    ("another protocol", "RFC 9112 2.3", line("/", version="ICE/1.0"), "400; close"),
+    ("a reply", "RFC 9112 4", "HTTP/1.1 200 OK\r\n" + H + "\r\n", "400; close"),
+    ("a method of 8 KiB", "RFC 9112 3", line("/", "A" * LINE_MAX), "414; close"),
 )
 
 HOST = group(
@@ -164,6 +181,17 @@ HOST = group(
     ("malformed Host with an absolute target", "RFC 9112 3.2.2", line("http://h/a", fields="Host: a b\r\n"), "400; close"),
     ("another Host with an absolute target", "RFC 9112 3.2.2", line("http://i/a", fields=H), "200 GET /a i 0; keep"),
     ("no Host with an absolute target", "RFC 9112 3.2", line("http://h/a", fields=""), "400; close"),
+    ("Host of 255 bytes", "RFC 1123 2.1", GET + "Host: " + "h" * 255 + "\r\n\r\n", f"200 GET / {'h' * 255} 0; keep"),
+    ("Host of 256 bytes", "RFC 1123 2.1", GET + "Host: " + "h" * 256 + "\r\n\r\n", "400; close",
+     f"200 GET / {'h' * 256}; keep", "nginx has no limit; no host's name is longer than 255 bytes"),
+    ("Host with a dot behind", "RFC 3986 3.2.2", GET + "Host: h.\r\n\r\n", "200 GET / h. 0; keep"),
+    ("Host in upper case", "RFC 3986 6.2.2.1", GET + "HOST: H\r\n\r\n", "200 GET / H 0; keep"),
+    ("Host with a NUL", "RFC 9110 5.5", GET + "Host: h\0i\r\n\r\n", "400; close"),
+    ("Host with a query", "RFC 9110 7.2", GET + "Host: h?a\r\n\r\n", "400; close",
+     "200 GET / h?a; keep", LENIENT),
+    ("folded Host", "RFC 9112 5.2", GET + "Host:\r\n h\r\n\r\n", "400; close"),
+    ("space before the colon of Host", "RFC 9112 5.1", GET + "Host : h\r\n\r\n", "400; close"),
+    ("Host twice in HTTP/1.0", "RFC 9112 3.2", line("/", version="HTTP/1.0", fields=H + H), "400; close"),
 )
 
 FIELDS = group(
@@ -223,6 +251,12 @@ FIELDS = group(
      "400; close", BUFFERS),
     ("a name whose length wraps in 8 bits", "CVE-2021-40346", POST + "Content-Length0" + "a" * 255 + ":\r\nContent-Length: 3\r\n\r\nabc",
      "200 POST / h 3; keep"),
+    ("a line of white space", "RFC 9112 5.2", GET + H + " \r\nA: b\r\n\r\n", "400; close"),
+    ("a name of 8 KiB", "RFC 6585 5", field("A" * 8000 + ": b"), "200 GET / h 0; keep"),
+    ("a colon in a value", "RFC 9112 5", field("A: b: c"), "200 GET / h 0; keep"),
+    ("vertical tab in a value", "RFC 9110 5.5", field("A: b\x0bc"), "400; close",
+     "200 GET / h; keep", DROPS),
+    ("a request line as a field", "RFC 9112 5", field("GET /smuggled HTTP/1.1"), "400; close"),
 )
 
 LENGTH = group(
@@ -263,6 +297,14 @@ LENGTH = group(
     ("garbage behind a body", "RFC 9112 9.2", length(" 3", "abcd\r\n\r\n"), "200 POST / h 3; 400; close"),
     ("length named by Connection", "RFC 9110 7.6.1", POST + "Connection: content-length\r\nContent-Length: 3\r\n\r\nabc",
      "200 POST / h 3; keep"),
+    ("thirty leading zeros", "RFC 9110 8.6", length(" " + "0" * 30 + "3"), "200 POST / h 3; keep"),
+    ("in HTTP/1.0", "RFC 9112 6.2", length(" 3").replace("HTTP/1.1", "HTTP/1.0"), "200 POST / h 3; close"),
+    ("a comma behind", "RFC 9110 8.6", length(" 3,"), "400; close"),
+    ("folded", "RFC 9112 5.2", length("\r\n 3"), "400; close"),
+    ("a NUL behind", "RFC 9110 5.5", length(" 3\0"), "400; close"),
+    ("a second one with a space before the colon", "RFC 9112 5.1", length(" 3\r\nContent-Length : 4"), "400; close"),
+    ("a request line behind a body of 0", "RFC 9112 9.3.2", length(" 0", SMUGGLED), "200 POST / h 0; 200 GET /smuggled h 0; keep"),
+    ("a request behind a POST without a length", "RFC 9112 6.3", POST + "\r\n" + SMUGGLED, "200 POST / h 0; 200 GET /smuggled h 0; keep"),
 )
 
 CODING = group(
@@ -312,6 +354,21 @@ CODING = group(
     ("in HTTP/1.0", "RFC 9112 6.1", coding(" chunked").replace("HTTP/1.1", "HTTP/1.0"), "400; close"),
     ("with GET", "RFC 9112 6.3", coding(" chunked").replace("POST", "GET"), "200 GET / h 3; keep"),
     ("named by Connection", "RFC 9110 7.6.1", coding(" chunked\r\nConnection: transfer-encoding"), "200 POST / h 3; keep"),
+    ("behind a bare LF (TE.TE)", "RFC 9112 2.2", POST + "A: b\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400; close",
+     "200 POST / h 0; keep", BARE_LF),
+    ("in a folded line (TE.TE)", "RFC 9112 5.2", POST + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", "400; close"),
+    ("an unknown one, folded (TE.TE)", "RFC 9112 5.2", coding(" x\r\n\tchunked"), "400; close"),
+    ("a colon in a line of its own (TE.TE)", "RFC 9112 5.1", POST + "Transfer-Encoding\r\n : chunked\r\n\r\n", "400; close"),
+    ("space before the colon, with a length (CL.TE)", "RFC 9112 5.1, CVE-2019-18678",
+     POST + "Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "400; close"),
+    ("with a length named by Connection", "RFC 9110 7.6.1",
+     POST + "Connection: content-length\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400; close"),
+    ("with two lengths", "RFC 9112 6.3, CVE-2013-4286",
+     POST + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", "400; close"),
+    ("unknown with a length", "RFC 9112 6.1", POST + "Content-Length: 3\r\nTransfer-Encoding: x\r\n\r\nabc", "400; close"),
+    ("a semicolon behind", "RFC 9112 7", coding(" chunked;"), "400; close"),
+    ("a 0x80 behind", "RFC 9110 5.5", coding(" chunked\x80"), "400; close"),
+    ("a list over two fields", "RFC 9110 5.3", coding(" gzip\r\nTransfer-Encoding: chunked"), "400; close"),
 )
 
 CHUNKS = group(
@@ -370,6 +427,28 @@ CHUNKS = group(
      "200 POST / h 0; keep", UNBOUNDED),
     ("a request behind the last chunk", "RFC 9112 9.3.2", CHUNKED + "0\r\n\r\n" + SMUGGLED,
      "200 POST / h 0; 200 GET /smuggled h 0; keep"),
+    ("bare LF ends an extension (TERM.EXT)", "RFC 9112 7.1.1, CVE-2025-55315", CHUNKED + "2;\nxx\r\n10\r\n\r\n0\r\n\r\n" + SMUGGLED,
+     "400; close"),
+    ("more than the chunk (SPILL.TERM)", "RFC 9112 7.1", CHUNKED + "5\r\nAAAAAXX2\r\n45\r\n0\r\n\r\n" + SMUGGLED, "400; close"),
+    ("extension without a size", "RFC 9112 7.1", CHUNKED + ";a\r\nabc\r\n0\r\n\r\n", "400; close"),
+    ("CR CR LF behind the size", "RFC 9112 7.1", CHUNKED + "3\r\r\nabc\r\n0\r\n\r\n", "400; close"),
+    ("empty line between chunks", "RFC 9112 7.1", CHUNKED + "3\r\nabc\r\n\r\n0\r\n\r\n", "400; close"),
+    ("minus zero", "RFC 9112 7.1", CHUNKED + "-0\r\n\r\n", "400; close"),
+    ("a NUL behind the size", "RFC 9112 7.1", CHUNKED + "3\0\r\nabc\r\n0\r\n\r\n", "400; close"),
+    ("an 8-bit byte before the size", "RFC 9112 7.1", CHUNKED + "\xa03\r\nabc\r\n0\r\n\r\n", "400; close"),
+    ("tab before an extension", "RFC 9112 7.1.1", CHUNKED + "3\t;a\r\nabc\r\n0\r\n\r\n", "200 POST / h 3; keep"),
+    ("extensions at the limit", "RFC 9112 7.1.1", CHUNKED + "3;" + "a" * 4095 + "\r\nabc\r\n0\r\n\r\n", "200 POST / h 3; keep"),
+    ("extensions one byte above the limit", "RFC 9112 7.1.1, CVE-2024-21647", CHUNKED + "3;" + "a" * 4096 + "\r\nabc\r\n0\r\n\r\n",
+     "400; close", "200 POST / h 3; keep", UNBOUNDED),
+    ("extensions of many chunks above the limit", "RFC 9112 7.1.1, CVE-2024-22019", CHUNKED + "1;aaaaaaa\r\na\r\n" * 600 + "0\r\n\r\n",
+     "400; close", "200 POST / h 600; keep", UNBOUNDED),
+    ("trailer at the limit", "RFC 9112 7.1.2", CHUNKED + "0\r\nA: " + "a" * 8187 + "\r\n\r\n", "200 POST / h 0; keep"),
+    ("trailer one byte above the limit", "RFC 9112 7.1.2", CHUNKED + "0\r\nA: " + "a" * 8188 + "\r\n\r\n", "431; close",
+     "200 POST / h 0; keep", UNBOUNDED),
+    ("trailer with a space before the colon", "RFC 9112 5.1", CHUNKED + "0\r\nA : b\r\n\r\n", "400; close",
+     "200 POST / h 0; keep", DROPS),
+    ("trailer with an empty name", "RFC 9110 5.1", CHUNKED + "0\r\n: b\r\n\r\n", "400; close", "200 POST / h 0; keep", DROPS),
+    ("trailer that is a coding", "RFC 9110 6.5.1", CHUNKED + "0\r\nTransfer-Encoding: chunked\r\n\r\n", "200 POST / h 0; keep"),
 )
 
 EXPECT = group(
@@ -387,6 +466,17 @@ EXPECT = group(
      "200 POST / h; keep", HANDS_ON),
     ("100-continue and another one", "RFC 9110 10.1.1", POST + "Expect: 100-continue, tea\r\n\r\n", "417; close",
      "200 POST / h; keep", HANDS_ON),
+    ("100-continue of GET (0.CL)", "RFC 9110 10.1.1",
+     GET + H + f"Expect: 100-continue\r\nContent-Length: {len(SMUGGLED)}\r\n\r\n" + SMUGGLED, f"200 GET / h {len(SMUGGLED)}; keep"),
+    ("100-continue with a word before (0.CL)", "RFC 9110 10.1.1",
+     GET + H + f"Expect: y 100-continue\r\nContent-Length: {len(SMUGGLED)}\r\n\r\n" + SMUGGLED, "417; close",
+     f"200 GET / h {len(SMUGGLED)}; keep", HANDS_ON),
+    ("folded 100-continue", "RFC 9112 5.2", POST + "Expect:\r\n 100-continue\r\n\r\n", "400; close"),
+    ("100-continue twice", "RFC 9110 10.1.1", POST + "Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+     "200 POST / h 3; keep",
+     "400; close", "nginx takes no second Expect; it is a list, and both say the same"),
+    ("100-continue of a malformed body", "RFC 9112 7.1", (POST + "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", "x\r\n"),
+     "100; 400; close"),
 )
 
 CONNECTION = group(
@@ -417,13 +507,22 @@ CONNECTION = group(
      "200 GET /a; 413; close", READS_ON),
     ("pipelined behind a close", "RFC 9112 9.6", line("/a", fields=H + "Connection: close\r\n") + line("/b"), "200 GET /a; close"),
     ("empty lines between", "RFC 9112 2.2", line("/a") + "\r\n\r\n" + line("/b"), "200 GET /a; 200 GET /b; keep"),
+    ("pipelined in HTTP/1.0", "RFC 9112 9.3.2", line("/a", version="HTTP/1.0", fields=H + "Connection: keep-alive\r\n") * 2,
+     "200 GET /a h 0; 200 GET /a h 0; keep"),
+    ("HTTP/1.0 closes what is pipelined", "RFC 9112 9.3", line("/a", version="HTTP/1.0") + line("/b"), "200 GET /a h 0; close"),
+    ("a field named by Connection", "RFC 9110 7.6.1", line("/", fields=H + "A: b\r\nConnection: a\r\n"), "200 GET / h 0; keep"),
+    ("empty Connection", "RFC 9110 5.6.1", line("/", fields=H + "Connection:\r\n"), "200 GET / h 0; keep"),
+    ("Proxy-Connection closes nothing", "RFC 9112 C.2.2", line("/", fields=H + "Proxy-Connection: close\r\n"), "200 GET / h 0; keep"),
+    ("pipelined, the second without Host", "RFC 9112 3.2", line("/a") + GET + "\r\n" + line("/c"), "200 GET /a; 400; close"),
+    ("pipelined, the second has two framings", "RFC 9112 6.3",
+     line("/a") + POST + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + line("/c"), "200 GET /a; 400; close"),
 )
 
 METHODS = group(
     ("HEAD", "RFC 9110 9.3.2", line("/a", "HEAD"), "200; keep", "", "", (0,)),
     ("HEAD with a body", "RFC 9110 9.3.2", POST.replace("POST", "HEAD") + "Content-Length: 3\r\n\r\nabc", "200; keep", "", "", (0,)),
     ("HEAD between others", "RFC 9112 6.3", line("/a") + line("/b", "HEAD") + line("/c"), "200 GET /a; 200; 200 GET /c; keep", "", "", (1,)),
-    ("HEAD refused", "RFC 9112 6.3", line("/%", "HEAD"), "400; close"),
+    ("HEAD refused", "RFC 9110 9.3.2", line("/%", "HEAD"), "400; close", "", "", (0,)),
     ("OPTIONS", "RFC 9110 9.3.7", line("/a", "OPTIONS"), "200 OPTIONS /a h 0; keep"),
     ("OPTIONS * with a body", "RFC 9110 9.3.7", POST.replace("POST /", "OPTIONS *") + "Content-Length: 3\r\n\r\nabc", "204; keep",
      "400; close", NO_ASTERISK),
@@ -434,6 +533,10 @@ METHODS = group(
     ("DELETE with a body", "RFC 9110 9.3.5", length(" 3").replace("POST", "DELETE"), "200 DELETE / h 3; keep"),
     ("PATCH", "RFC 5789 2", length(" 3").replace("POST", "PATCH"), "200 PATCH / h 3; keep"),
     ("PROPFIND", "RFC 9110 16.1", line("/a", "PROPFIND"), "200 PROPFIND /a h 0; keep"),
+    ("HEAD above the root", "RFC 9110 9.3.2", line("/..", "HEAD"), "400; close", "", "", (0,)),
+    ("HEAD with a body that is too large", "RFC 9110 9.3.2", length(f" {BODY_MAX + 1}", "a" * (BODY_MAX + 1)).replace("POST", "HEAD"),
+     "413; keep", "413; close", READS_ON, (0,)),
+    ("OPTIONS with an empty path and a query", "RFC 9110 4.2.3", line("http://h?a", "OPTIONS"), "200 OPTIONS / h 0; keep"),
 )
 
 
@@ -471,6 +574,18 @@ PATHS = group(
     path("/a\\..\\b", "/a\\..\\b"),
     path("/a;/../b", "/b"),
     path("/a?/../%00%zz", "/a"),
+    path("/a%5c..%5cb", "/a\\..\\b"),
+    path("/a%0d%0aHost:%20i", "/a\r\nHost: i"),
+    path("/..;/a", "/..;/a"),
+    path("/a%20b", "/a b"),
+    path("/a%23b", "/a#b"),
+    path("/%7ea", "/~a"),
+    path("/%c0%ae%c0%ae/a", "/\xc0\xae\xc0\xae/a"),
+    path("/a/%2e", "/a/"),
+    path("/a/.%2e/", "/"),
+    path("/a/...%2f..", "/a/"),
+    path("///a", "/a"),
+    path("/a/b/%2e%2e%2f%2e%2e/c", "/c"),
     bad_path("/..", "RFC 3986 5.2.4"),
     bad_path("/a/../../b", "RFC 3986 5.2.4"),
     bad_path("/%2e%2e/a", "RFC 3986 5.2.4, CVE-2021-41773"),
@@ -484,6 +599,8 @@ PATHS = group(
     bad_path("/%u0041", "RFC 3986 2.1"),
     bad_path("/a%00b", "RFC 3986 7.3"),
     bad_path("/%00/../a", "RFC 3986 7.3"),
+    bad_path("/strip/../..", "RFC 3986 5.2.4"),
+    bad_path("/a/%2e%2e/%2e%2e/b", "RFC 3986 5.2.4, CVE-2021-41773"),
     path("/strip", "/", "301; keep", "nginx wants the slash first; a prefix without it is the module's root"),
     path("/strip/", "/"),
     path("/strip/a", "/a"),
@@ -509,6 +626,12 @@ BODY = group(
      "413; close"),
     ("a request in a body that is too large", "RFC 9112 11.2", length(f" {BODY_MAX + 1}", SMUGGLED.ljust(BODY_MAX + 1)), "413; keep",
      "413; close", READS_ON),
+    ("as much as is read for nobody", "RFC 9110 15.5.14", length(f" {UNWANTED_MAX}", "a" * UNWANTED_MAX), "413; keep",
+     "413; close", READS_ON),
+    ("one byte more than is read for nobody", "RFC 9110 15.5.14", length(f" {UNWANTED_MAX + 1}", "a" * (UNWANTED_MAX + 1)), "413; close"),
+    ("chunked, a size above the limit is announced", "RFC 9110 15.5.14", coding(" chunked", "100000\r\na"), "413; close"),
+    ("chunked, the limit is passed by the second", "RFC 9110 15.5.14", coding(" chunked", f"{BODY_MAX:x}\r\n{'a' * BODY_MAX}\r\n1\r\na"),
+     "413; close"),
 )
 
 GROUPS = {

@@ -33,6 +33,7 @@ http {{
         large_client_header_buffers 4 8k;
         client_max_body_size 8k;
         proxy_ignore_client_abort on;
+        lingering_timeout 300ms;
         default_type text/plain;
         server {{
                 listen 127.0.0.1:{port};
@@ -79,19 +80,35 @@ def start_nginx(base):
 
 # one connection
 
-def replay(port, pieces, half_close):
+def send(s, pieces):
+    """A piece follows when there was an answer to the one before."""
+    got = b""
+    for piece in pieces[:-1]:
+        s.sendall(piece)
+        got += s.recv(65536)
+    s.sendall(pieces[-1] + http_cases.PROBE)
+    return got
+
+
+def send_bytes(s, pieces):
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in b"".join(pieces) + http_cases.PROBE:
+        s.sendall(bytes((byte,)))
+    return b""
+
+
+def send_and_end(s, pieces):
+    got = send(s, pieces)
+    s.shutdown(socket.SHUT_WR)
+    return got
+
+
+def replay(port, pieces, how):
     """All that came in answer, until the server has closed."""
     got = b""
     with socket.create_connection(("127.0.0.1", port), timeout=30 * SLOW) as s:
-        try:
-            for piece in pieces[:-1]:
-                s.sendall(piece)
-                got += s.recv(65536)
-            s.sendall(pieces[-1] + http_cases.PROBE)
-            if half_close:
-                s.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it is refused already
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is refused already
+            got = how(s, pieces)
         with contextlib.suppress(ConnectionResetError):
             while part := s.recv(65536):
                 got += part
@@ -118,9 +135,9 @@ def parse_replies(got, heads):
     return replies
 
 
-def outcome(port, case, half_close=False):
+def outcome(port, case, how=send):
     """The replies but that to the probe, and "keep" or "close"."""
-    replies = parse_replies(replay(port, (case.raw), half_close), case.heads)
+    replies = parse_replies(replay(port, case.raw, how), case.heads)
     if replies and replies[-1][0] == 200 and replies[-1][1].startswith("GET /probe h"):
         return replies[:-1], "keep"
     return replies, "close"
@@ -190,6 +207,20 @@ def test_cases(base):
     fail_for(wrong)
 
 
+def test_cases_byte_by_byte(base):
+    """What comes of it does not depend on how it comes."""
+    ours_start(base)
+    wrong = []
+    for name, case in each():
+        if sum(map(len, case.raw)) > 1500:
+            continue
+        replies, end = outcome(base.port, case, send_bytes)
+        got = [r for r in replies if r[0] != 100], end
+        if not meets(case.expected.replace("100; ", ""), got):
+            wrong.append(f"{name}: got {show(*got)!r}, expected {case.expected!r}")
+    fail_for(wrong)
+
+
 def test_cases_of_nginx(base):
     if not NGINX:
         raise Skipped("nginx is not installed")
@@ -198,7 +229,7 @@ def test_cases_of_nginx(base):
     wrong = []
     try:
         for name, case in each():
-            ours, theirs = outcome(base.port, case), outcome(port, case, half_close=True)
+            ours, theirs = outcome(base.port, case), outcome(port, case, send_and_end)
             differs = verdict(ours) != verdict(theirs)
             if case.why and not differs:
                 wrong.append(f"{name}: explained, but nginx does the same: {show(*theirs)!r}")

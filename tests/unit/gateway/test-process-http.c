@@ -108,6 +108,18 @@ static void test_head_has_a_length_and_no_body(void **state) {
         client_and_worker_leave(c, &w);
 }
 
+/* RFC 9110 9.3.2: not even why it was refused. */
+static void test_a_refusal_of_head_has_no_body(void **state) {
+        _cleanup_free_ char *head = NULL;
+        int c;
+
+        front_publish(&(struct front_module){ .name = "m" }, 1);
+        c = client_connect();
+        client_send(c, "HEAD /.. HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(client_expect(c, &head, NULL), 400);
+        client_expect_end(c);
+}
+
 /* RFC 9112 3.2.2 */
 static void test_an_absolute_target_says_the_host(void **state) {
         struct worker w;
@@ -280,6 +292,7 @@ int main(void) {
                 FRONT_TEST(test_large_bodies_both_ways),
                 FRONT_TEST(test_chunked_bodies),
                 FRONT_TEST(test_head_has_a_length_and_no_body),
+                FRONT_TEST(test_a_refusal_of_head_has_no_body),
                 FRONT_TEST(test_an_absolute_target_says_the_host),
                 FRONT_TEST(test_the_prefix_is_stripped),
                 FRONT_TEST(test_expect_100_continue),
