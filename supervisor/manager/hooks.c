@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +26,10 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/boot-config.h"
+#include "supervisor/manager/hook-launch.h"
 #include "supervisor/manager/hook-run.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/manager.h"
-
-extern char **environ;
 
 struct waiting_event {
         TAILQ_ENTRY(waiting_event) entry;
@@ -101,35 +99,6 @@ static void on_link(evutil_socket_t fd, short what, void *userdata) {
         turn_soon();
 }
 
-/* Above what they become in the child. */
-static int dup_high(int fd) {
-        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 16);
-
-        return copy < 0 ? -errno : copy;
-}
-
-static int spawn(int link, int folder, const char *root) {
-        char *argv[] = { (char *)"socle-manager", (char *)"--run-hooks", (char *)root, NULL };
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attr;
-        sigset_t signals;
-        pid_t pid;
-        int r;
-
-        posix_spawn_file_actions_init(&actions);
-        posix_spawnattr_init(&attr);
-        sigemptyset(&signals);
-        posix_spawnattr_setsigmask(&attr, &signals);
-        posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-        posix_spawn_file_actions_adddup2(&actions, link, HOOK_LINK_FD);
-        posix_spawn_file_actions_adddup2(&actions, folder, HOOK_FOLDER_FD);
-        posix_spawn_file_actions_addclosefrom_np(&actions, HOOK_FOLDER_FD + 1);
-        r = posix_spawn(&pid, "/proc/self/exe", &actions, &attr, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attr);
-        return -r;
-}
-
 /* Of a private base; on the machine `soclectl` finds it by itself. */
 static const char *root_path(char path[SHOWN_MAX]) {
         static const char etc[] = "/etc/";
@@ -146,7 +115,7 @@ static const char *root_path(char path[SHOWN_MAX]) {
 }
 
 static int child_start(void) {
-        _cleanup_close_ int ours = -1, theirs = -1, link = -1, folder = -1;
+        _cleanup_close_ int ours = -1, theirs = -1;
         char root[SHOWN_MAX];
         int pair[2], r;
 
@@ -155,15 +124,11 @@ static int child_start(void) {
                 return r;
         ours = pair[0];
         theirs = pair[1];
-        link = dup_high(theirs);
-        folder = dup_high(hooks.folder);
-        if (link < 0 || folder < 0)
-                return link < 0 ? link : folder;
         hooks.link_event = event_new(hooks.manager->loop, ours, EV_READ | EV_PERSIST, on_link, NULL);
         if (!hooks.link_event || event_add(hooks.link_event, NULL) < 0)
                 r = -ENOMEM;
         if (r >= 0)
-                r = spawn(link, folder, root_path(root));
+                r = hook_launch(theirs, hooks.folder, root_path(root));
         if (r < 0) {
                 if (hooks.link_event)
                         event_free(hooks.link_event);

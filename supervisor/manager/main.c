@@ -13,6 +13,7 @@
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
 #include "supervisor/manager/admin.h"
@@ -23,6 +24,7 @@
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/history.h"
+#include "supervisor/manager/hook-launch.h"
 #include "supervisor/manager/hook-run.h"
 #include "supervisor/manager/hooks.h"
 #include "supervisor/manager/lifecycle.h"
@@ -135,7 +137,11 @@ int manager_run(void) {
         log_begin("socle-manager");
         r = role_begin("socle-manager");
         if (r >= 0)
+                r = hook_launcher_start();
+        if (r >= 0)
                 r = role_receive_setup(CONTROL_MANAGER, &m.hello, handovers, HANDOVERS_MAX, &n);
+        if (r >= 0)
+                r = confine(CONFINE_MANAGER, handovers, n);
         if (r < 0 || sodium_init() < 0)
                 return EXIT_FAILURE;
         TAILQ_INIT(&m.files);

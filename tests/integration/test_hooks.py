@@ -430,7 +430,7 @@ echo "$SOCLE_TIME $$" >>"%(told)s/seen"
 
 def runner(base):
     with contextlib.suppress(OSError):
-        for pid in children(base.role("manager")):
+        for pid in [p for launcher in children(base.role("manager")) for p in children(launcher)]:
             with open(f"/proc/{pid}/comm") as f:
                 if f.read().strip() == "socle-hooks":
                     return pid

@@ -28,6 +28,7 @@
 
 #include "ipc/cleanup.h"
 #include "supervisor/common/confine.h"
+#include "supervisor/common/landlock.h"
 
 static const char *security_md;
 
@@ -97,14 +98,28 @@ static int try_memfd(void) {
         return memfd_create("m", MFD_CLOEXEC);
 }
 
+static int folder; /* the one that is handed over */
+
+static int try_create(void) {
+        return openat(folder, "made", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static int try_remove(void) {
+        return unlinkat(folder, "made", 0);
+}
+
+static int try_create_elsewhere(void) {
+        return open("/tmp/socle-test-confine-elsewhere", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+}
+
 /* 0, or the number of the attempt that went another way, from 1. */
-static int attempts_in_child(enum confine_role role, const struct attempt *attempts, size_t n) {
+static int attempts_in_child(enum confine_role role, const struct role_handover *handover, const struct attempt *attempts, size_t n) {
         int status;
         pid_t pid = fork();
 
         assert_true(pid >= 0);
         if (pid == 0) {
-                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine(role, NULL, 0) < 0)
+                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine(role, handover, handover ? 1 : 0) < 0)
                         _exit(99);
                 for (size_t i = 0; i < n; i++) {
                         int r;
@@ -118,6 +133,11 @@ static int attempts_in_child(enum confine_role role, const struct attempt *attem
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
+}
+
+static void check_went(int went, const struct attempt *attempts, size_t n) {
+        if (went)
+                fail_msg("%s", (size_t)went <= n ? attempts[went - 1].what : "confine() failed");
 }
 
 static void test_a_gateway_can_do_nothing_but_serve(void **state) {
@@ -137,10 +157,50 @@ static void test_a_gateway_can_do_nothing_but_serve(void **state) {
         skip();
 #endif
 #endif
-        went = attempts_in_child(CONFINE_GATEWAY, attempts, N_ELEMENTS(attempts));
+        went = attempts_in_child(CONFINE_GATEWAY, NULL, attempts, N_ELEMENTS(attempts));
+        check_went(went, attempts, N_ELEMENTS(attempts));
+}
 
-        if (went)
-                fail_msg("%s", (size_t)went <= N_ELEMENTS(attempts) ? attempts[went - 1].what : "confine() failed");
+static void check_files(enum confine_role role, enum handover what, const struct attempt *attempts, size_t n) {
+        char path[] = "/tmp/socle-test-confine-XXXXXX";
+        struct role_handover handover = { .what = what };
+        int went;
+
+        if (!landlock_probe())
+                skip();
+        assert_non_null(mkdtemp(path));
+        handover.fd = folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(folder >= 0);
+        went = attempts_in_child(role, &handover, attempts, n);
+        unlinkat(folder, "made", 0);
+        close(folder);
+        rmdir(path);
+        check_went(went, attempts, n);
+}
+
+static void test_an_installer_has_its_folder(void **state) {
+        static const struct attempt attempts[] = {
+                { "make a file", try_create, 0 },
+                { "remove a file", try_remove, 0 },
+                { "make a file elsewhere", try_create_elsewhere, EACCES },
+                { "read a file elsewhere", try_open, EACCES },
+                { "exec", try_exec, EACCES },
+        };
+
+        check_files(CONFINE_INSTALLER, HANDOVER_PACKAGES, attempts, N_ELEMENTS(attempts));
+}
+
+static void test_a_manager_writes_its_folders_and_reads_what_is_named(void **state) {
+        static const struct attempt writes[] = {
+                { "make a file", try_create, 0 },
+                { "remove a file", try_remove, 0 },
+                { "make a file elsewhere", try_create_elsewhere, EACCES },
+                { "read /etc", try_open, 0 },
+        };
+        static const struct attempt lists[] = { { "make a file where it may look", try_create, EACCES } };
+
+        check_files(CONFINE_MANAGER, HANDOVER_STATE, writes, N_ELEMENTS(writes));
+        check_files(CONFINE_MANAGER, HANDOVER_DROP, lists, N_ELEMENTS(lists));
 }
 
 /* The page ----------------------------------------------------------------------------------------------------------- */
@@ -219,6 +279,8 @@ int main(int argc, char **argv) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_line_has_a_reason),
                 cmocka_unit_test(test_a_gateway_can_do_nothing_but_serve),
+                cmocka_unit_test(test_an_installer_has_its_folder),
+                cmocka_unit_test(test_a_manager_writes_its_folders_and_reads_what_is_named),
                 cmocka_unit_test(test_the_page_is_the_table),
         };
 
