@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # bench-gateway: HTTP through the gateway and a module's process, beside nginx
-# alone and nginx to FastCGI. BUILD= names the build directory, ROUNDS= the
-# number of rounds (some twenty seconds each).
+# alone, nginx to FastCGI and, where it is, nginx Unit. BUILD= names the build directory, ROUNDS= the
+# number of rounds (20 to 26 seconds each).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,6 +28,14 @@ fi
 [ "$nginx" != - ] || echo "bench-gateway: nginx is not installed (tools/deps.sh bench): its lines are left out" >&2
 [ "$fcgi_app" != - ] || echo "bench-gateway: libfcgi is not installed (tools/deps.sh bench): the FastCGI lines are left out" >&2
 
+# Not a package of the distribution: it counts for those who have it.
+unitd=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v unitd) || unitd=-
+unit_app=-
+if [ "$unitd" != - ] && ninja -C "$build" bench/unit-app >/dev/null 2>&1; then
+        unit_app=$build/bench/unit-app
+fi
+[ "$unit_app" != - ] || echo "bench-gateway: nginx Unit with libunit is not installed: its lines are left out" >&2
+
 # Where the roles' uids can reach it, whatever folder this tree lies in.
 folder=$(mktemp -d /tmp/socle-bench-gateway.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
@@ -47,7 +55,7 @@ pack busy 1000
 cp "$folder"/one/modules/*.smod "$folder/auto/modules/"
 
 mkdir -p "$here/bench/results"
-"$build/bench/bench-gateway" "$folder" "$build/supervisor/base/socled" "$wrk" "$nginx" "$fcgi_app" "$rounds" >"$folder/output" || {
+"$build/bench/bench-gateway" "$folder" "$build/supervisor/base/socled" "$wrk" "$nginx" "$fcgi_app" "$unitd" "$unit_app" "$rounds" >"$folder/output" || {
         cat "$folder/output"
         tail -n 20 "$folder"/*/output.log "$folder"/*/error.log >&2 2>/dev/null
         exit 1

@@ -129,6 +129,45 @@ static int start_nginx(struct server *server, enum gateway_server which, const s
         return r;
 }
 
+/* Unit --------------------------------------------------------------------------------------------------------------- */
+
+static int configure_unit(const char *control, const char *app, uint16_t port) {
+        struct http_client client;
+        uint64_t now;
+        char text[768];
+        int r;
+
+        snprintf(text, sizeof(text),
+                 "{\"listeners\":{\"127.0.0.1:%u\":{\"pass\":\"applications/hello\"}},"
+                 "\"applications\":{\"hello\":{\"type\":\"external\",\"executable\":\"%s\",\"processes\":1}}}",
+                 (unsigned)port, app);
+        http_client_init_unix(&client, control);
+        r = http_poll(&client, "/config", 200, "", &now);
+        if (!r)
+                r = http_put(&client, "/config", text, strlen(text));
+        http_client_deinit(&client);
+        return r < 0 ? r : r == 200 ? 0 : -EPROTO;
+}
+
+static int start_unit(struct server *server, const struct gateway_programs *programs, uint16_t port) {
+        char folder[256], address[384], log[320], pid[320];
+        int r;
+
+        snprintf(folder, sizeof(folder), "%s/unit", programs->folder);
+        snprintf(address, sizeof(address), "unix:%s/control.sock", folder);
+        snprintf(log, sizeof(log), "%s/error.log", folder);
+        snprintf(pid, sizeof(pid), "%s/unit.pid", folder);
+        if (mkdir(folder, 0755) < 0)
+                return -errno;
+        r = process_start(&server->pid, folder,
+                          (char *const[]){ (char *)programs->unitd, (char *)"--no-daemon", (char *)"--control", address, (char *)"--log",
+                                           log, (char *)"--pid", pid, (char *)"--statedir", folder, (char *)"--modulesdir", folder,
+                                           (char *)"--tmpdir", folder, getuid() == 0 ? (char *)"--user" : NULL, (char *)"root",
+                                           (char *)"--group", (char *)"root", NULL },
+                          -1);
+        return r ? r : configure_unit(address + strlen("unix:"), programs->unit_app, port);
+}
+
 /* Ours --------------------------------------------------------------------------------------------------------------- */
 
 static int start_ours(struct server *server, enum gateway_server which, const struct gateway_programs *programs, uint16_t port) {
@@ -141,18 +180,36 @@ static int start_ours(struct server *server, enum gateway_server which, const st
         return r;
 }
 
+static bool is_installed(enum gateway_server which, const struct gateway_programs *programs) {
+        switch (which) {
+        case SERVER_OURS:
+        case SERVER_OURS_AUTO:
+                return true;
+        case SERVER_UNIT:
+                return programs->unitd && programs->unit_app;
+        case SERVER_FCGI:
+                return programs->nginx && programs->fcgi_app;
+        default:
+                return programs->nginx;
+        }
+}
+
 int server_start(struct server *server, enum gateway_server which, const struct gateway_programs *programs) {
-        bool ours = which >= SERVER_OURS;
         uint16_t port;
         int r;
 
         *server = (struct server){ 0 };
-        if ((!ours && !programs->nginx) || (which == SERVER_FCGI && !programs->fcgi_app))
+        if (!is_installed(which, programs))
                 return 0;
         port = process_free_port();
         if (!port)
                 return -errno;
-        r = ours ? start_ours(server, which, programs, port) : start_nginx(server, which, programs, port);
+        if (which == SERVER_UNIT)
+                r = start_unit(server, programs, port);
+        else if (which == SERVER_OURS || which == SERVER_OURS_AUTO)
+                r = start_ours(server, which, programs, port);
+        else
+                r = start_nginx(server, which, programs, port);
         if (!r)
                 r = wait_until_served(port);
         if (r) {

@@ -21,6 +21,7 @@
         X(RETURN_AUTO, "nginx return 200, a worker per core")                                                                              \
         X(IDLE, "nginx return 200, for idle connections")                                                                                  \
         X(FCGI, "nginx to FastCGI, kept UNIX sockets")                                                                                     \
+        X(UNIT, "nginx Unit to a C application")                                                                                           \
         X(OURS, "ours, one gateway")                                                                                                       \
         X(OURS_AUTO, "ours, default gateways")
 
@@ -40,8 +41,8 @@ struct server {
 };
 
 struct gateway_programs {
-        const char *socled, *nginx, *fcgi_app; /* the peers' NULL: not installed */
-        const char *folder;                    /* has roots with packages in them: one, auto */
+        const char *socled, *nginx, *fcgi_app, *unitd, *unit_app; /* the peers' NULL: not installed */
+        const char *folder;                                       /* has roots with packages in them: one, auto */
 };
 
 /* Starts it and waits until /hello is answered as it should be; one whose program is missing is left out. 0 or -errno. */

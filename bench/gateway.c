@@ -177,20 +177,26 @@ static void start_all(const struct gateway_programs *programs) {
         }
 }
 
+static const char *given(const char *program) {
+        return strcmp(program, "-") ? program : NULL;
+}
+
 int main(int argc, char **argv) {
         struct gateway_programs programs;
-        unsigned rounds = argc == 7 ? (unsigned)strtoul(argv[6], NULL, 10) : 0;
+        unsigned rounds = argc == 9 ? (unsigned)strtoul(argv[8], NULL, 10) : 0;
 
         if (!rounds || rounds > SAMPLES_MAX) {
-                fprintf(stderr, "usage: %s FOLDER SOCLED WRK NGINX|- FCGI-APP|- ROUNDS\n", argv[0]);
+                fprintf(stderr, "usage: %s FOLDER SOCLED WRK NGINX|- FCGI-APP|- UNITD|- UNIT-APP|- ROUNDS\n", argv[0]);
                 return 2;
         }
         bench.wrk = argv[3];
         bench.figures.rounds = rounds;
         programs = (struct gateway_programs){ .folder = argv[1],
                                               .socled = argv[2],
-                                              .nginx = strcmp(argv[4], "-") ? argv[4] : NULL,
-                                              .fcgi_app = strcmp(argv[5], "-") ? argv[5] : NULL };
+                                              .nginx = given(argv[4]),
+                                              .fcgi_app = given(argv[5]),
+                                              .unitd = given(argv[6]),
+                                              .unit_app = given(argv[7]) };
         choose_cpus();
         allow_connections();
         start_all(&programs);
