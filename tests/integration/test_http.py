@@ -12,7 +12,7 @@ import socket
 import subprocess
 
 import http_cases
-from harness import SLOW, Failure, Skipped, expect, package, wait
+from harness import SLOW, Failure, Skipped, expect, hold_port, package, wait
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
@@ -58,12 +58,10 @@ http {{
 def start_nginx(base):
     folder = base.path("nginx")
     os.mkdir(folder)
-    holder = socket.socket()
-    holder.bind(("127.0.0.1", 0))
+    holder = hold_port()
     port = holder.getsockname()[1]
     user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
     base.write("nginx/nginx.conf", NGINX_CONF.format(folder=folder, port=port, user=user))
-    holder.close()
     process = subprocess.Popen([NGINX, "-p", folder, "-c", os.path.join(folder, "nginx.conf")], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -74,7 +72,14 @@ def start_nginx(base):
             return True
         return False
 
-    wait(up, "nginx to listen")
+    try:
+        wait(up, "nginx to listen")
+    except Failure:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        holder.close()
     return process, port
 
 
