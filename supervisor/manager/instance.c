@@ -317,7 +317,9 @@ void instance_on_fork_failed(struct manager *m, uint64_t request, const struct c
                  strerror(-failed->error));
         TAILQ_REMOVE(&c->instances, i, entry);
         instance_free(i);
-        if (!retired) /* else nobody wants it any more: that says nothing about the version */
+        if (failed->error == -ESHUTDOWN)
+                lifecycle_on_base_stopping(c);
+        else if (!retired) /* else nobody wants it any more: that says nothing about the version */
                 lifecycle_on_start_failed(c, FAULT_FORK_FAILED, reason);
         lifecycle_on_gone(c);
 }

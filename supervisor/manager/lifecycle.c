@@ -48,6 +48,7 @@
 #include "supervisor/manager/versions.h"
 #include "supervisor/manager/writer.h"
 
+#define BASE_STOPS_MS 1000 /* between two questions for a worker that a base which stops has refused */
 #define PROBATION_BURST 2u /* crashes that a new version may have before the one before comes back */
 
 /* Reconciliation ----------------------------------------------------------------------------------------------------- */
@@ -335,6 +336,12 @@ void lifecycle_restart_after(struct candidate *c, uint64_t ms) {
          * reconciliation starts it. */
         if (c->restart_timer)
                 evtimer_add(c->restart_timer, &tv);
+}
+
+/* It waits for its requests to end before it tells us. */
+void lifecycle_on_base_stopping(struct candidate *c) {
+        operation_fail(TAKE_PTR(c->operation), FAULT_STOPPING, "the base is stopping");
+        lifecycle_restart_after(c, BASE_STOPS_MS);
 }
 
 static void restart_later(struct candidate *c) {

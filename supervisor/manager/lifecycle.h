@@ -15,6 +15,8 @@ void lifecycle_reconcile(struct module *module);
 void lifecycle_restart_after(struct candidate *candidate, uint64_t ms);
 void lifecycle_on_ready(struct instance *instance);
 void lifecycle_on_start_failed(struct candidate *candidate, enum fault fault, const char *reason);
+/* It gives no worker any more, which says nothing of the version. */
+void lifecycle_on_base_stopping(struct candidate *candidate);
 void lifecycle_on_crash(struct candidate *candidate, uint64_t instance, const char *how);
 /* It turns its loop and serves, but its health hook fails: it is replaced as the crash policy says, make-before-break. */
 void lifecycle_on_unhealthy(struct instance *instance, const char *reason);

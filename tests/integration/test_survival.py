@@ -159,6 +159,27 @@ def test_stop_is_clean(base):
     expect_equal(os.listdir(base.path("state/work")), [], "work folders")
 
 
+def test_who_dies_while_the_base_stops_is_there_at_the_next_start(base):
+    """The base, which waited for a request, gave no worker any more, and that was taken for the version's fault."""
+    base.start()
+    base.drop(package(base, "tests/modules/crash"))
+    base.serves("/crash/ok")
+    base.drop(package(base, "examples/hello", extra="[restart]\nburst = 1\n"))
+    base.serves("/hello")
+    waiting = threading.Thread(target=lambda: base.try_get("/crash/wait?ms=3000"))
+    waiting.start()
+    wait(lambda: base.instances("crash")[0]["in_flight"], "a request to be under way")
+    victim = base.worker("hello")
+    base.process.terminate()
+    wait(lambda: "stopping: modules are drained" in base.log(), "the base to stop")
+    os.kill(victim, signal.SIGKILL)
+    waiting.join()
+    base.stop()
+    expect("FORK_FAILED" not in base.log(), base.log())
+    base.start()
+    base.serves("/hello")
+
+
 def test_idle_processes_sleep(base):
     """No context switch in 60 s in workers and roles: also the manager sleeps while nobody logs."""
     base.start()

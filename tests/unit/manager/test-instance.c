@@ -158,6 +158,21 @@ static void test_a_fork_that_fails_breaks_the_version(void **state) {
         assert_true(asked_for_no_worker());
 }
 
+/* Versions were quarantined, or given up for the ones before, because a worker had ended while the base stopped. */
+static void test_a_base_that_stops_says_nothing_of_a_version(void **state) {
+        struct candidate *c = candidate("o", "1.0.0", 1);
+        struct operation *op = operation_new(&m.operations, OPERATION_DEPLOY, "o", "o-1.0.0.smod");
+
+        c->operation = op;
+        lifecycle_reconcile(c->module);
+        instance_on_fork_failed(&m, told(CONTROL_KIND_FORK).header.request, &(struct control_fork_failed){ .error = -ESHUTDOWN });
+        assert_false(c->failed);
+        assert_int_equal(c->n_crashes, 0);
+        assert_int_not_equal(c->state, CANDIDATE_BROKEN);
+        assert_int_equal(op->fault, FAULT_STOPPING);
+        assert_true(asked_for_no_worker()); /* not at once, for ever */
+}
+
 /* The first restart is at once, and not within the reaction that could free what is being looked at. */
 static void test_what_has_served_is_started_again_next_turn(void **state) {
         struct candidate *c = candidate("d", "1.0.0", 1);
@@ -342,6 +357,7 @@ int main(void) {
                 T(test_who_dies_before_he_is_adopted_is_not_adopted),
                 T(test_a_fork_that_nobody_wants_any_more_may_fail),
                 T(test_a_fork_that_fails_breaks_the_version),
+                T(test_a_base_that_stops_says_nothing_of_a_version),
                 T(test_what_has_served_is_started_again_next_turn),
                 T(test_who_chooses_again_does_not_wait),
                 T(test_an_operation_that_is_overtaken_ends),
