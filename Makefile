@@ -11,7 +11,7 @@ JOBS = $(shell nproc)
 SOAK_SECONDS = 600
 
 .NOTPARALLEL:
-.PHONY: build help deps deps-build deps-test deps-bench bin packages run test test-system soak bench install uninstall clean
+.PHONY: build help deps deps-build deps-test deps-vm deps-bench bin packages run test test-system soak bench install uninstall clean
 
 build: deps-build bin packages ## what `make` alone does: everything, runnable from $(BUILD)/bin
 
@@ -25,8 +25,8 @@ run: build ## the demo on 127.0.0.1:$(PORT) until Ctrl-C; ARGS=--once ends when 
 test: deps-test bin ## unit and integration tests
 	@BUILD=$(BUILD) JOBS=$(JOBS) tools/test.sh
 
-test-system: deps-test bin packages ## the installed service under a real systemd, in namespaces (as root)
-	@BUILD=$(BUILD) tests/system/run.sh
+test-system: deps-test $(if $(VM:0=),deps-vm) bin packages ## the installed service under a real systemd, in namespaces or with VM=1 in qemu (as root)
+	@BUILD=$(BUILD) VM=$(VM) ONLY="$(ONLY)" tests/system/run.sh
 
 soak: deps-test bin packages ## two modules call each other while workers are killed, for SOAK_SECONDS=$(SOAK_SECONDS)
 	@SOCLE_BUILD=$(BUILD) python3 tests/soak/soak.py $(SOAK_SECONDS)
@@ -46,6 +46,9 @@ deps-build:
 
 deps-test:
 	@tools/deps.sh test
+
+deps-vm:
+	@tools/deps.sh vm
 
 deps-bench:
 	@tools/deps.sh bench

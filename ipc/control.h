@@ -204,6 +204,12 @@ struct control_instance_id {
 };
 /* What DIAGNOSE sends. Who does not listen does not notice it, and no worker has a terminal that could send it. */
 #define DIAGNOSE_SIGNAL SIGWINCH
+/* Whose memory was used up when the kernel killed it. */
+enum exited_oom {
+        EXITED_OOM_NO,
+        EXITED_OOM_LIMIT, /* its own limit */
+        EXITED_OOM_ABOVE, /* the machine's, or that of a group above, such as the unit's MemoryMax= */
+};
 /* What was released, read back from the kernel. */
 struct control_exited {
         uint64_t instance;
@@ -221,6 +227,9 @@ struct control_exited {
         int32_t error;                /* -errno of the first step that failed, 0 */
         uint64_t peak_memory;         /* ru_maxrss in bytes */
         uint64_t user_us, system_us;
+        uint64_t throttled_us;   /* it wanted to run, and its limit of CPU time did not let it */
+        uint32_t n_pids_refused; /* threads and processes, by its limit of them */
+        uint32_t oom;            /* enum exited_oom */
         uint32_t adopted, reserved;
 };
 /* X(name): kinds of descriptors; memory: a file without a name. */

@@ -6,6 +6,7 @@
 #   tools/deps.sh test     and to run the tests
 #   tools/deps.sh          and for the checks that CI runs
 #   tools/deps.sh bench    and the bench peers; what cannot be had is skipped by the benches
+#   tools/deps.sh vm       and for make test-system VM=1; what cannot be had is told by the test
 #   tools/deps.sh list     prints them all
 # Where there is no apt-get, it installs nothing and leaves complaints to meson.
 set -eu
@@ -16,6 +17,7 @@ libarchive-dev libzstd-dev libsodium-dev libseccomp-dev libjansson-dev node-llht
 libcmark-dev zlib1g-dev liblmdb-dev libcmocka-dev curl jq procps"
 test="zstd tar python3 systemd util-linux strace"
 check="clang clang-format clang-tidy cppcheck libclang-rt-14-dev git nginx-light"
+vm="qemu-system-x86 e2fsprogs"
 bench="nginx-light libfcgi-dev spawn-fcgi wrk libzmq3-dev libnng-dev"
 
 missing() {
@@ -44,13 +46,14 @@ install_packages() {
 }
 
 case ${1:-all} in
-list) echo $build $test $check $bench ;;
+list) echo $build $test $check $vm $bench ;;
 build) install_packages "$build" ;;
 test) install_packages "$build $test" ;;
+vm) install_packages "$build $test" && { install_packages "$vm" || echo "qemu is missing" >&2; } ;;
 bench) install_packages "$build $test" && { install_packages "$bench" || echo "some bench peers are missing" >&2; } ;;
 all) install_packages "$build $test $check" ;;
 *)
-        echo "usage: tools/deps.sh [build|test|all|bench|list]" >&2
+        echo "usage: tools/deps.sh [build|test|vm|all|bench|list]" >&2
         exit 2
         ;;
 esac

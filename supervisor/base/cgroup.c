@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -364,6 +365,28 @@ int cgroup_leaf_limit(const struct cgroup *cgroup, int leaf, const struct contro
                 r = text_write(leaf, "cpu.max", text);
         }
         return r;
+}
+
+uint64_t cgroup_find_count(const char *text, const char *key) {
+        size_t n = strlen(key);
+
+        for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+                if (!strncmp(line, key, n) && line[n] == ' ')
+                        return strtoull(line + n + 1, NULL, 10);
+        return 0;
+}
+
+/* "oom" counts in the group whose limit was reached and in those above it, "oom_kill" where the victims lived. */
+void cgroup_leaf_account(int leaf, struct control_exited *e) {
+        char text[1024];
+
+        if (e->code == CLD_KILLED && e->status == SIGKILL && !text_read(leaf, "memory.events", text, sizeof(text)) &&
+            cgroup_find_count(text, "oom_kill"))
+                e->oom = cgroup_find_count(text, "oom") ? EXITED_OOM_LIMIT : EXITED_OOM_ABOVE;
+        if (!text_read(leaf, "pids.events", text, sizeof(text)))
+                e->n_pids_refused = (uint32_t)cgroup_find_count(text, "max");
+        if (!text_read(leaf, "cpu.stat", text, sizeof(text)))
+                e->throttled_us = cgroup_find_count(text, "throttled_usec");
 }
 
 int cgroup_leaf_remove(const struct cgroup *cgroup, const char *name) {

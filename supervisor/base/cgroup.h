@@ -41,9 +41,13 @@ int cgroup_leaf_populated(int leaf);
 uint32_t cgroup_leaf_count(int leaf);
 /* cgroup.events: EPOLLPRI when it empties. */
 int cgroup_leaf_events(int leaf);
+/* How its limits have been felt: sets oom (of who was killed by SIGKILL), n_pids_refused and throttled_us. */
+void cgroup_leaf_account(int leaf, struct control_exited *exited);
 int cgroup_leaf_remove(const struct cgroup *cgroup, const char *name);
 
 /* Pure: finds the cgroup2 mount in the text of mountinfo: its root inside the file system and where it is mounted. 0 or -ENOENT. */
 int cgroup_find_mount(const char *mountinfo, char *ret_root, char *ret_point, size_t size);
+/* Pure: the number behind `key` in a text of lines such as "oom_kill 1"; 0 when it is not there. */
+uint64_t cgroup_find_count(const char *text, const char *key);
 /* Pure: the path behind "0::" in the text of /proc/self/cgroup. 0 or -ENOENT. */
 int cgroup_find_own(const char *text, char *ret_path, size_t size);

@@ -155,6 +155,7 @@ static void group_begin(struct base *base, struct instance *i) {
                 work_begin(base, i);
                 return;
         }
+        cgroup_leaf_account(i->leaf, &i->exited);
         r = cgroup_leaf_populated(i->leaf);
         if (r > 0) {
                 i->exited.n_processes = cgroup_leaf_count(i->leaf);

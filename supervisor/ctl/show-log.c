@@ -4,6 +4,8 @@
  */
 #include "supervisor/ctl/show.h"
 
+#include <string.h>
+
 #include "ipc/cleanup.h"
 #include "supervisor/ctl/document.h"
 #include "supervisor/ctl/table.h"
@@ -74,13 +76,16 @@ int show_events(const json_t *events, FILE *out) {
 }
 
 static void show_exit(const json_t *entry, const json_t *exit, FILE *out) {
-        const char *signal = document_text(exit, "signal"), *time = document_text(entry, "time");
+        const char *signal = document_text(exit, "signal"), *oom = document_text(exit, "oom"), *time = document_text(entry, "time");
         const json_t *line;
         size_t i;
 
         fputc('\n', out);
         if (*signal)
-                text_line(out, time, ": worker ", text_number(document_number(exit, "pid")).text, " was killed by ", signal);
+                text_line(out, time, ": worker ", text_number(document_number(exit, "pid")).text, " was killed by ", signal,
+                          !strcmp(oom, "limit")   ? ", out of memory: it reached [limits] memory"
+                          : !strcmp(oom, "above") ? ", out of memory: the machine, or the unit of the base"
+                                                  : "");
         else
                 text_line(out, time, ": worker ", text_number(document_number(exit, "pid")).text, " exited with status ",
                           text_number(document_number(exit, "status")).text);

@@ -237,17 +237,15 @@ json_t *json_status(struct manager *m) {
 static json_t *json_released(const struct released *r) {
         const struct control_exited *e = &r->exited;
         const char *cgroup = e->cgroup_gone == 1 ? "removed" : e->cgroup_gone == 2 ? "none" : strerror(-e->error);
-        char how[64];
+        char how[128];
 
-        if (e->code == CLD_EXITED)
-                snprintf(how, sizeof(how), "exited with status %d", e->status);
-        else
-                snprintf(how, sizeof(how), "killed by SIG%s", sigabbrev_np(e->status) ? sigabbrev_np(e->status) : "?");
-        return json_pack("{s:I, s:s, s:i, s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "instance", (json_int_t)e->instance,
+        instance_exit_text(e, how, sizeof(how));
+        return json_pack("{s:I, s:s, s:i, s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "instance", (json_int_t)e->instance,
                          "version", r->version, "pid", e->pid, "pid_gone", e->pid_gone, "cgroup", cgroup, "work_folder_removed",
                          e->work_gone, "processes_killed", (json_int_t)e->n_processes, "files_removed", (json_int_t)e->n_files,
                          "edges_closed", (json_int_t)r->n_edges, "peak_memory_bytes", (json_int_t)e->peak_memory, "cpu_us",
-                         (json_int_t)(e->user_us + e->system_us), "exit", how, "took_us",
+                         (json_int_t)(e->user_us + e->system_us), "throttled_us", (json_int_t)e->throttled_us, "pids_refused",
+                         (json_int_t)e->n_pids_refused, "exit", how, "took_us",
                          (json_int_t)(e->asked_ns && e->reaped_ns > e->asked_ns ? (e->reaped_ns - e->asked_ns) / NS_PER_US : 0));
 }
 

@@ -110,6 +110,7 @@ void history_add(struct history *h, const struct candidate *c, enum candidate_st
 }
 
 void history_note_exit(struct history *h, const struct control_exited *e, json_t *lines) {
+        static const char *const oom[] = { [EXITED_OOM_LIMIT] = "limit", [EXITED_OOM_ABOVE] = "above" };
         const char *name = e->code == CLD_EXITED ? NULL : sigabbrev_np(e->status);
         char text[32];
 
@@ -119,10 +120,11 @@ void history_note_exit(struct history *h, const struct control_exited *e, json_t
         }
         snprintf(text, sizeof(text), "SIG%s", name ? name : "?");
         json_decref(h->exit);
-        h->exit = json_pack("{s:I, s:i, s:o*, s:o*, s:b, s:I, s:o*}", "instance", (json_int_t)e->instance, "pid", e->pid, "status",
-                            e->code == CLD_EXITED ? json_integer(e->status) : NULL, "signal",
-                            e->code == CLD_EXITED ? NULL : json_string(text), "killed_by_base", (int)e->killed, "peak_memory_bytes",
-                            (json_int_t)e->peak_memory, "output", lines);
+        h->exit = json_pack("{s:I, s:i, s:o*, s:o*, s:b, s:s*, s:I, s:I, s:I, s:o*}", "instance", (json_int_t)e->instance, "pid", e->pid,
+                            "status", e->code == CLD_EXITED ? json_integer(e->status) : NULL, "signal",
+                            e->code == CLD_EXITED ? NULL : json_string(text), "killed_by_base", (int)e->killed, "oom",
+                            e->oom < N_ELEMENTS(oom) ? oom[e->oom] : NULL, "peak_memory_bytes", (json_int_t)e->peak_memory, "throttled_us",
+                            (json_int_t)e->throttled_us, "pids_refused", (json_int_t)e->n_pids_refused, "output", lines);
 }
 
 /* Modules come and go ------------------------------------------------------------------------------------------------ */

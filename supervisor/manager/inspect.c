@@ -151,8 +151,27 @@ static void add_group_file(json_t *group, const char *folder, const char *file) 
                 set(group, file, json_text(text));
 }
 
+/* A line of a file of many, such as "nr_throttled 3". */
+static void add_group_count(json_t *group, const char *folder, const char *file, const char *key) {
+        char path[1024], text[2048], member[64], *rest = text, *line;
+        size_t n = strlen(key);
+
+        if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, file) >= sizeof(path) || !slurp(path, text, sizeof(text)))
+                return;
+        snprintf(member, sizeof(member), "%s.%s", file, key);
+        while ((line = strsep(&rest, "\n")))
+                if (!strncmp(line, key, n) && line[n] == ' ')
+                        set(group, member, value_number(line + n + 1));
+}
+
 static json_t *group_json(int32_t pid) {
         static const char *const files[] = { "memory.max", "memory.current", "memory.oom.group", "pids.max", "pids.current", "cpu.max" };
+        /* How often, and of CPU time how long, the limits have been felt. */
+        static const struct {
+                const char *file, *key;
+        } counts[] = {
+                { "memory.events", "max" }, { "pids.events", "max" }, { "cpu.stat", "nr_throttled" }, { "cpu.stat", "throttled_usec" }
+        };
         static const char *const mounts[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
         char path[64], text[2048], folder[1024] = "", *group;
         json_t *j;
@@ -170,6 +189,8 @@ static json_t *group_json(int32_t pid) {
         }
         for (size_t i = 0; i < N_ELEMENTS(files); i++)
                 add_group_file(j, folder, files[i]);
+        for (size_t i = 0; i < N_ELEMENTS(counts); i++)
+                add_group_count(j, folder, counts[i].file, counts[i].key);
         return j;
 }
 

@@ -33,18 +33,23 @@ static enum fault failure_of(int error_code) {
         }
 }
 
-static void exit_text(const struct control_exited *e, char *text, size_t size) {
+void instance_exit_text(const struct control_exited *e, char *ret_text, size_t size) {
+        const char *signal = sigabbrev_np(e->status);
+
         if (e->code == CLD_EXITED)
-                snprintf(text, size, "exited with status %d", e->status);
+                snprintf(ret_text, size, "exited with status %d", e->status);
         else
-                snprintf(text, size, "killed by SIG%s", sigabbrev_np(e->status) ? sigabbrev_np(e->status) : "?");
+                snprintf(ret_text, size, "killed by SIG%s%s", signal ? signal : "?",
+                         e->oom == EXITED_OOM_LIMIT   ? " (out of memory: it reached [limits] memory)"
+                         : e->oom == EXITED_OOM_ABOVE ? " (out of memory: the machine, or the unit of the base)"
+                                                      : "");
 }
 
 static void on_start_death(struct instance *i, const struct page_vitals *v, const struct control_exited *e, struct candidate *c) {
         static const char *const where[] = { "before it was set up", "while it was loaded", "in `start`" };
-        char how[64], reason[640];
+        char how[128], reason[640];
 
-        exit_text(e, how, sizeof(how));
+        instance_exit_text(e, how, sizeof(how));
         operation_stamp(c->operation, STEP_loaded, v->level_ns[PAGE_LOADED]); /* then it was `start` that failed */
         if (v->level == PAGE_FAILED) {
                 lifecycle_on_start_failed(c, failure_of(v->error_code), v->error_text);
@@ -102,7 +107,7 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         struct instance *i = instance_find(m, e->instance);
         struct page_vitals v;
         struct candidate *c;
-        char how[64], reason[640];
+        char how[128], reason[640];
         bool retired, hung;
 
         base_link_ack(m, e->instance);
@@ -122,7 +127,7 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         retired = i->retire;
         lifecycle_on_released(i, e);
         TAILQ_REMOVE(&c->instances, i, entry); /* what follows must not find it any more */
-        exit_text(e, how, sizeof(how));
+        instance_exit_text(e, how, sizeof(how));
         snprintf(reason, sizeof(reason), "%s", i->reason[0] ? i->reason : how);
         if (retired)
                 cut_on_exit(i, e, how);

@@ -29,6 +29,8 @@ void instance_vitals(const struct instance *instance, struct page_vitals *ret_vi
 void instance_on_record(struct manager *manager, struct control_record *record);
 void instance_on_fork_failed(struct manager *manager, uint64_t request, const struct control_fork_failed *failed);
 void instance_on_exited(struct manager *manager, const struct control_exited *exited);
+/* How it ended, in words: "killed by SIGSEGV". */
+void instance_exit_text(const struct control_exited *exited, char *ret_text, size_t size);
 /* All publishers of its topics have taken it. */
 void instance_on_joined(struct instance *instance);
 /* A caller waited in vain. */

@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # run.sh: what `make test-system` runs. Installs what BUILD= (default build) holds into the tree of a small machine, boots
-# it with a real systemd as PID 1, and prints what guest/checks.sh found in it. What is left for reading: BUILD/system-test/
-# with results and journal. Exit status 0 only when nothing failed; a host that cannot do it skips, and says why.
+# it with a real systemd as PID 1, and prints what guest/checks.sh found in it: in namespaces under this kernel, or with
+# VM=1 in qemu under the distribution's, which has the cgroup controllers that this host may lack. What is left for reading:
+# BUILD/system-test/ (system-test-vm/) with results and journal. Exit status 0 only when nothing failed; a host that cannot
+# do it skips, and says why.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
-seconds=${SECONDS_MAX:-330}
+vm=${VM:-}
+vm=${vm#0}
 here=tests/system
-kept=$build/system-test
+kept=$build/system-test${vm:+-vm}
+seconds=${SECONDS_MAX:-${vm:+1500}}
+seconds=${seconds:-330}
 
 skip() {
         echo "skipped: $*"
@@ -17,13 +22,24 @@ skip() {
         exit 0
 }
 
-[ "$(id -u)" = 0 ] || skip "needs root to make namespaces and to mount in them (sudo make test-system)"
-for tool in unshare pivot_root dpkg-query ldconfig; do
-        command -v $tool >/dev/null || skip "there is no $tool here"
-done
+needs() {
+        local tool
+        for tool; do
+                command -v "$tool" >/dev/null || skip "there is no $tool here"
+        done
+}
+
+[ "$(id -u)" = 0 ] || skip "needs root to make the files of others${vm:- and namespaces} (sudo make test-system${vm:+ VM=1})"
+needs dpkg-query ldconfig
 [ -x /lib/systemd/systemd ] || skip "systemd is not installed here"
-grep -q ' cgroup2 ' /proc/self/mounts || skip "cgroup v2 is not mounted here"
-unshare --pid --fork --mount --cgroup --uts --ipc --net true 2>/dev/null || skip "this host allows no namespaces"
+if [ -n "$vm" ]; then
+        needs qemu-system-x86_64 mke2fs debugfs
+        kernel=$($here/kernel.sh "$build/vm-kernel") || skip "no kernel for it can be had here; KERNEL=FILE names one"
+else
+        needs unshare pivot_root
+        grep -q ' cgroup2 ' /proc/self/mounts || skip "cgroup v2 is not mounted here"
+        unshare --pid --fork --mount --cgroup --uts --ipc --net true 2>/dev/null || skip "this host allows no namespaces"
+fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/socle-system.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
@@ -33,14 +49,26 @@ mkdir -p "$kept" "$work/tree/socle-test"
 DESTDIR=$work/staged meson install -C "$build" --no-rebuild --quiet
 "$build/bin/soclectl" pack "$build/examples/hello" -o "$work/tree/socle-test/" >/dev/null
 "$build/bin/soclectl" pack "$build/tests/modules/crash" -o "$work/tree/socle-test/" >/dev/null
+cp -rL "$build/tests/modules/crash" "$work/limited"
+sed -i 's/^version = .*/version = 1.1.0/; /^request-timeout/d' "$work/limited/module.ini"
+cat $here/guest/limits.ini >>"$work/limited/module.ini"
+"$build/bin/soclectl" pack "$work/limited" -o "$work/tree/socle-test/" >/dev/null
 python3 $here/tree.py "$work/tree" "$work/staged"
-cp $here/guest/checks.sh "$work/tree/socle-test/"
+cp $here/guest/*.sh "$work/tree/socle-test/"
+# An emulated processor is slow: what is waited for may take longer, and less is asked.
+printf 'slow=%d\nonly="%s"\n' $((vm ? 8 : 1)) "${ONLY:-}" >"$work/tree/socle-test/settings"
 cp $here/guest/socle-test.{service,target} "$work/tree/etc/systemd/system/"
+sed -i "s/^TimeoutStartSec=.*/TimeoutStartSec=$((seconds - 30))/" "$work/tree/etc/systemd/system/socle-test.service"
 ln -s socle-test.target "$work/tree/etc/systemd/system/default.target"
 echo "a machine of $(du -sm "$work/tree" | cut -f1) MB is made ($SECONDS s)"
 
 status=0
-$here/boot-ns.sh "$work/tree" "$seconds" || status=$?
+if [ -n "$vm" ]; then
+        $here/boot-vm.sh "$work/tree" "$seconds" "$kernel" || status=$?
+        cp "$work/tree/socle-test/console" "$kept/"
+else
+        $here/boot-ns.sh "$work/tree" "$seconds" || status=$?
+fi
 cp "$work/tree/socle-test/results" "$kept/results" 2>/dev/null || echo "the machine did not come to its checks" >"$kept/results"
 journalctl -q -D "$work/tree/var/log/journal" -o short-monotonic >"$kept/journal" 2>/dev/null || true
 cat "$kept/results"

@@ -3,10 +3,14 @@
  * The way of its death is the request's path.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <socle/module.h>
 
@@ -64,6 +68,60 @@ static int on_alloc(struct socle_request *req, struct socle_reply *reply) {
         return socle_reply_text(reply, 200, "nobody refused %zu MiB\n", ALLOC_MAX / MIB);
 }
 
+static unsigned number_of(struct socle_request *req, const char *key) {
+        return (unsigned)strtoul(socle_request_query(req, key, "1"), NULL, 10);
+}
+
+static double seconds(clockid_t clock) {
+        struct timespec t;
+
+        clock_gettime(clock, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Wants all of a processor, and says how much of it it was given. */
+static int on_burn(struct socle_request *req, struct socle_reply *reply) {
+        double end = seconds(CLOCK_MONOTONIC) + number_of(req, "ms") / 1e3, begin = seconds(CLOCK_THREAD_CPUTIME_ID);
+
+        while (seconds(CLOCK_MONOTONIC) < end)
+                ;
+        return socle_reply_text(reply, 200, "%u\n", (unsigned)((seconds(CLOCK_THREAD_CPUTIME_ID) - begin) * 1e3));
+}
+
+static void *idle(void *unused) {
+        for (;;)
+                pause();
+        return unused;
+}
+
+static int on_threads(struct socle_request *req, struct socle_reply *reply) {
+        unsigned n = number_of(req, "n"), i;
+        pthread_t thread;
+        int r = 0;
+
+        for (i = 0; i < n && !(r = pthread_create(&thread, NULL, idle, NULL)); i++)
+                ;
+        return socle_reply_text(reply, 200, "%u %s\n", i, strerrorname_np(r));
+}
+
+/* Children that do not want to go. */
+static int on_fork(struct socle_request *req, struct socle_reply *reply) {
+        unsigned n = number_of(req, "n"), i;
+
+        for (i = 0; i < n; i++) {
+                pid_t pid = fork();
+
+                if (pid < 0)
+                        return -errno;
+                if (pid == 0) {
+                        signal(SIGTERM, SIG_IGN);
+                        setsid();
+                        idle(NULL);
+                }
+        }
+        return socle_reply_text(reply, 200, "%u\n", i);
+}
+
 static int on_log(struct socle_request *req, struct socle_reply *reply) {
         socle_log(SOCLE_LOG_INFO, "%s", socle_request_query(req, "text", "a line"));
         return socle_reply_text(reply, 200, "logged\n");
@@ -115,7 +173,8 @@ static int start(struct socle_module *self) {
                 { "/crash/null", on_null },   { "/crash/stack", on_stack },   { "/crash/loop", on_loop },
                 { "/crash/alloc", on_alloc }, { "/crash/log", on_log },       { "/crash/print", on_print },
                 { "/crash/board", on_board }, { "/crash/config", on_config }, { "/crash/stderr", on_complain },
-                { "/crash/wait", on_wait },
+                { "/crash/wait", on_wait },   { "/crash/burn", on_burn },     { "/crash/threads", on_threads },
+                { "/crash/fork", on_fork },
         };
         int r = strcmp(socle_config("start", ""), "fails") ? 0 : -EINVAL;
 

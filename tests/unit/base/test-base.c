@@ -238,6 +238,10 @@ static void test_cgroup_text(void **state) {
         assert_int_equal(cgroup_find_own("0::/\n", own, sizeof(own)), 0);
         assert_string_equal(own, "/");
         assert_int_equal(cgroup_find_own("4:cpu:/x\n", own, sizeof(own)), -ENOENT);
+        assert_int_equal(cgroup_find_count("low 1\noom 2\noom_kill 3\n", "oom"), 2);
+        assert_int_equal(cgroup_find_count("low 1\noom 2\noom_kill 3\n", "oom_kill"), 3);
+        assert_int_equal(cgroup_find_count("oom_kill 3\n", "oom"), 0);
+        assert_int_equal(cgroup_find_count("", "oom"), 0);
 }
 
 static void test_boot_check(void **state) {

@@ -15,6 +15,7 @@
 #include "ipc/cleanup.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/history.h"
+#include "supervisor/manager/instance.h"
 
 static char version[] = "1.0.0";
 
@@ -56,6 +57,28 @@ static void test_the_last_ones_are_kept(void **state) {
         json_decref(list);
 }
 
+static void test_a_death_for_want_of_memory_is_told_apart(void **state) {
+        struct control_exited exited = { .instance = 3, .code = CLD_KILLED, .status = 9, .oom = EXITED_OOM_LIMIT };
+        struct candidate c = { .manifest.version = version, .state = CANDIDATE_ACTIVE };
+        struct history *h = history_get("eater");
+        json_t *j, *end;
+        char how[128];
+
+        history_note_exit(h, &exited, NULL);
+        history_add(h, &c, CANDIDATE_BROKEN, FAULT_CRASHED, "killed");
+        history_leave(h);
+        j = history_json(history_find_past("eater"));
+        end = json_object_get(json_array_get(json_object_get(j, "history"), 0), "exit");
+        assert_string_equal(text(end, "signal"), "SIGKILL");
+        assert_string_equal(text(end, "oom"), "limit");
+        json_decref(j);
+        instance_exit_text(&exited, how, sizeof(how));
+        assert_string_equal(how, "killed by SIGKILL (out of memory: it reached [limits] memory)");
+        exited.oom = EXITED_OOM_NO;
+        instance_exit_text(&exited, how, sizeof(how));
+        assert_string_equal(how, "killed by SIGKILL");
+}
+
 static void test_a_history_outlives_its_module_and_ends_are_told_once(void **state) {
         struct candidate c = { .manifest.version = version, .state = CANDIDATE_ACTIVE };
         struct control_exited exited = { .instance = 3, .pid = 4711, .code = CLD_KILLED, .status = 11 };
@@ -74,6 +97,7 @@ static void test_a_history_outlives_its_module_and_ends_are_told_once(void **sta
         end = json_object_get(json_array_get(list, 0), "exit");
         assert_string_equal(text(end, "signal"), "SIGSEGV");
         assert_null(json_object_get(end, "status"));
+        assert_null(json_object_get(end, "oom"));
         assert_string_equal(json_string_value(json_array_get(json_object_get(end, "output"), 0)), "last words");
         assert_null(json_object_get(json_array_get(list, 1), "exit"));
         json_decref(j);
@@ -107,6 +131,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_not_known_is_left_out),
                 cmocka_unit_test(test_the_last_ones_are_kept),
+                cmocka_unit_test(test_a_death_for_want_of_memory_is_told_apart),
                 cmocka_unit_test(test_a_history_outlives_its_module_and_ends_are_told_once),
                 cmocka_unit_test(test_histories_are_bounded),
         };
