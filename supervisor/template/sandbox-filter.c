@@ -33,6 +33,9 @@
  *                   those where only the uid is asked for, as the base's own.
  *   SO_LINGER       the last to close such a socket waits. A module could send
  *                   one to the manager, or leave it on its link when it dies.
+ *   SO_REUSEPORT    the gateways' sockets have it, and let in beside them who
+ *                   has their uid: rootless, a module would be given its share
+ *                   of those who connect to the base.
  *   modes, times, sizes of files by their path: Landlock does not know of the
  *                   former two, old ones not of the last. It matters where the
  *                   files of others are one's own, rootless. What works by
@@ -159,12 +162,13 @@ static void need_null(struct filter *f, long call, unsigned arg) {
         answer(f, SECCOMP_RET_ALLOW);
 }
 
-static void refuse_linger(struct filter *f) {
-        unless_equal_skip(f, SYS_setsockopt, 6);
+static void refuse_options(struct filter *f, uint32_t a, uint32_t b) {
+        unless_equal_skip(f, SYS_setsockopt, 7);
         load(f, ARG(1));
-        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 4));
         load(f, ARG(2));
-        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SO_LINGER, 0, 1));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, a, 1, 0));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, b, 0, 1));
         answer(f, DENY(EPERM));
         answer(f, SECCOMP_RET_ALLOW);
 }
@@ -238,7 +242,7 @@ size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t
         refuse_either(&f, SYS_prctl, 0, UINT32_MAX, PR_SET_PDEATHSIG, PR_SET_DUMPABLE);
         rules_others(&f, processes, own_uid, (uint32_t)pid);
         if (network)
-                refuse_linger(&f);
+                refuse_options(&f, SO_LINGER, own_uid ? SO_LINGER : SO_REUSEPORT);
         if (!network || !own_uid)
                 rules_sockets(&f, network);
         rules_files(&f, own_uid, sandbox->landlock_abi >= LANDLOCK_ABI_TRUNCATE);

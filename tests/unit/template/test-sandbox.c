@@ -100,6 +100,10 @@ static int attempt_dgram_pair(void) {
         int fds[2];
         return result(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds));
 }
+static int attempt_reuseport(void) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+        return result(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)));
+}
 static int attempt_linger(void) {
         const struct linger minute = { .l_onoff = 1, .l_linger = 60 };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -236,6 +240,10 @@ static void test_filter_rootless(void **state) {
         assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_inet_socket), 0);
         assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_socket), EPERM);
         assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_dgram_pair), EPERM);
+        assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_linger), EPERM);
+        assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_other_options), 0);
+        assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_reuseport), EPERM);
+        assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_reuseport), 0);
         assert_int_equal(under_filter(FORK_NETWORK_HOST, attempt_dgram_pair), 0);
 }
 
