@@ -5,6 +5,7 @@
 #include "libmodule/request.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,13 +13,14 @@
 #include "ipc/errors.h"
 
 struct socle_request *request_new(const struct frame *frame, uint8_t *payload, uint32_t size, int *ret_error) {
-        struct socle_request *req = calloc(1, sizeof(*req));
+        struct socle_request *req = malloc(sizeof(*req));
 
         *ret_error = ERROR_NO_MEMORY;
         if (!req) {
                 free(payload);
                 return NULL;
         }
+        memset(req, 0, offsetof(struct socle_request, reply.fields));
         req->task.frame = *frame;
         req->task.payload = payload;
         req->reply.arena = &req->task.arena;
