@@ -258,12 +258,19 @@ static void on_options(struct request *request) {
 
 /* RFC 9112 3.2.2: what an absolute target says is the host, also for the module. */
 static void replace_host(struct http_head *head, struct http_text authority) {
-        for (uint32_t i = 0; authority.size && i < head->n_fields; i++) {
+        if (!authority.size)
+                return;
+        for (uint32_t i = 0; i < head->n_fields; i++) {
                 struct http_field *f = &head->fields[i];
 
-                if (f->name.size == 4 && !memcmp(f->name.text, "host", 4))
+                if (f->name.size == 4 && !memcmp(f->name.text, "host", 4)) {
                         f->value = authority;
+                        return;
+                }
         }
+        /* HTTP/1.0 needs none. */
+        if (head->n_fields < HTTP_PAYLOAD_HEADERS_MAX)
+                head->fields[head->n_fields++] = (struct http_field){ { "host", 4 }, authority };
 }
 
 /* The client's, when it has named one; fields of the head are in lower case. */

@@ -180,6 +180,8 @@ HOST = group(
      "200 GET / [::1; keep", LENIENT),
     ("malformed Host with an absolute target", "RFC 9112 3.2.2", line("http://h/a", fields="Host: a b\r\n"), "400; close"),
     ("another Host with an absolute target", "RFC 9112 3.2.2", line("http://i/a", fields=H), "200 GET /a i 0; keep"),
+    ("no Host with an absolute target in HTTP/1.0", "RFC 9112 3.2.2", line("http://i/a", version="HTTP/1.0", fields=""),
+     "200 GET /a i 0; close"),
     ("no Host with an absolute target", "RFC 9112 3.2", line("http://h/a", fields=""), "400; close"),
     ("Host of 255 bytes", "RFC 1123 2.1", GET + "Host: " + "h" * 255 + "\r\n\r\n", f"200 GET / {'h' * 255} 0; keep"),
     ("Host of 256 bytes", "RFC 1123 2.1", GET + "Host: " + "h" * 256 + "\r\n\r\n", "400; close",

@@ -128,6 +128,9 @@ static void test_an_absolute_target_says_the_host(void **state) {
         assert_http_text(w.request.path, "/m");
         assert_http_text(worker_header(&w, "host"), "real:81");
         client_and_worker_leave(c, &w);
+        c = front_begin(&w, "GET http://real:81/m HTTP/1.0\r\n\r\n");
+        assert_http_text(worker_header(&w, "host"), "real:81");
+        client_and_worker_leave(c, &w);
 }
 
 static void test_the_prefix_is_stripped(void **state) {
