@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "ipc/clock.h"
 #include "supervisor/ctl/document.h"
 #include "supervisor/ctl/text.h"
 
@@ -60,6 +62,8 @@ struct failure {
 
 #define START "start it (`systemctl start socled`, `socled --root DIR`)"
 #define JOIN "use sudo, or join the group socle-admin (to look only: socle-view)"
+#define EARLY_NS (10 * NS_PER_S) /* a base that has just started is asked again for so long */
+#define EARLY_PAUSE_NS (50 * NS_PER_MS)
 #define LOG "see the base's log"
 
 static const struct failure not_connected[] = {
@@ -126,7 +130,7 @@ void answer_read(struct answer *answer, const struct response *response) {
                 answer_problem(answer, FAULT_BAD_ANSWER, NULL, "the base answered %d without a document", response->status);
 }
 
-void answer_fetch(struct answer *answer, const char *root, const struct request *request) {
+static void fetch_once(struct answer *answer, const char *root, const struct request *request) {
         _cleanup_free_ char *path = client_socket(root);
         _cleanup_(response_deinit) struct response response;
         _cleanup_close_ int fd = -1;
@@ -154,6 +158,17 @@ void answer_fetch(struct answer *answer, const char *root, const struct request 
                 answer->lost = r == CLIENT_E_CLOSED;
         } else
                 answer_read(answer, &response);
+}
+
+void answer_fetch(struct answer *answer, const char *root, const struct request *request) {
+        const struct timespec pause = { .tv_nsec = (long)EARLY_PAUSE_NS };
+        uint64_t since_ns = clock_now_ns();
+
+        fetch_once(answer, root, request);
+        while (!strcmp(document_text(answer->document, "code"), "STARTING") && clock_now_ns() - since_ns < EARLY_NS) {
+                nanosleep(&pause, NULL);
+                fetch_once(answer, root, request);
+        }
 }
 
 /* "fault: the module's (PACKAGE)" */

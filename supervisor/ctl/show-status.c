@@ -91,10 +91,25 @@ static void add_instance(struct table *t, const json_t *instance) {
         table_add(t, text);
 }
 
+/* Of those that run side by side, the one that who names none gets. */
+static bool is_chosen_of_several(const json_t *module, const json_t *version) {
+        const json_t *other;
+        unsigned n = 0;
+        size_t i;
+
+        json_array_foreach(json_object_get(module, "versions"), i, other) {
+                n += !strcmp(document_text(other, "state"), "ACTIVE");
+        }
+        return n > 1 && json_is_true(json_object_get(version, "chosen"));
+}
+
 static void row_begin(struct table *t, const json_t *module, const json_t *version) {
+        char text[64];
+
         table_add(t, document_text(module, "name"));
         table_add(t, document_text(version, "version"));
-        table_add(t, document_text(version, "state"));
+        snprintf(text, sizeof(text), "%.32s%s", document_text(version, "state"), is_chosen_of_several(module, version) ? ", chosen" : "");
+        table_add(t, text);
 }
 
 static void row_of_instance(struct table *t, const json_t *module, const json_t *version, const json_t *instance) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "conf/manifest.h"
 #include "ipc/cleanup.h"
 #include "supervisor/ctl/answer.h"
 #include "supervisor/ctl/document.h"
@@ -148,10 +149,6 @@ static void purge(const struct command *c, const char *name, struct answer *answ
 static void undeploy(const struct command *c, const char *name, struct answer *answer) {
         const char *at = strchr(name, '@');
 
-        if (!*name || strchr(name, '/') || at == name || (at && !at[1])) {
-                answer_problem(answer, FAULT_NOT_FOUND, NULL, "there is no \"%s\": expected NAME or NAME@VERSION", name);
-                return;
-        }
         if (at && c->options[OPTION_purge]) {
                 answer_problem(answer, FAULT_USAGE, "give the name alone", "--purge: the data is that of all versions of %.*s",
                                (int)(at - name), name);
@@ -172,7 +169,25 @@ static int on_undeployed(const struct command *c, const json_t *document, FILE *
         return r;
 }
 
+/* NAME or NAME@VERSION */
+static bool is_target(const char *target) {
+        const char *at = strchr(target, '@');
+        char name[64];
+        size_t n = at ? (size_t)(at - target) : strlen(target);
+
+        if (n >= sizeof(name))
+                return false;
+        memcpy(name, target, n);
+        name[n] = '\0';
+        return module_name_ok(name) && (!at || module_version_ok(at + 1));
+}
+
 int verb_undeploy(const struct command *c, FILE *out, FILE *err) {
+        /* Before the first of them is removed: a version that stands for itself was meant to stand behind an @. */
+        for (size_t i = 0; i < c->n_args; i++) {
+                if (!is_target(c->args[i]))
+                        return command_usage(c->verb, err, "expected NAME or NAME@VERSION", c->args[i]);
+        }
         return change_each(c, undeploy, on_undeployed, out, err);
 }
 

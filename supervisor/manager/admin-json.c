@@ -69,22 +69,27 @@ static json_t *json_instance(const struct instance *i) {
                          "bytes_out", (json_int_t)v.bytes_out);
 }
 
+/* Whom those get who name no version. */
+static const struct candidate *json_chosen(const struct module *mod) {
+        return mod->active ? mod->active : module_wanted(mod);
+}
+
 static json_t *json_version(const struct candidate *c) {
         json_t *instances = json_array();
         const struct instance *i;
 
         TAILQ_FOREACH(i, &c->instances, entry)
         json_array_append_new(instances, json_instance(i));
-        return json_add_fault(json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state",
-                                        state_name(c->state), "code", fault_code(c->fault), "reason", json_text(c->reason), "file",
-                                        json_text(c->file ? c->file->name : NULL), "sha256", c->sha256, "signed_by",
-                                        json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts", (json_int_t)c->restarts, "instances",
-                                        instances),
+        return json_add_fault(json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state",
+                                        state_name(c->state), "chosen", (int)(c == json_chosen(c->module)), "code", fault_code(c->fault),
+                                        "reason", json_text(c->reason), "file", json_text(c->file ? c->file->name : NULL), "sha256",
+                                        c->sha256, "signed_by", json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts",
+                                        (json_int_t)c->restarts, "instances", instances),
                               c->fault, c->module->name);
 }
 
 json_t *json_module(struct module *mod) {
-        const struct candidate *serving = mod->active ? mod->active : module_wanted(mod), *c;
+        const struct candidate *serving = json_chosen(mod), *c;
         json_t *versions = json_array();
         const char *reason = "", *state;
 

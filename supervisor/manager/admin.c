@@ -171,6 +171,16 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
                 call_not_found(req, path);
 }
 
+/* What is there is not known yet, and what is not there even less. */
+static bool is_too_early(const struct manager *m, enum evhttp_cmd_type method, const char *path) {
+        return m->restoring && (method != EVHTTP_REQ_GET || !strncmp(path, "/v1/modules/", 12) || !strncmp(path, "/v1/health/", 11));
+}
+
+static void answer_too_early(struct evhttp_request *req) {
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Retry-After", "1");
+        admin_problem(req, FAULT_STARTING, "the manager has just started and still looks at what is there", NULL);
+}
+
 static void on_request(struct evhttp_request *req, void *userdata) {
         enum evhttp_cmd_type method = evhttp_request_get_command(req);
         const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
@@ -187,7 +197,9 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 admin_problem(req, FAULT_STOPPING, "the base is stopping", NULL);
                 return;
         }
-        if (method == EVHTTP_REQ_GET)
+        if (is_too_early(m, method, path))
+                answer_too_early(req);
+        else if (method == EVHTTP_REQ_GET)
                 on_get(m, req, path, evhttp_uri_get_query(uri));
         else if (method == EVHTTP_REQ_PUT && !strncmp(path, "/v1/packages/", 13))
                 admin_put_package(m, req, path + 13);

@@ -314,14 +314,17 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
 
         choices_save(c->module->manager);
         of_deployed(c);
-        /* What has given way by itself stays to be looked at. */
-        if (!c->by_api || !op->on_end)
+        /* What has given way by itself stays to be looked at; who restarts something wants nothing else. */
+        if (!c->by_api || !op->on_end || op->kind == OPERATION_RESTART)
                 return;
         TAILQ_FOREACH(old, &c->module->candidates, entry) {
                 if (old == c || !old->by_api || !old->file || old->choice > c->choice)
                         continue;
                 /* Its strategy wants it there. */
                 if (strategy_beside(old) || strategy_rests(old))
+                        continue;
+                /* What does not work stays to be looked at until something new comes. */
+                if (op->kind != OPERATION_DEPLOY && (old->failed || old->state == CANDIDATE_QUARANTINED))
                         continue;
                 old->held = of_holds(old);
                 if (!old->held)

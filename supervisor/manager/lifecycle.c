@@ -165,11 +165,33 @@ static void begin_probation(struct candidate *c, const struct candidate *before)
         standing_note(c);
 }
 
+/* What serves was removed, and the choice before it is in quarantine: nobody starts that, so the newest other one is chosen, if there
+ * is one. What serves is let go in any case. */
+static struct candidate *choose_behind_quarantine(struct module *mod, struct candidate *want) {
+        struct candidate *c, *best = NULL;
+
+        if (!want || want->state != CANDIDATE_QUARANTINED || !mod->active || mod->active == want || mod->active->file ||
+            candidate_is_replaced(mod->active))
+                return want;
+        TAILQ_FOREACH(c, &mod->candidates, entry) {
+                if (c->file && !c->failed && !c->superseded && c->state != CANDIDATE_QUARANTINED && (!best || c->choice > best->choice))
+                        best = c;
+        }
+        if (best) {
+                candidate_choose(best, mod->manager->next_choice++);
+                return best;
+        }
+        mod->active = NULL;
+        publish(mod->manager);
+        return want;
+}
+
 void lifecycle_reconcile(struct module *mod) {
-        struct candidate *want = module_wanted(mod), *c, *next;
+        struct candidate *want, *c, *next;
 
         if (mod->manager->restoring)
                 return;
+        want = choose_behind_quarantine(mod, module_wanted(mod));
         if (want && want->state != CANDIDATE_QUARANTINED && replicas_staying(want) < replicas_wanted(want))
                 candidate_start(want);
         if (want && replicas_complete(want) && mod->active != want) {

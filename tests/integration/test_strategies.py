@@ -125,6 +125,8 @@ def test_side_by_side(base):
     expect_equal(called(), ["1.2.0"], "who is called without a version")
     for v in of:
         expect_equal(called(v), [v], "who is called by version")
+    expect_equal([v["version"] for v in base.module("echo")["versions"] if v["chosen"]], ["1.2.0"], "the chosen one")
+    expect_equal([l.split()[1] for l in base.ctl("status", "echo").stdout.splitlines() if "ACTIVE, chosen" in l], ["1.2.0"], "as people see it")
     for v, by in (("1.1.0", ("--version", "1.1.0")), ("1.2.0", ()), ("1.0.0", ("--version", "1.0.0"))):
         j = json.loads(base.ctl("call", "echo.say", '{"text": "x", "n": 1}', "--json", *by).stdout)
         expect_equal(j["version"], v, f"who is called by soclectl {by}")

@@ -10,7 +10,7 @@ import socket
 import threading
 
 from harness import expect, expect_equal, package, wait
-from test_survival import Load
+from test_survival import Load, kill_role
 
 
 def states(base, name):
@@ -263,3 +263,44 @@ def test_who_does_not_wait_is_told_where_to_look(base):
         o = wait(ended, "its end", 30)
     expect_equal((o["state"], o["version"]), ("done", "1.0.0"), "how it ended")
     expect_equal(base.state("late"), "ACTIVE", "what it has made")
+
+
+def quarantine(base, v, **kw):
+    """A version that is deployed and crashes until it is given up."""
+    base.ctl("deploy", package(base, "tests/modules/crash", version=v, extra="[restart]\nbackoff = 10ms\n", **kw))
+    for _ in range(3):
+        base.serves("/crash/abort", 502, method="POST")
+    wait(lambda: states(base, "crash").get(v) == "QUARANTINED", "the quarantine")
+
+
+def test_what_is_removed_before_one_in_quarantine(base):
+    """The choice before is in quarantine: then it is the one before that, or nobody; an undeployment ends in any case."""
+    base.start()
+    for v in ("1.0.0", "1.1.0"):
+        base.drop(package(base, "tests/modules/crash", version=v))
+        wait(lambda v=v: version(base, "crash") == v, f"{v} to serve")
+    quarantine(base, "1.4.0")
+    wait(lambda: version(base, "crash") == "1.1.0", "the one before to serve again")
+    with Load(base, "/crash/ok") as load:
+        base.ctl("undeploy", "crash@1.1.0")
+        wait(lambda: version(base, "crash") == "1.0.0", "the one before that")
+    expect_equal(load.bad, [], "requests meanwhile")
+    kill_role(base, "manager")
+    wait(lambda: states(base, "crash") == {"1.0.0": "ACTIVE", "1.4.0": "QUARANTINED"}, "the next manager to find the same")
+    # a restart is of what serves, and leaves the other to be looked at
+    base.ctl("restart", "crash")
+    expect_equal(states(base, "crash"), {"1.0.0": "ACTIVE", "1.4.0": "QUARANTINED"}, "after a restart")
+    base.ctl("undeploy", "crash@1.0.0")
+    wait(lambda: states(base, "crash") == {"1.4.0": "QUARANTINED"}, "nobody to serve")
+    expect_equal(base.get("/crash/ok").status, 503, "what is asked then")
+    base.ctl("switch", "crash", "1.4.0")
+    expect_equal(states(base, "crash"), {"1.4.0": "ACTIVE"}, "it is tried again")
+
+
+def test_a_version_that_stands_for_itself_is_no_module(base):
+    base.start()
+    base.drop(package(base, "examples/hello"))
+    base.serves("/hello")
+    r = base.ctl("undeploy", "hello", "1.0.0", check=False)
+    expect_equal((r.returncode, "NAME@VERSION" in r.stderr), (2, True), r.stderr)
+    expect_equal(base.get("/hello").status, 200, "nothing was removed")
