@@ -289,7 +289,7 @@ watchdog() {
         local main
         title "socled hangs"
         mkdir -p /run/systemd/system/socled.service.d
-        printf '[Service]\nWatchdogSec=2\n' >/run/systemd/system/socled.service.d/watchdog.conf
+        printf '[Service]\nWatchdogSec=%s\n' $((2 * slow)) >/run/systemd/system/socled.service.d/watchdog.conf
         systemctl daemon-reload
         systemctl restart socled.service
         main=$(property MainPID)

@@ -42,6 +42,7 @@ limits() {
         limit_pids
         limit_cpu
         limit_memory
+        limit_above
         no_limit
         limits_end
 }
@@ -68,6 +69,8 @@ limit_memory() {
         local pid other
         pid=$(worker_pid crash)
         other=$(worker_pid hello)
+        # An emulated processor of which it has a part would need minutes to touch so much.
+        echo max >"$(leaf)/cpu.max"
         check "memory: a worker that uses it up is replaced" dies /crash/alloc
         check "memory: the reason of its death says so" ended_as "$pid SIGKILL limit"
         check "memory: as do the history" grep -q 'out of memory: it reached \[limits\] memory' <(soclectl history crash)
@@ -75,6 +78,17 @@ limit_memory() {
         check "memory: what it had felt of others is told, too" last_exit '.throttled_us > 0 and .pids_refused > 0'
         check "memory: its neighbour has not noticed" is "$(worker_pid hello)" "$other"
         check "memory: nor has systemd" is "$(property ActiveState) $(property OOMPolicy)" 'active continue'
+}
+
+limit_above() {
+        local pid
+        pid=$(worker_pid crash)
+        echo max >"$(leaf)/cpu.max"
+        echo max >"$(leaf)/memory.max"
+        echo $(($(cat $group/workers/memory.current) + (16 << 20))) >$group/workers/memory.max
+        check "memory of all: who takes most is replaced" dies /crash/alloc
+        echo max >$group/workers/memory.max
+        check "memory of all: the reason of its death is another one" ended_as "$pid SIGKILL above"
 }
 
 no_limit() {
