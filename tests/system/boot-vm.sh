@@ -21,7 +21,8 @@ options=(
         systemd.show_status=0 systemd.log_target=journal
 )
 status=0
-timeout -k 5 "$seconds" nice -n "${VM_NICE:-0}" qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -smp 2 -m 1024 \
+# Who ends the test half-way ends the machine.
+setpriv --pdeathsig KILL timeout -k 5 "$seconds" nice -n "${VM_NICE:-0}" setpriv --pdeathsig KILL qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -smp 2 -m 1024 \
         -nodefaults -no-user-config -no-reboot -display none -serial "file:$tree/socle-test/console" \
         -kernel "$kernel" -append "${options[*]}" \
         -drive "file=$image,if=none,id=root,format=raw,cache=unsafe" -device nvme,drive=root,serial=root \

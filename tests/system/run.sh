@@ -33,7 +33,7 @@ needs() {
 needs dpkg-query ldconfig
 [ -x /lib/systemd/systemd ] || skip "systemd is not installed here"
 if [ -n "$vm" ]; then
-        needs qemu-system-x86_64 mke2fs debugfs
+        needs qemu-system-x86_64 mke2fs debugfs setpriv
         kernel=$($here/kernel.sh "$build/vm-kernel") || skip "no kernel for it can be had here; KERNEL=FILE names one"
 else
         needs unshare pivot_root
@@ -64,7 +64,7 @@ echo "a machine of $(du -sm "$work/tree" | cut -f1) MB is made ($SECONDS s)"
 
 status=0
 if [ -n "$vm" ]; then
-        $here/boot-vm.sh "$work/tree" "$seconds" "$kernel" || status=$?
+        setpriv --pdeathsig TERM $here/boot-vm.sh "$work/tree" "$seconds" "$kernel" || status=$?
         cp "$work/tree/socle-test/console" "$kept/"
 else
         $here/boot-ns.sh "$work/tree" "$seconds" || status=$?
