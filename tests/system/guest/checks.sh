@@ -176,6 +176,28 @@ only_controllers_missing() {
         done
 }
 
+# Where the base runs, in a group that is delegated to it.
+check_host_agrees() {
+        local told
+        printf '%s\n' '[Service]' Type=oneshot Delegate=yes StandardOutput=truncate:/run/check-host.json SuccessExitStatus=1 \
+                'ExecStart=/usr/local/sbin/socled --check-host --json' >/run/systemd/system/check-host.service
+        systemctl daemon-reload
+        systemctl start check-host.service
+        told=$(cat /run/check-host.json)
+        is "$(jq -r '[.[] | select(.kind == "layer" and (.ok | not)) | .name] | join(" ")' <<<"$told")" \
+                "$(status '[.base.missing[] | .layer] | join(" ")')" &&
+                is "$(jq -r '.[] | select(.name == "cgroup") | .have' <<<"$told")" "delegated by systemd"
+}
+
+filters() { sed -n 's/^Seccomp_filters:\s*//p' "/proc/$1/status"; }
+
+role_gave_up() { # role_gave_up ROLE FILTERS: so many of its own, besides what systemd has given to the unit
+        local pid
+        pid=$(role_pid "$1")
+        is "$(sed -nE 's/^(NoNewPrivs|CapBnd|CapEff):\s*//p' "/proc/$pid/status" | tr '\n' ' ')" "0000000000000000 0000000000000000 1 " &&
+                is $(($(filters "$pid") - $(filters "$(property MainPID)"))) "$2"
+}
+
 separation() {
         title "users, groups of processes, folders"
         check "the manager runs as socle" is "$(role_uid manager)" "$(id -u socle)"
@@ -184,6 +206,9 @@ separation() {
         check "what status says of the gateway is true" is "$(stat -c %U "/proc/$(role_pid gateway)")" socle-gw
         check "socled has moved to UNIT/base" is "$(group_of "$(property MainPID)")" /system.slice/socled.service/base
         check "every layer that the host has is in force" only_controllers_missing
+        check "socled --check-host foretells it" check_host_agrees
+        check "the gateway has no capability, and a filter" role_gave_up gateway 1
+        check "the manager has no capability" role_gave_up manager 0
         check "workers have groups of their own" status '.base.enforced | index("cgroup")'
         check "the drop directory is root's alone" is "$(stat -c '%U %a' $drop)" 'root 755'
         check "the manager's state is closed to others" is "$(stat -c '%U %a' /var/lib/socle/manager)" 'socle 700'
