@@ -95,7 +95,7 @@ void instance_on_level(struct instance *i, uint32_t level) {
                 i->refuses = true;
                 if (i->state >= INSTANCE_RETIRING)
                         instance_kill(i, "");
-                else if (i->was_ready)
+                else if (i->was_ready && i->state == INSTANCE_STARTING) /* it was resumed too late */
                         instance_kill(i, "it has stopped by itself");
                 break;
         default:
