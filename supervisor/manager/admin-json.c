@@ -309,8 +309,10 @@ json_t *json_operations(struct manager *m) {
         json_t *list = json_array();
         const struct operation *op;
 
-        TAILQ_FOREACH(op, &m->operations.queue, entry)
-        json_array_append_new(list, json_operation(op));
+        TAILQ_FOREACH(op, &m->operations.queue, entry) {
+                if (!op->quiet)
+                        json_array_append_new(list, json_operation(op));
+        }
         return json_pack("{s:o}", "operations", list);
 }
 

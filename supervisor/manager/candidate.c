@@ -88,10 +88,12 @@ static bool is_told(const struct candidate *c, enum candidate_event event) {
 static const struct operation *operation_of(const struct candidate *c) {
         const struct candidate *other;
 
-        if (c->operation || c->module->undeploy)
-                return c->operation ? c->operation : c->module->undeploy;
+        if (c->operation && !c->operation->quiet)
+                return c->operation;
+        if (c->module->undeploy)
+                return c->module->undeploy;
         TAILQ_FOREACH(other, &c->module->candidates, entry) {
-                if (other->operation)
+                if (other->operation && !other->operation->quiet)
                         return other->operation;
         }
         return NULL;
@@ -117,6 +119,11 @@ static bool keeps_reason(const struct candidate *c, enum candidate_state to, enu
         return c->state == to && (to == CANDIDATE_QUARANTINED || (to == CANDIDATE_BROKEN && !fault));
 }
 
+/* At the start, what lies there and is not chosen is no deployment. */
+static bool is_begun(enum candidate_state state) {
+        return state == CANDIDATE_STARTING || state == CANDIDATE_ACTIVE || state == CANDIDATE_BROKEN || state == CANDIDATE_QUARANTINED;
+}
+
 void candidate_on(struct candidate *c, enum candidate_event event, enum fault fault, const char *reason) {
         int next = state_next(c->state, event);
 
@@ -125,8 +132,11 @@ void candidate_on(struct candidate *c, enum candidate_event event, enum fault fa
                           state_name(c->state));
                 return;
         }
-        if (is_told(c, event))
+        if (is_told(c, event)) {
+                if (is_begun((enum candidate_state)next))
+                        operation_speak(c->operation);
                 tell(c, (enum candidate_state)next, fault, reason);
+        }
         if (!keeps_reason(c, (enum candidate_state)next, fault)) {
                 c->fault = fault;
                 snprintf(c->reason, sizeof(c->reason), "%.*s", (int)sizeof(c->reason) - 1, reason);

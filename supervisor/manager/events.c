@@ -107,7 +107,7 @@ void events_note_operation(struct operation *op) {
         static const char *const states[] = { "begun", "done", "failed" };
         char text[256];
 
-        if (op->state == OPERATION_RUNNING && op->begin_told)
+        if (op->quiet || (op->state == OPERATION_RUNNING && op->begin_told))
                 return;
         op->begin_told = true;
         operation_text(op, text, sizeof(text));

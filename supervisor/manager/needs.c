@@ -75,8 +75,10 @@ bool needs_wait(struct candidate *c) {
         else
                 snprintf(reason, sizeof(reason), "waits for the service %s ([calls] needs): no module provides it", service);
         candidate_on(c, CANDIDATE_ON_wait, FAULT_NEEDS_SERVICE, reason);
-        if (!is_coming(provider))
+        if (!is_coming(provider)) {
+                operation_speak(c->operation);
                 operation_fail(TAKE_PTR(c->operation), FAULT_NEEDS_SERVICE, reason);
+        }
         if (!before)
                 needs_look(c->module->manager); /* others may wait for this one */
         return true;

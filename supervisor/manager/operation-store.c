@@ -48,7 +48,7 @@ static void format(FILE *f, void *userdata) {
 
         TAILQ_FOREACH(op, &m->operations.queue, entry) {
                 size_t size = 0;
-                char *line = line_of(op, &size);
+                char *line = op->quiet ? NULL : line_of(op, &size);
 
                 if (line)
                         fwrite(line, 1, size, f);
@@ -61,7 +61,7 @@ static void on_turn(evutil_socket_t fd, short what, void *userdata) {
         struct operation *op;
 
         TAILQ_FOREACH(op, &m->operations.queue, entry) {
-                if (op->untold)
+                if (op->untold && !op->quiet)
                         append(op);
         }
         line_file_flush(file);

@@ -95,8 +95,16 @@ struct operation *operation_new(struct operation_list *list, enum operation_kind
 }
 
 void operation_tell(struct operation *op) {
-        if (op && op->list->changed)
+        if (op && !op->quiet && op->list->changed)
                 op->list->changed(op, op->list->userdata);
+}
+
+void operation_speak(struct operation *op) {
+        if (!op || !op->quiet)
+                return;
+        op->quiet = false;
+        operation_tell(op);
+        events_note_operation(op);
 }
 
 struct operation *operation_find(struct operation_list *list, uint64_t id) {
@@ -143,8 +151,16 @@ void operation_waited_for(struct operation *op, const char *caller, uint64_t ins
         snprintf(w->caller, sizeof(w->caller), "%s", caller);
 }
 
+/* As if it had been the first of all: it makes nobody forget one that was told. */
+static void forget_first(struct operation *op) {
+        TAILQ_REMOVE(&op->list->queue, op, entry);
+        TAILQ_INSERT_HEAD(&op->list->queue, op, entry);
+}
+
 static void operation_end(struct operation *op, enum operation_state state) {
         op->state = state;
+        if (op->quiet)
+                forget_first(op);
         events_note_operation(op);
         operation_tell(op);
         if (op->on_end)
@@ -159,6 +175,7 @@ static uint64_t operation_duration_us(const struct operation *op) {
 void operation_done(struct operation *op) {
         if (!op || op->state != OPERATION_RUNNING)
                 return;
+        operation_speak(op);
         events_note_operation(op);
         operation_end(op, OPERATION_DONE);
 }

@@ -97,6 +97,7 @@ struct operation {
         bool by_files;      /* undeploy: what happens to files holds up no command */
         bool begin_told;    /* as an event: there is one for each, before that of its end */
         bool unchanged;     /* deploy: the same package served already */
+        bool quiet;         /* nobody is told of it, unless something comes of it: operation_speak() */
         /* told once when it ends */
         void (*on_end)(struct operation *operation, void *userdata);
         void *userdata;
@@ -118,6 +119,8 @@ void operation_list_deinit(struct operation_list *list);
 struct operation *operation_new(struct operation_list *list, enum operation_kind kind, const char *module, const char *file);
 /* One of a former life, with its id. NULL: out of memory. */
 struct operation *operation_add(struct operation_list *list, uint64_t id);
+/* Something comes of what was quiet: it is told from its begin on. op may be NULL. */
+void operation_speak(struct operation *op);
 /* Its version or its file has become known only now. */
 void operation_tell(struct operation *op);
 struct operation *operation_find(struct operation_list *list, uint64_t id);

@@ -94,6 +94,7 @@ static void admission_free(struct admission *a) {
 static void admission_refuse(struct admission *a, enum fault fault, const char *reason) {
         struct drop_file *f = a->file;
 
+        operation_speak(a->operation);
         operation_fail(a->operation, fault, reason);
         admission_free(a);
         drop_on_refused(f, fault, reason);
@@ -699,11 +700,13 @@ static void admission_refuse_open(struct admission *a, int error) {
 static struct operation *operation_of_file(struct admission *a, const char *name) {
         struct operation *op = operation_new(&a->manager->operations, OPERATION_DEPLOY, name, a->file->name);
 
-        if (op)
-                snprintf(op->actor, sizeof(op->actor), "%s",
-                         a->manager->restoring              ? "start"
-                         : a->file->alias[0] && !a->arrived ? "conf.d"
-                                                            : "drop directory");
+        if (!op)
+                return NULL;
+        op->quiet = a->manager->restoring; /* whether it is begun is seen when all is there */
+        snprintf(op->actor, sizeof(op->actor), "%s",
+                 a->manager->restoring              ? "start"
+                 : a->file->alias[0] && !a->arrived ? "conf.d"
+                                                    : "drop directory");
         return op;
 }
 

@@ -479,3 +479,48 @@ def test_no_hooks_cost_nothing(base):
     expect_equal(stat.S_IMODE(os.stat(base.path("etc/hooks.d")).st_mode), 0o755, "the folder is made")
     base.ctl("undeploy", "hello")
     expect_equal(runner(base), None, "nobody runs")
+
+
+def api(base, path):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(base.path("run/admin.sock"))
+        c = http.client.HTTPConnection("socle")
+        c.sock = s
+        c.request("GET", path)
+        return json.loads(c.getresponse().read())
+
+
+def operations_told(base):
+    """Those of the events with their end, and whom the admin API lists."""
+    told_of = [f"{e['event']} {e['state']} {e['module']} {e['version']}" for e in events(base) if "operation" in e and "from" not in e]
+    listed = [f"{o['module']} {o['version']} {o['state']}" for o in api(base, "/v1/operations")["operations"] if o["actor"] == "start"]
+    return told_of, listed
+
+
+def test_at_the_start_only_what_is_started_is_told(base):
+    """What lies in the drop directory and is not chosen is neither a deployment nor a failed one."""
+    base.start()
+    for v in ("1.0.0", "1.1.0", "1.2.0"):
+        base.drop(package(base, "examples/hello", version=v))
+        wait(lambda v=v: f"deploy done {v}" in [shape(e) for e in events(base)], f"{v} to serve", 30)
+    base.drop(package(base, "examples/hello", version="3.0.0"), "hello-2.0.0.smod")
+    wait(lambda: base.refused("hello-2.0.0.smod"), "the refusal", 30)
+    base.stop()
+    record(base)
+    base.start()
+    refused = ["deploy begun hello 2.0.0", "deploy failed hello 2.0.0"]
+    started = ["deploy begun hello 1.2.0", "deploy done hello 1.2.0"]
+    wait(lambda: started[1] in operations_told(base)[0], "the end of what was started", 30)
+    told_of, listed = operations_told(base)
+    expect_equal(sorted(told_of), sorted(refused + started), "what is told")
+    expect_equal(sorted(listed), ["hello 1.2.0 done", "hello 2.0.0 failed"], "what is listed")
+    wait(lambda: len(told(base)) == len(events(base)), "hooks to be given all", 30)
+    expect(not [e for e in told(base) if e.get("code") == "SUPERSEDED"], "what hooks are given")
+    numbers = {e["operation"] for e in events(base) if "operation" in e}
+    expect_equal(len(numbers), 2, "operations of which something is told")
+    # a new manager finds what serves
+    manager = base.role("manager")
+    os.kill(int(manager), signal.SIGKILL)
+    wait(lambda: base.try_status() and base.role("manager") not in (None, manager), "another manager", 30)
+    wait(lambda: [e for e in events(base) if e.get("state") == "done"], "what it has found", 30)
+    expect(not [e for e in events(base) if e.get("code") == "SUPERSEDED"], "what it tells")
