@@ -58,7 +58,7 @@ static bool is_of_package(struct manager *m, struct evhttp_request *req, const c
 /* Undeployment ------------------------------------------------------------------------------------------------------- */
 
 void admin_delete_module(struct manager *m, struct evhttp_request *req, char *target) {
-        char *at = strchr(target, '@'), *version = at ? at + 1 : NULL, detail[256];
+        char *at = strchr(target, '@'), *version = at ? at + 1 : NULL;
         struct operation *op;
         struct module *mod;
 
@@ -71,9 +71,15 @@ void admin_delete_module(struct manager *m, struct evhttp_request *req, char *ta
                                   "remove the line or the file and `soclectl reload`; `soclectl undeploy ",
                                   "` removes the package and all its modules"))
                         return;
-                snprintf(detail, sizeof(detail), version ? "%s has no version %s" : "there is no module %s%s", target,
-                         version ? version : "");
-                admin_problem(req, FAULT_NOT_FOUND, detail, NULL);
+                if (!module_name_ok(target) || (version && (!module_version_ok(version) || strlen(version) >= sizeof(op->version)))) {
+                        admin_problem(req, FAULT_NOT_FOUND, "expected NAME or NAME@VERSION", NULL);
+                        return;
+                }
+                op = admin_operation_begin(m, req, OPERATION_UNDEPLOY, target, "");
+                if (!op)
+                        return;
+                snprintf(op->version, sizeof(op->version), "%s", version ? version : "");
+                undeploy_kept(m, op);
                 return;
         }
         mod = module_get(m, target);

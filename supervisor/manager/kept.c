@@ -8,7 +8,7 @@
  * The file leaves the drop directory only when its copy is on the disk: a manager
  * that dies in between leaves it where it is, and the next deployment of the name
  * takes it up again. A copy goes only when its file has its name in the drop
- * directory for good.
+ * directory for good, or on request (undeploy.c).
  */
 #include "supervisor/manager/kept.h"
 
@@ -92,6 +92,43 @@ int kept_find(int state, const char *module, const char *to, const struct text_l
         if (!r)
                 *ret = best;
         return r;
+}
+
+int kept_list(int state, const char *module, struct text_list *ret) {
+        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct text_list names = { 0 };
+        char version[64];
+        uint64_t choice;
+        int r;
+
+        if (folder < 0)
+                return errno == ENOENT ? 0 : -errno;
+        r = folder_list(folder, ".smod", &names);
+        for (size_t i = 0; r >= 0 && i < names.n; i++) {
+                if (parse(names.items[i], module, version, &choice))
+                        r = text_list_add(ret, version, strlen(version));
+        }
+        text_list_deinit(&names);
+        return r;
+}
+
+int kept_remove(int state, const char *module, const char *version) {
+        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct text_list names = { 0 };
+        char v[64];
+        uint64_t choice;
+        int r;
+
+        if (folder < 0)
+                return errno == ENOENT ? 0 : -errno;
+        r = folder_list(folder, ".smod", &names);
+        for (size_t i = 0; r >= 0 && i < names.n; i++) {
+                if (parse(names.items[i], module, v, &choice) && (!version || !strcmp(v, version)))
+                        r = store_remove(folder, names.items[i]);
+        }
+        text_list_deinit(&names);
+        /* Also when there was none: one that went before may not have gone for good. */
+        return r < 0 ? r : store_settle(folder);
 }
 
 uint64_t kept_last_choice(int state) {

@@ -2,7 +2,9 @@
  *
  * Removing packages on request. What serves is removed last, and only when what was
  * removed before is gone for good: else, after a power loss, the file of a version
- * that was superseded long ago could be there alone.
+ * that was superseded long ago could be there alone. The kept packages go before it,
+ * too: when nothing is in the drop directory any more, nothing is kept, either. And
+ * they go after what else was there, for that may have been on its way to them.
  *
  * The rest is the way of every file that goes: its version is not wanted any more.
  */
@@ -17,6 +19,7 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/kept.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/writer.h"
@@ -31,7 +34,21 @@ struct settling {
         struct job job;
         struct manager *manager;
         uint64_t operation;
+        char module[CONTROL_NAME_SIZE], version[64]; /* version: "" = all */
+        bool found;                                  /* of what is only kept: it was looked for */
 };
+
+static struct settling *settling_new(struct manager *m, const struct operation *op) {
+        struct settling *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return NULL;
+        s->manager = m;
+        s->operation = op->id;
+        snprintf(s->module, sizeof(s->module), "%s", op->module);
+        snprintf(s->version, sizeof(s->version), "%s", op->version);
+        return s;
+}
 
 /* The module lets go of it: a failed operation may be forgotten before the last worker has ended. */
 static void undeploy_fail(struct manager *m, struct operation *op, int error) {
@@ -59,7 +76,12 @@ struct drop_file *undeploy_find(struct manager *m, const char *name, const char 
 }
 
 static int settle_run(struct job *job) {
-        return store_settle(((struct settling *)job)->manager->drop);
+        const struct settling *s = (struct settling *)job;
+        int r = store_settle(s->manager->drop);
+
+        if (r < 0)
+                log_error("the drop directory cannot be written to the disk: %s", strerror(-r));
+        return kept_remove(s->manager->state, s->module, *s->version ? s->version : NULL);
 }
 
 static void on_removed(struct manager *m, int result, void *userdata);
@@ -107,16 +129,14 @@ static void settle_done(struct job *job, int result) {
         struct manager *m = s->manager;
         struct operation *op = operation_find(&m->operations, s->operation);
         struct module *mod = op ? module_find(m, op->module) : NULL;
-        int r = 0;
+        int r = result;
 
         free(s);
-        if (result < 0)
-                log_error("the drop directory cannot be written to the disk: %s", strerror(-result));
         if (op)
                 op->n_waiting--;
         if (!mod)
                 return;
-        if (op->state == OPERATION_RUNNING)
+        if (r >= 0 && op->state == OPERATION_RUNNING)
                 r = remove_files(mod, op);
         if (r < 0)
                 undeploy_fail(m, op, r);
@@ -125,14 +145,14 @@ static void settle_done(struct job *job, int result) {
 
 /* Then it goes on. */
 static void settle(struct module *mod, struct operation *op) {
-        struct settling *s = calloc(1, sizeof(*s));
+        struct settling *s = settling_new(mod->manager, op);
 
         if (!s) {
                 undeploy_fail(mod->manager, op, -ENOMEM);
                 return;
         }
         op->n_waiting++;
-        *s = (struct settling){ .job = { .run = settle_run, .done = settle_done }, .manager = mod->manager, .operation = op->id };
+        s->job = (struct job){ .run = settle_run, .done = settle_done };
         writer_add(mod->manager->writer, &s->job);
 }
 
@@ -162,6 +182,68 @@ void undeploy_begin(struct module *mod, struct operation *op) {
         operation_fail(mod->undeploy, FAULT_SUPERSEDED, "somebody has asked for an undeployment meanwhile");
         mod->undeploy = op;
         settle(mod, op);
+}
+
+/* What is only kept ------------------------------------------------------------------------------------------------------- */
+
+static int look_run(struct job *job) {
+        const struct settling *s = (struct settling *)job;
+        struct text_list versions = { 0 };
+        int r = kept_list(s->manager->state, s->module, &versions);
+
+        if (r >= 0)
+                r = *s->version ? text_list_has(&versions, s->version) : versions.n > 0;
+        text_list_deinit(&versions);
+        return r;
+}
+
+static int remove_run(struct job *job) {
+        const struct settling *s = (struct settling *)job;
+
+        return kept_remove(s->manager->state, s->module, *s->version ? s->version : NULL);
+}
+
+static void fail_without(struct operation *op) {
+        char detail[256];
+
+        if (*op->version)
+                snprintf(detail, sizeof(detail), "%s has no version %s", op->module, op->version);
+        else
+                snprintf(detail, sizeof(detail), "there is no module %s", op->module);
+        operation_fail(op, FAULT_NOT_FOUND, detail);
+}
+
+/* First it is looked for, and when it was found, removed. */
+static void kept_done(struct job *job, int result) {
+        struct settling *s = (struct settling *)job;
+        struct operation *op = operation_find(&s->manager->operations, s->operation);
+
+        if (op && result > 0 && !s->found) {
+                s->found = true;
+                operation_speak(op);
+                s->job.run = remove_run;
+                writer_add(s->manager->writer, &s->job);
+                return;
+        }
+        if (op && result < 0)
+                operation_fail(op, fault_of_write(result), strerror(-result));
+        else if (op && s->found)
+                operation_done(op);
+        else if (op)
+                fail_without(op);
+        free(s);
+}
+
+void undeploy_kept(struct manager *m, struct operation *op) {
+        struct settling *s = settling_new(m, op);
+
+        if (!s) {
+                operation_fail(op, FAULT_NO_MEMORY, "out of memory");
+                return;
+        }
+        op->quiet = true;
+        s->job = (struct job){ .run = look_run, .done = kept_done };
+        writer_add(m->writer, &s->job);
 }
 
 void undeploy_notice(struct candidate *c, const char *actor) {

@@ -71,6 +71,7 @@ struct rollback {
         char module[CONTROL_NAME_SIZE], to[64]; /* to: "" = the one before */
         struct text_list there;                 /* versions whose files lie in the drop directory */
         struct kept kept;
+        struct text_list all_kept; /* their versions, when it is not among them */
 };
 
 static TAILQ_HEAD(, rollback) waiting = TAILQ_HEAD_INITIALIZER(waiting); /* for packages that leave the drop directory */
@@ -79,15 +80,15 @@ static const struct candidate *present(const struct module *mod) {
         return mod->active ? mod->active : module_wanted(mod);
 }
 
-/* The one before among those with a file. */
+/* The one before among those with a file; who is asked for by name may be the present one. */
 static struct candidate *before(const struct module *mod, const char *to) {
         const struct candidate *now = present(mod);
         struct candidate *c, *best = NULL;
 
         TAILQ_FOREACH(c, &mod->candidates, entry) {
-                if (!c->file || c == now || (*to && strcmp(c->manifest.version, to) != 0))
+                if (!c->file || (*to && strcmp(c->manifest.version, to) != 0))
                         continue;
-                if (!*to && (c->failed || c->state == CANDIDATE_QUARANTINED))
+                if (!*to && (c == now || c->failed || c->state == CANDIDATE_QUARANTINED))
                         continue;
                 if (!best || c->choice > best->choice)
                         best = c;
@@ -97,27 +98,46 @@ static struct candidate *before(const struct module *mod, const char *to) {
 
 static void rollback_free(struct rollback *r) {
         text_list_deinit(&r->there);
+        text_list_deinit(&r->all_kept);
         fd_close(r->kept.fd);
         free(r);
 }
 
 static int rollback_run(struct job *job) {
         struct rollback *r = (struct rollback *)job;
+        int found = kept_find(r->manager->state, r->module, *r->to ? r->to : NULL, &r->there, &r->kept);
 
-        return kept_find(r->manager->state, r->module, *r->to ? r->to : NULL, &r->there, &r->kept);
+        if (found == -ENOENT)
+                kept_list(r->manager->state, r->module, &r->all_kept);
+        return found;
+}
+
+/* " (there: 1.0.0, 1.1.0)", as many as there is room for; "" for none. */
+static const char *versions_text(const struct text_list *versions, char *ret_text, size_t size) {
+        size_t n = 0;
+
+        ret_text[0] = '\0';
+        for (size_t i = 0; i < versions->n && n + strlen(versions->items[i]) + sizeof(" (there: )") < size; i++)
+                n += (size_t)snprintf(ret_text + n, size - n, "%s%s", i ? ", " : " (there: ", versions->items[i]);
+        if (versions->n)
+                snprintf(ret_text + n, size - n, ")");
+        return ret_text;
 }
 
 static void fail_without(const struct rollback *r, struct module *mod, struct operation *op, int error) {
         const struct candidate *now = present(mod);
-        char detail[300];
+        char detail[600], there[200], kept[200];
 
+        versions_text(&r->there, there, sizeof(there));
+        versions_text(&r->all_kept, kept, sizeof(kept));
         if (error && error != -ENOENT)
                 snprintf(detail, sizeof(detail), "the kept packages: %s", strerror(-error));
         else if (*r->to)
-                snprintf(detail, sizeof(detail), "version %s of %s is neither in the drop directory nor kept", r->to, mod->name);
+                snprintf(detail, sizeof(detail), "version %s of %s is neither in the drop directory%s nor kept%s", r->to, mod->name, there,
+                         kept);
         else
-                snprintf(detail, sizeof(detail), "there is no version before %s %s, neither in the drop directory nor kept", mod->name,
-                         now ? now->manifest.version : "");
+                snprintf(detail, sizeof(detail), "there is no version before %s %s, neither in the drop directory%s nor kept%s", mod->name,
+                         now ? now->manifest.version : "", there, kept);
         operation_fail(op, error && error != -ENOENT ? FAULT_NOT_READABLE : FAULT_NO_VERSION, detail);
         if (mod->giving_way)
                 publish(mod->manager); /* nobody is to be waited for any more */

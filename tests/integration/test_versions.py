@@ -79,7 +79,7 @@ def test_rollback_to_what_is_kept(base):
     expect_equal(load.bad, [], "requests meanwhile")
     # [deploy] keep is 2
     r = base.ctl("rollback", "hello", "--to", "1.0.0", check=False)
-    expect_equal(r.returncode, 3, r.stderr)
+    expect_equal(r.returncode, 4, r.stderr)
     expect("1.0.0" in r.stderr and "kept" in r.stderr, r.stderr)
     wait(lambda: len(os.listdir(base.path("state", "manager", "kept"))) == 2, "two to be kept")
     # the way back is there after the base's death, too
@@ -94,13 +94,13 @@ def test_rollback_without_a_version_before(base):
     base.start()
     base.ctl("deploy", package(base, "examples/hello"))
     r = base.ctl("rollback", "hello", check=False)
-    expect_equal(r.returncode, 3, r.stderr)
+    expect_equal(r.returncode, 4, r.stderr)
     expect("no version before hello 1.0.0" in r.stderr and "hint" in r.stderr, r.stderr)
     expect_equal(base.get("/hello").status, 200, "what serves")
     # what did not start is no way back
     base.ctl("deploy", package(base, "tests/modules/start-fails", name="hello", version="2.0.0", changes=[("/start-fails", "/hello")]), check=False)
     wait(lambda: states(base, "hello") == {"1.0.0": "ACTIVE", "2.0.0": "BROKEN"}, "a broken one")
-    expect_equal(base.ctl("rollback", "hello", check=False).returncode, 3, "a broken one is none")
+    expect_equal(base.ctl("rollback", "hello", check=False).returncode, 4, "a broken one is none")
     # install over it works
     base.ctl("deploy", package(base, "examples/hello", version="3.0.0"))
     wait(lambda: states(base, "hello") == {"3.0.0": "ACTIVE"}, "the next one")
@@ -304,3 +304,70 @@ def test_a_version_that_stands_for_itself_is_no_module(base):
     r = base.ctl("undeploy", "hello", "1.0.0", check=False)
     expect_equal((r.returncode, "NAME@VERSION" in r.stderr), (2, True), r.stderr)
     expect_equal(base.get("/hello").status, 200, "nothing was removed")
+
+
+def kept(base):
+    return sorted(os.listdir(base.path("state", "manager", "kept")))
+
+
+def deploy_versions(base, *versions):
+    for v in versions:
+        base.ctl("deploy", package(base, "examples/hello", version=v))
+    wait(lambda: files(base) == [f"hello-{versions[-1]}.smod"], "the superseded ones to be kept elsewhere")
+
+
+def test_an_undeployment_leaves_nothing_to_go_back_to(base):
+    base.start()
+    deploy_versions(base, "1.0.0", "1.1.0", "1.2.0")
+    expect_equal(len(kept(base)), 2, "what is kept")
+    base.ctl("undeploy", "hello")
+    expect_equal(kept(base), [], "when undeploy has returned")
+    # what is just on its way to the kept packages
+    for v in ("1.0.0", "1.1.0"):
+        base.ctl("deploy", package(base, "examples/hello", version=v))
+    base.ctl("undeploy", "hello")
+    expect_equal((kept(base), files(base)), ([], []), "when undeploy has returned")
+    base.ctl("deploy", package(base, "examples/hello", version="2.0.0"))
+    status, code, detail = problem(base, "rollback", "hello")
+    expect_equal((status, code), (4, "NO_VERSION"), detail)
+    expect_equal(version(base), "2.0.0", "what serves")
+
+
+def test_undeployment_of_what_is_only_kept(base):
+    base.start()
+    deploy_versions(base, "1.0.0", "1.1.0", "1.2.0")
+    base.ctl("undeploy", "hello@1.1.0")
+    expect_equal([k.split("@")[2] for k in kept(base)], ["1.0.0.smod"], "the other one")
+    expect_equal(version(base), "1.2.0", "what serves")
+    told = [(e["event"], e.get("state")) for e in json.loads(base.ctl("events", "--json").stdout)["events"] if e.get("version") == "1.1.0"][-2:]
+    expect_equal(told, [("undeploy", "begun"), ("undeploy", "done")], "it is an undeployment like any other")
+    # nothing has happened, and nothing is told
+    before = json.loads(base.ctl("events", "--json").stdout)["events"][-1]["id"]
+    for target in ("hello@1.1.0", "nobody"):
+        status, code, detail = problem(base, "undeploy", target)
+        expect_equal((status, code), (4, "NOT_FOUND"), detail)
+    expect_equal(json.loads(base.ctl("events", "--json").stdout)["events"][-1]["id"], before, "the last event")
+    # somebody has taken away the file: then all of it is only kept
+    base.remove("hello-1.2.0.smod")
+    wait(lambda: base.module("hello") is None, "the module to be gone")
+    base.ctl("undeploy", "hello")
+    expect_equal(kept(base), [], "nothing")
+
+
+def test_rollback_to_what_serves_already(base):
+    base.start()
+    deploy_versions(base, "1.0.0", "1.1.0")
+    worker = base.worker("hello")
+    r = base.ctl("rollback", "hello", "--to", "1.1.0")
+    expect("unchanged and serves already" in r.stdout, r.stdout)
+    expect_equal((version(base), base.worker("hello")), ("1.1.0", worker), "what serves")
+    base.ctl("rollback", "hello")
+    expect_equal(version(base), "1.0.0", "the one before, as if nobody had asked")
+
+
+def test_who_asks_for_a_version_that_is_not_there_is_told_which_are(base):
+    base.start()
+    deploy_versions(base, "1.0.0", "1.1.0")
+    status, code, detail = problem(base, "rollback", "hello", "--to", "9.0.0")
+    expect_equal((status, code), (4, "NO_VERSION"), detail)
+    expect("neither in the drop directory (there: 1.1.0) nor kept (there: 1.0.0)" in detail, detail)
