@@ -378,7 +378,7 @@ uint64_t cgroup_find_count(const char *text, const char *key) {
 
 /* "oom" counts in the group whose limit was reached and in those above it, "oom_kill" where the victims lived. */
 void cgroup_leaf_account(int leaf, struct control_exited *e) {
-        char text[1024];
+        char text[1024] = "";
 
         if (e->code == CLD_KILLED && e->status == SIGKILL && !text_read(leaf, "memory.events", text, sizeof(text)) &&
             cgroup_find_count(text, "oom_kill"))

@@ -248,7 +248,7 @@ static int watch(struct running *r) {
 }
 
 int hook_program_run(const struct hook_program *p) {
-        struct running running;
+        struct running running = { .program = p };
         int r, outcome, status;
 
         r = start(p, &running);
