@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A request's head: which module takes it, and what becomes of it before a byte
+ * of its body is read.
+ */
+#include "supervisor/gateway/client-internal.h"
+
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/errors.h"
+#include "supervisor/gateway/request.h"
+#include "supervisor/gateway/upstream.h"
+
+#define DISCARD_MAX (1u << 20) /* of a body that nobody wants: more, and the connection is closed */
+
+/* The input cannot be followed any further: the answer in its place, then the end. head: it was to HEAD, and has no body. */
+void client_refuse(struct client *c, enum refusal refusal, bool head) {
+        struct request *request = c->reading ? c->reading : client_add_request(c);
+        struct problem problem = problem_of_refusal(refusal);
+
+        client_stop_reading(c);
+        if (!request || request->state == REQUEST_ANSWERED)
+                return;
+        request->head |= head;
+        request->keep_alive = false;
+        request_problem(request, &problem);
+}
+
+/* Answered before its body was read: the rest is read for nobody, or not at all. */
+static void discard(struct client *c, struct request *request, const struct http_head *head) {
+        bool body = head->chunked || head->length;
+
+        request->discards = true;
+        request->body_max = DISCARD_MAX;
+        if (!body)
+                return;
+        /* Whoever waits for 100 Continue may leave the body out or not: there is no going on. */
+        if (head->length > DISCARD_MAX || head->expects_continue) {
+                request->keep_alive = false;
+                client_stop_reading(c);
+        }
+}
+
+static bool method_is(const struct http_head *head, const char *method) {
+        return head->method.size == strlen(method) && !memcmp(head->method.text, method, head->method.size);
+}
+
+static void on_options(struct request *request) {
+        static const struct http_field allow = { { "allow", 5 }, { "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", 44 } };
+        struct response response = { .status = 204, .fields = &allow, .n_fields = 1 };
+
+        request_answer(request, &response);
+}
+
+/* RFC 9112 3.2.2: what an absolute target says is the host, also for the module. */
+static void replace_host(struct http_head *head, struct http_text authority) {
+        if (!authority.size)
+                return;
+        for (uint32_t i = 0; i < head->n_fields; i++) {
+                struct http_field *f = &head->fields[i];
+
+                if (f->name.size == 4 && !memcmp(f->name.text, "host", 4)) {
+                        f->value = authority;
+                        return;
+                }
+        }
+        /* HTTP/1.0 needs none. */
+        if (head->n_fields < HTTP_PAYLOAD_HEADERS_MAX)
+                head->fields[head->n_fields++] = (struct http_field){ { "host", 4 }, authority };
+}
+
+/* The client's, when it has named one; fields of the head are in lower case. */
+static struct trace trace_of(const struct http_head *head) {
+        struct trace trace;
+
+        for (uint32_t i = 0; i < head->n_fields; i++) {
+                const struct http_field *f = &head->fields[i];
+
+                if (f->name.size == 11 && !memcmp(f->name.text, "traceparent", 11) && trace_parse(f->value.text, f->value.size, &trace))
+                        return trace;
+        }
+        return trace_new();
+}
+
+/* The module takes it, as far as its head says: encoded now, or kept until the body is whole. */
+static int accept_head(struct client *c, struct request *request, const struct http_head *head, const char *path) {
+        struct http_request_payload q = {
+                .method = head->method,
+                .path = { path, (uint32_t)strlen(path) },
+                .query = c->gateway->target.query,
+                .remote = { c->remote, (uint32_t)strlen(c->remote) },
+                .fields = head->fields,
+                .n_fields = head->n_fields,
+        };
+
+        request->trace = trace_of(head);
+        return head->chunked || head->length ? request_keep(request, &q) : request_encode(request, &q);
+}
+
+/* Finds the module. 0 or an error_code. */
+static int route(struct client *c, struct request *request, const struct http_head *head) {
+        const struct target *target = &c->gateway->target;
+        const char *path = target->path;
+        int r;
+
+        r = upstream_route(c->gateway, target->host, &path, &request->upstream);
+        if (r)
+                return r;
+        request->body_max = upstream_body_max(request->upstream);
+        if (head->length > request->body_max)
+                return ERROR_TOO_LARGE;
+        return accept_head(c, request, head, path) < 0 ? ERROR_NO_MEMORY : 0;
+}
+
+static const struct problem no_route = { 404, "NOT_FOUND", "no module serves this path", NULL };
+
+/* RFC 9110, 9.2.2 */
+static bool is_idempotent(const struct http_head *head) {
+        static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE" };
+
+        for (size_t i = 0; i < N_ELEMENTS(methods); i++) {
+                if (method_is(head, methods[i]))
+                        return true;
+        }
+        return false;
+}
+
+void client_on_head(struct client *c, struct http_head *head, bool more) {
+        struct gateway *g = c->gateway;
+        struct request *request;
+        int r;
+
+        c->progress |= 1 << CLIENT_HEAD;
+        r = target_parse(head->method, head->target, head->host, g->path, &g->target);
+        if (r) {
+                client_refuse(c, (enum refusal)r, method_is(head, "HEAD"));
+                return;
+        }
+        request = client_add_request(c);
+        if (!request)
+                return;
+        c->reading = request;
+        c->expected = head->length;
+        replace_host(head, g->target.authority);
+        g->counters.requests++;
+        request->head = method_is(head, "HEAD");
+        request->idempotent = is_idempotent(head);
+        request->keep_alive = head->keep_alive && !g->ending;
+        request->minor = head->minor;
+        r = g->target.asterisk ? 0 : route(c, request, head);
+        if (r || g->target.asterisk)
+                discard(c, request, head);
+        if (r == ERROR_NOT_FOUND)
+                request_problem(request, &no_route);
+        else if (r)
+                request_error(request, r);
+        else if (g->target.asterisk)
+                on_options(request);
+        else if (head->expects_continue && (head->chunked || head->length) && !more &&
+                 output_append(&request->answer, "HTTP/1.1 100 Continue\r\n\r\n", 25) < 0)
+                client_fail(c);
+}

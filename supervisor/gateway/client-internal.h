@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of a client's connection share: client.c (life, answers, the
+ * turn), client-head.c, client-input.c (bodies, held input), client-phases.c.
+ */
+#pragma once
+
+#include "supervisor/gateway/client.h"
+#include "supervisor/gateway/request.h"
+
+/* client.c: bytes of answers that wait for it. */
+size_t client_buffered(const struct client *c);
+/* Is there room for more of what it sends? */
+bool client_can_take(const struct client *c);
+/* The next request in its order. NULL: no memory, and the client fails. */
+struct request *client_add_request(struct client *c);
+/* Nothing of its input is looked at any more. */
+void client_stop_reading(struct client *c);
+
+/* client-head.c. more: something came behind the head. */
+void client_on_head(struct client *c, struct http_head *head, bool more);
+/* The input cannot be followed any further: the answer in its place, then the end. head: it was to HEAD, and has no body. */
+void client_refuse(struct client *c, enum refusal refusal, bool head);
+
+/* client-input.c: takes requests out of the input as long as there is room for them, and holds the rest. */
+void client_take(struct client *c, struct http_input *in);
+void client_take_held(struct client *c);
+void client_held_free(struct client *c);
+
+/* client-phases.c */
+void client_begin_phases(struct client *c);
+/* So much has come from it. */
+void client_received(struct client *c, size_t size);
+/* At the end of its turn: which phase it is in, and until when. */
+void client_update_phase(struct client *c);
+void client_on_due(struct deadline *deadline);
