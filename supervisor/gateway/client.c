@@ -243,17 +243,29 @@ static void collect(struct client *c) {
         }
 }
 
-static void send_output(struct client *c) {
+/* What stands first: a file, or all that is before the next one. */
+static ssize_t send_first(struct client *c, size_t *ret_size) {
+        const struct output_chunk *file = output_file(&c->out);
         struct iovec iov[IOV_MAX_PER_SEND];
+        int n_iov;
 
+        *ret_size = 0;
+        if (file) {
+                *ret_size = file->size;
+                return net_send_file(&c->socket, file->fd, file->offset, file->size);
+        }
+        n_iov = output_iov(&c->out, iov, IOV_MAX_PER_SEND);
+        for (int i = 0; i < n_iov; i++)
+                *ret_size += iov[i].iov_len;
+        return net_send(&c->socket, iov, n_iov);
+}
+
+/* A file that became shorter meanwhile ends the connection: its length was promised. */
+static void send_output(struct client *c) {
         while (c->out.size && !c->writing) {
-                int n_iov = output_iov(&c->out, iov, IOV_MAX_PER_SEND);
-                size_t size = 0;
-                ssize_t n;
+                size_t size;
+                ssize_t n = send_first(c, &size);
 
-                for (int i = 0; i < n_iov; i++)
-                        size += iov[i].iov_len;
-                n = net_send(&c->socket, iov, n_iov);
                 if (n < 0) {
                         c->failed = true;
                         return;
@@ -351,12 +363,21 @@ bool clients_drop_idle(struct gateway *g) {
         return longest;
 }
 
+static uint64_t client_kept(const struct client *c) {
+        uint64_t size = output_kept(&c->out) + (c->held ? c->held_size : 0);
+        const struct request *request;
+
+        TAILQ_FOREACH(request, &c->requests, in_client)
+        size += output_kept(&request->answer);
+        return size;
+}
+
 static struct client *greediest(const struct gateway *g) {
         struct client *c, *most = NULL;
-        size_t size = 0;
+        uint64_t size = 0;
 
         TAILQ_FOREACH(c, &g->clients, entry) {
-                size_t kept = client_buffered(c) + (c->held ? c->held_size : 0);
+                uint64_t kept = client_kept(c);
 
                 if (kept > size) {
                         most = c;

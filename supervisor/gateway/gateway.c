@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "ipc/cleanup.h"
@@ -28,11 +29,21 @@
 #define LOOK_NS (50 * NS_PER_MS)   /* while requests wait for an instance */
 #define GATHER_NS (20 * NS_PER_US) /* how long a bell may wait for company */
 #define GATHER_MIN 4               /* requests in flight, below which it does not */
+#define FILES_MAX 65536            /* descriptors; more are not reckoned with */
 #define MEMORY_ALL (UINT64_C(512) << 20)
 #define MEMORY_LEAST (UINT64_C(128) << 20) /* the longest message twice: one must not fill it */
 
 uint64_t gateway_memory(uint32_t n_gateways) {
         return MAX(MEMORY_ALL / MAX(n_gateways, 1u), MEMORY_LEAST);
+}
+
+/* Answers that lie in files take at most about a quarter of the descriptors that we may have. */
+static uint64_t file_cost(uint64_t memory_max) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > FILES_MAX)
+                limit.rlim_cur = FILES_MAX;
+        return memory_max / MAX(limit.rlim_cur / 4, (rlim_t)1);
 }
 
 static int gateway_init(struct gateway *g, const struct control_hello *hello, int manager_link) {
@@ -47,6 +58,7 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
         g->bus.manager.fd = g->bus.page_fd = -1;
         g->listeners.gateway = g;
         g->memory_max = gateway_memory(hello->n_gateways);
+        g->pool.file_cost = file_cost(g->memory_max);
         g->now_ns = clock_now_ns();
         r = net_new(&g->net);
         if (r >= 0)

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
@@ -27,6 +28,7 @@
 
 #define EVENTS_PER_TURN 256
 #define ACCEPTS_PER_TURN 64
+#define FILE_PIECE (512u << 10) /* of one file that is sent in one turn */
 
 /* What all three sources begin with. */
 struct source {
@@ -166,6 +168,15 @@ static ssize_t send_pieces(int fd, const struct iovec *iov, int n_iov) {
         return n;
 }
 
+/* Rare, so that room is asked for only then. The answer comes at once if there is some already. */
+static int ask_for_room(struct net_socket *socket) {
+        int r = control(socket->net, EPOLL_CTL_MOD, socket, SOCKET_EVENTS | EPOLLOUT);
+
+        if (r >= 0)
+                socket->watches_room = true;
+        return r;
+}
+
 ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov) {
         size_t size = 0;
         ssize_t n;
@@ -178,14 +189,40 @@ ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov) 
                 return n;
         socket->sending = (size_t)n < size;
         if (socket->sending && !socket->watches_room) {
-                /* Rare, so that room is asked for only then. The answer comes at once if there is some already. */
-                int r = control(socket->net, EPOLL_CTL_MOD, socket, SOCKET_EVENTS | EPOLLOUT);
+                int r = ask_for_room(socket);
 
                 if (r < 0)
                         return r;
-                socket->watches_room = true;
         }
         return n;
+}
+
+ssize_t net_send_file(struct net_socket *socket, int fd, uint64_t offset, uint64_t size) {
+        uint64_t piece = MIN(size, (uint64_t)FILE_PIECE), sent = 0;
+        off_t at = (off_t)offset;
+
+        assert(!socket->sending);
+        while (sent < piece) {
+                ssize_t n = sendfile(socket->fd, fd, &at, piece - sent);
+
+                if (n > 0)
+                        sent += (uint64_t)n;
+                else if (n == 0)
+                        return -ENODATA;
+                else if (errno == EAGAIN)
+                        break;
+                else if (errno != EINTR)
+                        return -errno;
+        }
+        socket->sending = sent < size;
+        if (socket->sending) {
+                /* Asked for again each time: room that is left is no change, which alone would be told. */
+                int r = ask_for_room(socket);
+
+                if (r < 0)
+                        return r;
+        }
+        return (ssize_t)sent;
 }
 
 static void on_socket(struct net_socket *socket, uint32_t events) {

@@ -69,6 +69,9 @@ void net_receive(struct net_socket *socket, bool on);
 /* How many bytes were taken, or -errno when the connection broke. When it were not all, the bytes must stay where they
  * are until on_sent() was called, and nothing may be sent before. */
 ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov);
+/* The same of a file's bytes, which never come here; of many only a piece, so that each has its turn. -ENODATA: the file has
+ * fewer by now. */
+ssize_t net_send_file(struct net_socket *socket, int fd, uint64_t offset, uint64_t size);
 
 /* Not accepting yet. 0 or -errno. */
 int net_listener_init(struct net_listener *listener, int fd, bool shared,

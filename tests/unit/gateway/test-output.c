@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ipc/cleanup.h"
 #include "supervisor/gateway/output.h"
@@ -163,6 +165,64 @@ static void test_memory_in_use_is_counted(void **state) {
         output_pool_deinit(&pool);
 }
 
+/* A file keeps its place between bytes, is no piece of memory, and is closed behind its last byte. */
+static void test_files_stand_in_their_order(void **state) {
+        struct output_pool pool = { .file_cost = 1000 };
+        int fd = memfd_create("file", MFD_CLOEXEC);
+        const struct output_chunk *file;
+        struct output out, answer;
+        struct iovec iov[4];
+
+        output_init(&out, &pool);
+        output_init(&answer, &pool);
+        output_append(&answer, "head", 4);
+        assert_int_equal(output_take_file(&answer, fd, 100, UINT64_C(5) << 30), 0);
+        output_append(&out, "before ", 7);
+        output_splice(&out, &answer);
+        output_append(&out, "behind", 6);
+        assert_int_equal(answer.file_size, 0);
+        assert_int_equal(answer.n_files, 0);
+        assert_int_equal(out.size, 7 + 4 + (UINT64_C(5) << 30) + 6);
+        assert_int_equal(output_kept(&out), 7 + 4 + 1000 + 6);
+        assert_int_equal(pool.used, 2 * OUTPUT_CHUNK_ROOM + 1000);
+
+        assert_null(output_file(&out));
+        assert_int_equal(output_iov(&out, iov, 4), 1);
+        assert_int_equal(iov[0].iov_len, 11);
+        output_consume(&out, 11);
+        file = output_file(&out);
+        assert_non_null(file);
+        assert_int_equal(output_iov(&out, iov, 4), 0);
+        output_consume(&out, 50);
+        assert_int_equal(file->fd, fd);
+        assert_int_equal(file->offset, 150);
+        assert_int_equal(file->size, (UINT64_C(5) << 30) - 50);
+        output_consume(&out, file->size);
+        assert_int_equal(fcntl(fd, F_GETFD), -1);
+        assert_null(output_file(&out));
+        assert_int_equal(out.file_size, 0);
+        assert_int_equal(out.n_files, 0);
+        assert_int_equal(output_kept(&out), 6);
+        assert_int_equal(output_iov(&out, iov, 4), 1);
+        assert_memory_equal(iov[0].iov_base, "behind", 6);
+        output_deinit(&out);
+        assert_int_equal(pool.used, 0);
+        output_pool_deinit(&pool);
+}
+
+static void test_files_that_are_not_sent_are_closed(void **state) {
+        struct output_pool pool = { .file_cost = 1000 };
+        int fd = memfd_create("file", MFD_CLOEXEC);
+        struct output out;
+
+        output_init(&out, &pool);
+        assert_int_equal(output_take_file(&out, fd, 0, 10), 0);
+        output_deinit(&out);
+        assert_int_equal(fcntl(fd, F_GETFD), -1);
+        assert_int_equal(pool.used, 0);
+        output_pool_deinit(&pool);
+}
+
 static void test_chunks_are_used_again(void **state) {
         struct output_pool pool = { 0 };
         struct output out;
@@ -178,9 +238,10 @@ static void test_chunks_are_used_again(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_goes_in_comes_out),   cmocka_unit_test(test_adding_behind_a_started_chunk),
-                cmocka_unit_test(test_splicing_keeps_the_order), cmocka_unit_test(test_small_outputs_share_chunks),
-                cmocka_unit_test(test_memory_in_use_is_counted), cmocka_unit_test(test_chunks_are_used_again),
+                cmocka_unit_test(test_what_goes_in_comes_out),     cmocka_unit_test(test_adding_behind_a_started_chunk),
+                cmocka_unit_test(test_splicing_keeps_the_order),   cmocka_unit_test(test_small_outputs_share_chunks),
+                cmocka_unit_test(test_memory_in_use_is_counted),   cmocka_unit_test(test_chunks_are_used_again),
+                cmocka_unit_test(test_files_stand_in_their_order), cmocka_unit_test(test_files_that_are_not_sent_are_closed),
         };
 
         return cmocka_run_group_tests_name("output", tests, NULL, NULL);
