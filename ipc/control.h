@@ -283,6 +283,11 @@ struct control_role {
         uint64_t started_ns;
         uint64_t generation; /* template */
 };
+struct control_renew {
+        uint32_t index; /* of the gateway */
+        int32_t error;  /* 0 or -errno: the former one stays */
+        int32_t former, pid;
+};
 struct control_template_setup {
         uint64_t generation;
         uint32_t root; /* in a user namespace with mapped uids */

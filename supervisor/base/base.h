@@ -18,6 +18,7 @@
 #include "supervisor/base/listeners.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/base/options.h"
+#include "supervisor/base/renew.h"
 #include "supervisor/base/roles.h"
 #include "supervisor/base/uids.h"
 
@@ -47,6 +48,7 @@ struct base {
 
         struct role roles[ROLE_SLOTS];
         uint32_t n_roles;
+        struct renewal renewal;
         int installer_link; /* the manager's end of a fresh pair, until there is a manager */
         struct board board; /* the last complete set, for the next template */
         struct board board_coming;

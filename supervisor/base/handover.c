@@ -143,7 +143,8 @@ int handover_manager(struct base *base, struct role *role) {
         if (r)
                 return r;
         for (uint32_t i = 0; i < base->n_roles; i++)
-                role_tell(base, &base->roles[i]);
+                if (role_is_told(&base->roles[i]))
+                        role_tell(base, &base->roles[i]);
         instances_tell_all(base);
         return 0;
 }

@@ -50,6 +50,9 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
         case CONTROL_KIND_BOARD_SEGMENT:
                 template_on_board_segment(base, record);
                 break;
+        case CONTROL_KIND_RENEW:
+                renew_on_request(base, record);
+                break;
         case CONTROL_KIND_READY:
                 base->modules_ready = true;
                 base_check_ready(base);

@@ -21,6 +21,7 @@
 #include "supervisor/base/base.h"
 #include "supervisor/base/handover.h"
 #include "supervisor/base/manager-link.h"
+#include "supervisor/base/renew.h"
 #include "supervisor/base/template-link.h"
 #include "supervisor/common/log.h"
 
@@ -30,6 +31,17 @@ static void pong_only(struct base *base, void *userdata, struct control_record *
         struct role *role = userdata;
 
         role->pinged_ns = 0;
+}
+
+static void gateway_on_record(struct base *base, void *userdata, struct control_record *record) {
+        struct role *role = userdata;
+
+        if (record->header.kind != CONTROL_KIND_READY) {
+                pong_only(base, userdata, record);
+                return;
+        }
+        role->ready = true;
+        renew_on_ready(base, role);
 }
 
 struct role_kind {
@@ -43,21 +55,24 @@ static const struct role_kind kinds[] = {
         [ROLE_TEMPLATE] = { "template", CONTROL_TEMPLATE, template_on_record, handover_template, false },
         [ROLE_INSTALLER] = { "installer", CONTROL_INSTALLER, pong_only, handover_installer, true },
         [ROLE_MANAGER] = { "manager", CONTROL_MANAGER, manager_on_record, handover_manager, true },
-        [ROLE_GATEWAY] = { "gateway", CONTROL_GATEWAY, pong_only, handover_gateway, true },
+        [ROLE_GATEWAY] = { "gateway", CONTROL_GATEWAY, gateway_on_record, handover_gateway, true },
 };
+
+void role_take_place(struct role *role, uint32_t index) {
+        role->index = index;
+        if (index)
+                snprintf(role->name, sizeof(role->name), "%s-%u", role->kind->program, index + 1);
+        else
+                snprintf(role->name, sizeof(role->name), "%s", role->kind->program);
+}
 
 static void role_init(struct base *base, uint32_t slot, uid_t uid) {
         uint32_t kind = slot < ROLE_GATEWAY ? slot : ROLE_GATEWAY;
         struct role *role = &base->roles[slot];
 
-        *role = (struct role){
-                .kind = &kinds[kind], .index = slot - kind, .uid = uid, .pidfd = WATCH_INIT, .manager_end = -1, .cgroup = -1
-        };
+        *role = (struct role){ .kind = &kinds[kind], .uid = uid, .pidfd = WATCH_INIT, .manager_end = -1, .cgroup = -1 };
         link_init(&role->link);
-        if (role->index)
-                snprintf(role->name, sizeof(role->name), "%s-%u", role->kind->program, role->index + 1);
-        else
-                snprintf(role->name, sizeof(role->name), "%s", role->kind->program);
+        role_take_place(role, slot - kind);
 }
 
 void roles_init(struct base *base) {
@@ -69,6 +84,7 @@ void roles_init(struct base *base) {
         base->n_roles = ROLE_GATEWAY + base->config.n_gateways;
         for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
                 role_init(base, i, uids_role(base->root, first, UIDS_GATEWAY));
+        renew_init(base);
 }
 
 void role_tell(struct base *base, const struct role *role) {
@@ -83,6 +99,10 @@ void role_tell(struct base *base, const struct role *role) {
 
         memcpy(body.name, role->name, sizeof(body.name));
         link_send(base, &base->roles[ROLE_MANAGER].link, CONTROL_KIND_ROLE, 0, &body, sizeof(body), NULL, 0);
+}
+
+bool role_is_told(const struct role *role) {
+        return !role->coming && !role->leaving && (role->pid || role->respawn_ns != UINT64_MAX);
 }
 
 void role_kill(struct base *base, struct role *role, const char *why) {
@@ -120,12 +140,14 @@ static void respawn_plan(struct base *base, struct role *role) {
         role->respawn_ns = now + backoff_next(&role->n_quick, (now - role->started_ns) / NS_PER_MS) * NS_PER_MS;
 }
 
+static bool is_gateway(const struct role *role) {
+        return role->kind == &kinds[ROLE_GATEWAY];
+}
+
 /* While one is dead or kept from starting too often, the others take what comes. */
-static void steer(const struct base *base, const struct role *changed) {
+static void steer(const struct base *base) {
         uint64_t alive = 0;
 
-        if (changed->kind != &kinds[ROLE_GATEWAY])
-                return;
         for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
                 alive |= (uint64_t) !!base->roles[i].pid << base->roles[i].index;
         listeners_steer(&base->listeners, alive);
@@ -137,16 +159,25 @@ static const char *signal_name(int number) {
         return name ? name : "RT";
 }
 
+static void tell_death(const struct role *role, const siginfo_t *info) {
+        const char *then = role->leaving || role->coming ? "another has its place" : "it is started again";
+
+        if (info->si_code == CLD_EXITED && !info->si_status && role->leaving)
+                log_info("%s (pid %d) has ended; %s", role->name, role->pid, then);
+        else if (info->si_code == CLD_EXITED)
+                log_warning("%s (pid %d) exited with status %d; %s", role->name, role->pid, info->si_status, then);
+        else
+                log_warning("%s (pid %d) was killed by SIG%s; %s", role->name, role->pid, signal_name(info->si_status), then);
+}
+
 static void on_death(struct base *base, struct watch *watch, uint32_t events) {
         struct role *role = watch->userdata;
         siginfo_t info = { 0 };
 
         if (waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
                 return;
-        if (base->stage == STAGE_RUN && info.si_code == CLD_EXITED)
-                log_warning("%s (pid %d) exited with status %d; it is started again", role->name, role->pid, info.si_status);
-        else if (base->stage == STAGE_RUN)
-                log_warning("%s (pid %d) was killed by SIG%s; it is started again", role->name, role->pid, signal_name(info.si_status));
+        if (base->stage == STAGE_RUN)
+                tell_death(role, &info);
         link_drain(base, &role->link);
         link_stop(base, &role->link);
         watch_stop(base, &role->pidfd);
@@ -158,7 +189,14 @@ static void on_death(struct base *base, struct watch *watch, uint32_t events) {
                 instances_on_template_death(base);
                 template_leaf_end(base, role);
         }
-        steer(base, role);
+        if (is_gateway(role)) {
+                bool is_other = role->coming || role->leaving; /* its name is not its own */
+
+                renew_on_death(base, role);
+                steer(base);
+                if (is_other)
+                        return;
+        }
         role_tell(base, role);
 }
 
@@ -187,12 +225,14 @@ static int watch_birth(struct base *base, struct role *role, int *ours) {
         return r;
 }
 
-static int spawn(struct base *base, struct role *role) {
+int role_try(struct base *base, struct role *role) {
         _cleanup_close_ int ours = -1, theirs = -1;
         char program[PATH_MAX];
         int pair[2], r;
         pid_t pid;
 
+        role->respawn_ns = UINT64_MAX;
+        role->cpu_ns = 0;
         r = role_program(role->kind->program, program, sizeof(program));
         if (!r)
                 r = fd_socketpair(pair);
@@ -219,13 +259,11 @@ static int spawn(struct base *base, struct role *role) {
 }
 
 void role_start(struct base *base, struct role *role) {
-        int r;
+        int r = role_try(base, role);
 
-        role->respawn_ns = UINT64_MAX;
-        role->cpu_ns = 0;
-        r = spawn(base, role);
         if (!r) {
-                steer(base, role);
+                if (is_gateway(role))
+                        steer(base);
                 role_tell(base, role);
                 return;
         }
@@ -256,7 +294,7 @@ void roles_stop(struct base *base, bool hard) {
 }
 
 uint64_t roles_tick(struct base *base) {
-        uint64_t next = UINT64_MAX, now = clock_now_ns();
+        uint64_t next = renew_tick(base), now = clock_now_ns();
 
         for (uint32_t i = 0; i < base->n_roles; i++) {
                 struct role *role = &base->roles[i];

@@ -15,12 +15,13 @@
 
 struct base;
 
-enum role_index { ROLE_TEMPLATE, ROLE_INSTALLER, ROLE_MANAGER, ROLE_GATEWAY, ROLE_SLOTS = ROLE_GATEWAY + CONTROL_GATEWAYS_MAX };
+/* One slot more than there are gateways: where the next one of a place is born (renew.h). */
+enum role_index { ROLE_TEMPLATE, ROLE_INSTALLER, ROLE_MANAGER, ROLE_GATEWAY, ROLE_SLOTS = ROLE_GATEWAY + CONTROL_GATEWAYS_MAX + 1 };
 
 struct role {
         char name[16];
         const struct role_kind *kind;
-        uint32_t index; /* which of several */
+        uint32_t index; /* which of several: the place that a gateway has, or will have when `coming` */
         uid_t uid;      /* it runs as; the template's: root of its namespace */
         pid_t pid;      /* 0: not running */
         struct watch pidfd;
@@ -28,6 +29,8 @@ struct role {
         uint64_t started_ns, respawn_ns; /* UINT64_MAX: not to be */
         uint32_t n_restarts, n_quick;
         bool ready;        /* has spoken as it should after its birth */
+        bool coming;       /* the other one of its place still serves */
+        bool leaving;      /* another one has its place: it ends what it has begun */
         uint32_t enforced; /* template */
         uint64_t bus_id;   /* gateway */
         int manager_end;   /* gateway: the manager's end of its bus link, kept over the manager's death */
@@ -41,6 +44,9 @@ struct role {
 
 /* Fills the table from the boot configuration. */
 void roles_init(struct base *base);
+/* Starts one, once. 0 or -errno. */
+int role_try(struct base *base, struct role *role);
+void role_take_place(struct role *role, uint32_t index); /* of the gateways, and the name that goes with it */
 /* Starts one. What fails is told and tried again later. */
 void role_start(struct base *base, struct role *role);
 void role_kill(struct base *base, struct role *role, const char *why);
@@ -53,6 +59,7 @@ uint64_t roles_tick(struct base *base);
 
 /* Tells the manager about it. */
 void role_tell(struct base *base, const struct role *role);
+bool role_is_told(const struct role *role); /* does it have its name by itself? */
 
 /* Folder of the role programs: 0 or -errno; the program's path is then DIR/NAME/socle-NAME or DIR/socle-NAME. */
 int role_program(const char *name, char *ret_path, size_t size);

@@ -297,6 +297,20 @@ static void show_rejected(const json_t *status, FILE *out) {
         }
 }
 
+int show_gateways(const json_t *document, FILE *out) {
+        const json_t *gateways = json_object_get(document, "gateways"), *gateway;
+        _cleanup_(table_deinit) struct table t;
+        size_t i;
+
+        table_init(&t, "GATEWAY >FORMER >PID");
+        json_array_foreach(gateways, i, gateway) {
+                table_add(&t, document_text(gateway, "name"));
+                add_number(&t, gateway, "former");
+                add_number(&t, gateway, "pid");
+        }
+        return table_print(&t, out);
+}
+
 int show_reload(const json_t *reload, FILE *out) {
         if (json_is_true(json_object_get(reload, "config")))
                 text_line(out,

@@ -21,6 +21,7 @@ int show_journey(const json_t *operation, FILE *out);
 int show_released(const json_t *operation, FILE *out);
 
 int show_log_line(const json_t *line, FILE *out); /* also {"lost": N} */
+int show_gateways(const json_t *document, FILE *out);
 int show_reload(const json_t *reload, FILE *out);
 /* Keys of socled.conf or of a manifest, with the source of each value. */
 int show_config(const json_t *config, FILE *out);

@@ -246,6 +246,23 @@ int verb_switch(const struct command *c, FILE *out, FILE *err) {
         return answer_finish(&answer, c, on_deployed, out, err);
 }
 
+/* Gateways -------------------------------------------------------------------------------------------------------------- */
+
+static int on_gateways(const struct command *c, const json_t *document, FILE *out) {
+        return show_gateways(document, out);
+}
+
+int verb_gateways(const struct command *c, FILE *out, FILE *err) {
+        const struct request request = { .method = "POST", .target = "/v1/gateways/restart", .body_fd = -1, .wait_ms = -1 };
+        _cleanup_(answer_deinit) struct answer answer;
+
+        answer_init(&answer);
+        if (strcmp(c->args[0], "restart") != 0)
+                return command_usage(c->verb, err, "expected restart", c->args[0]);
+        answer_fetch(&answer, c->options[OPTION_root], &request);
+        return answer_finish(&answer, c, on_gateways, out, err);
+}
+
 /* Reload ---------------------------------------------------------------------------------------------------------------- */
 
 static int on_reloaded(const struct command *c, const json_t *document, FILE *out) {

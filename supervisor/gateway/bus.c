@@ -234,7 +234,8 @@ static void take_table(struct bus *bus) {
         bus->version++;
         if (upstreams_on_directory(bus->gateway) < 0)
                 log_error("out of memory while the directory was read");
-        listeners_open(&bus->gateway->listeners);
+        if (listeners_open(&bus->gateway->listeners))
+                CONTROL_SEND(bus->base.fd, READY, 0, NULL, 0, .reserved = 0);
 }
 
 /* What is stored here is what every choice of this turn is made by. The manager, which publishes and then looks at the

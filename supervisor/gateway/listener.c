@@ -110,11 +110,12 @@ void listeners_add(struct listeners *l, int fd, bool shared) {
                 net_listen(l->gateway->net, listener, true);
 }
 
-void listeners_open(struct listeners *l) {
+bool listeners_open(struct listeners *l) {
         if (l->open || l->gateway->ending)
-                return;
+                return false;
         l->open = true;
         listen_all(l, true);
+        return true;
 }
 
 void listeners_close(struct listeners *l) {

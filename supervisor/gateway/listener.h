@@ -29,8 +29,8 @@ int listeners_init(struct listeners *l, struct gateway *gateway);
 void listeners_deinit(struct listeners *l);
 /* Takes the fd. `shared`: other gateways accept from it, too. */
 void listeners_add(struct listeners *l, int fd, bool shared);
-/* Begins to accept. */
-void listeners_open(struct listeners *l);
+/* Begins to accept. Whether it did not already. */
+bool listeners_open(struct listeners *l);
 /* Accepts no more; who connects waits for the next gateway. */
 void listeners_close(struct listeners *l);
 /* A connection was closed: there is room. */

@@ -26,6 +26,7 @@
 #include "supervisor/manager/config-json.h"
 #include "supervisor/manager/data.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/gateways.h"
 #include "supervisor/manager/history.h"
 #include "supervisor/manager/inspect.h"
 #include "supervisor/manager/lifecycle.h"
@@ -211,6 +212,8 @@ static void on_request(struct evhttp_request *req, void *userdata) {
                 admin_post_module(m, req, path + 12, evhttp_uri_get_query(uri));
         else if (method == EVHTTP_REQ_POST && !strcmp(path, "/v1/reload"))
                 config_reload_ask(m, req);
+        else if (method == EVHTTP_REQ_POST && !strcmp(path, "/v1/gateways/restart"))
+                gateways_restart(m, req);
         else if (method == EVHTTP_REQ_POST && !strncmp(path, "/v1/call/", 9))
                 call_begin(m, req, path + 9, evhttp_uri_get_query(uri));
         else

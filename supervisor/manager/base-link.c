@@ -16,6 +16,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/gateways.h"
 #include "supervisor/manager/inspect.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
@@ -181,6 +182,14 @@ uint64_t base_link_inspect(struct manager *m, uint64_t instance) {
         return request;
 }
 
+uint64_t base_link_renew(struct manager *m, uint32_t index) {
+        struct control_renew body = { .index = index };
+        uint64_t request = manager_request(m);
+
+        link_send(m, CONTROL_KIND_RENEW, request, &body, sizeof(body), NULL, 0);
+        return request;
+}
+
 int base_link_board(struct manager *m, uint32_t index, uint32_t n, uint64_t generation, int fd) {
         struct control_board_segment body = { .index = index, .n = n, .generation = generation };
 
@@ -269,6 +278,9 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 break;
         case CONTROL_KIND_INSPECTED:
                 inspect_on_record(m, record);
+                break;
+        case CONTROL_KIND_RENEWED:
+                gateways_on_renewed(m, record->header.request, &record->RENEWED);
                 break;
         case CONTROL_KIND_ROLE:
                 on_role(m, &record->ROLE);

@@ -306,7 +306,7 @@ static struct gateway *choose_gateway(struct manager *m) {
         struct gateway *g, *best = TAILQ_FIRST(&m->gateways);
 
         TAILQ_FOREACH(g, &m->gateways, entry) {
-                if (g->n_calls < best->n_calls)
+                if (g->superseded == best->superseded ? g->n_calls < best->n_calls : best->superseded)
                         best = g;
         }
         return best;

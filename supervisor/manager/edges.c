@@ -327,13 +327,11 @@ const char *gateway_name(const struct gateway *g, char text[static GATEWAY_NAME_
 }
 
 void gateway_new(struct manager *m, uint32_t index, uint64_t id, int link) {
-        struct gateway *g, *next;
+        struct gateway *g;
 
-        for (g = TAILQ_FIRST(&m->gateways); g; g = next) {
-                next = TAILQ_NEXT(g, entry);
-                if (g->index == index)
-                        gateway_free(g);
-        }
+        /* It may live and finish what it has begun; its link tells its end. */
+        TAILQ_FOREACH(g, &m->gateways, entry)
+        g->superseded |= g->index == index;
         g = calloc(1, sizeof(*g));
         if (!g) {
                 fd_close(link);

@@ -10,7 +10,7 @@
 /* As the base calls it, and status: "gateway", "gateway-2". */
 #define GATEWAY_NAME_SIZE 24
 const char *gateway_name(const struct gateway *gateway, char text[static GATEWAY_NAME_SIZE]);
-/* Takes the link. A gateway of the same index is replaced. */
+/* Takes the link. One of the same index is on its way out. */
 void gateway_new(struct manager *manager, uint32_t index, uint64_t id, int link);
 /* The directory has changed: tells those who asked. */
 void peers_changed(struct manager *manager);

@@ -32,6 +32,7 @@ struct operation;
         X(cut)                                                                                                                             \
         X(respawn)                                                                                                                         \
         X(role)                                                                                                                            \
+        X(gateways)                                                                                                                        \
         X(reload)                                                                                                                          \
         X(purge)                                                                                                                           \
         X(violation)

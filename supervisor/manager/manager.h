@@ -200,6 +200,7 @@ struct gateway {
         struct edge_sweep sweep;
         struct violations violations;
         bool watches;
+        bool superseded; /* another has its index */
 };
 
 /* An edge between EDGE_REQUEST and EDGE_ACCEPT; asked for by a gateway or by an instance, or by nobody who still waits. */

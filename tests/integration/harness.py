@@ -110,6 +110,7 @@ class Base:
         self.port = self.holder.getsockname()[1]
         self.process = None
         self.others = []
+        self.socled = SOCLED
         self.wrap = []  # what socled is run by, strace say
         os.makedirs(self.path("etc"), exist_ok=True)
         self.config()
@@ -135,7 +136,7 @@ class Base:
         if notify:
             env["NOTIFY_SOCKET"] = notify
         log = open(self.path("socled.log"), "ab")
-        p = subprocess.Popen([*self.wrap, SOCLED, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        p = subprocess.Popen([*self.wrap, self.socled, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         log.close()
         return p
 

@@ -5,8 +5,10 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import harness
@@ -310,3 +312,95 @@ def test_two_bases_do_not_share_an_address(base):
     finally:
         other.close()
     closed(connected(base, 20))
+
+
+def restarted(base):
+    return json.loads(base.ctl("gateways", "restart", "--json").stdout)["gateways"]
+
+
+def test_they_are_replaced_one_by_one(base):
+    """Nobody who connects meanwhile is refused, nothing that was asked is lost."""
+    pids = start(base)
+    worker = base.worker("crash")
+    idle = connected(base, 20)
+    with Load(base, "/crash/ok", threads=4) as load:
+        for _ in range(3):
+            so_far = load.n
+            found = restarted(base)
+            expect_equal([g["name"] for g in found], ["gateway", "gateway-2"], "gateways")
+            expect_equal([g["former"] for g in found], pids, "former processes")
+            now = base.gateways()
+            expect_equal([g["pid"] for g in found], now, "processes that serve, as status shows them")
+            expect(not set(pids) & set(now), "a former one still serves")
+            pids = now
+            wait(lambda: load.n > so_far + 20, "load")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
+    # who was connected and asked nothing is told, by the end of his connection
+    for c in idle:
+        expect_equal(c.http.sock.recv(1), b"", "on a connection that was idle")
+    expect_equal(base.worker("crash"), worker, "the worker")
+    # the manager knows them: it waits for them, and they speak for it
+    base.ctl("deploy", package(base, "tests/modules/crash", version="2.0.0", extra="[config]\nversion = 2\n"))
+    fresh = connected(base, 20, "/crash/config?key=version")
+    owned = by_owner(base, fresh)
+    expect(all(owned[pid] for pid in pids), "one of them serves nobody")
+    closed([*idle, *fresh])
+    events = [e for e in json.loads(base.ctl("events", "--json").stdout)["events"] if e["event"] == "gateways"]
+    expect_equal([e["state"] for e in events], ["begun", "done"] * 3, "events")
+
+
+def test_one_that_is_replaced_ends_what_it_has_begun(base):
+    base.config(processes=1)
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/mirror"))
+    base.serves("/mirror", seconds=30)
+    former = base.gateways()[0]
+    c = Client(base)
+    c.http.putrequest("POST", "/mirror")
+    c.http.putheader("Content-Length", "9")
+    c.http.endheaders(b"half")
+    wait(lambda: by_owner(base, [c])[former], "the connection to be accepted")
+    asked = subprocess.Popen([harness.SOCLECTL, "--root", base.root, "gateways", "restart"], stdout=subprocess.DEVNULL)
+    wait(lambda: base.gateways() and base.gateways()[0] != former, "another in its place")
+    expect_equal(connected(base, 1, "/mirror")[0].get("/mirror")[0], 200, "by the new one")
+    os.kill(former, 0)
+    expect(asked.poll() is None, "it was said to have ended")
+    c.http.send(b" done")
+    status, body = c.answer()
+    expect_equal((status, body), (200, f"POST /mirror 127.0.0.1:{base.port} 9"), "what was under way")
+    expect_equal(asked.wait(60), 0, "exit status")
+    expect(not os.path.exists(f"/proc/{former}"), "the former one is there still")
+
+
+def own_tree(base):
+    """Programs of its own: a gateway that does not start when a file says so."""
+    build = os.path.dirname(os.path.dirname(os.path.realpath(harness.SOCLED)))
+    tree = base.path("tree", "supervisor")
+    for role in ("base", "manager", "installer", "template", "gateway"):
+        name = "socled" if role == "base" else f"socle-{role}"
+        os.makedirs(os.path.join(tree, role))
+        if role == "gateway":
+            with open(os.path.join(tree, role, name), "w") as f:
+                f.write(f"#!/bin/sh\n[ ! -e {base.path('broken')} ] || exit 9\nexec {build}/{role}/{name}\n")
+            os.chmod(os.path.join(tree, role, name), 0o755)
+        elif role == "base":
+            shutil.copy(os.path.join(build, role, name), os.path.join(tree, role, name))
+        else:
+            os.symlink(os.path.join(build, role, name), os.path.join(tree, role, name))
+    base.socled = os.path.join(tree, "base", "socled")
+
+
+def test_who_cannot_be_replaced_stays(base):
+    own_tree(base)
+    pids = start(base)
+    base.write("broken", "")
+    with Load(base, "/crash/ok", threads=2) as load:
+        r = base.ctl("gateways", "restart", check=False)
+        so_far = load.n
+        wait(lambda: load.n > so_far + 20, "load")
+    expect_equal(r.returncode, 3, "exit status")
+    expect("gateway: the new process ended before it accepted connections" in r.stderr and "all serve as they were" in r.stderr, r.stderr)
+    expect_equal(base.gateways(), pids, "processes")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
+    os.unlink(base.path("broken"))
+    expect_equal([g["former"] for g in restarted(base)], pids, "former processes, once it can be done")

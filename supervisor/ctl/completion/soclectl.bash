@@ -42,10 +42,11 @@ _soclectl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart switch rollback call logs events history health inspect reload config pack sign keygen version' -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status deploy undeploy restart switch rollback call logs events history health inspect gateways reload config pack sign keygen version' -- "$word") ;;
         deploy | sign) mapfile -t COMPREPLY < <(compgen -d -S / -- "$word"; compgen -f -X '!*.smod' -- "$word") ;;
         pack) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         config) mapfile -t COMPREPLY < <(compgen -W "show $(_soclectl_modules)" -- "$word") ;;
+        gateways) mapfile -t COMPREPLY < <(compgen -W 'restart' -- "$word") ;;
         keygen) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         status | undeploy | restart | switch | rollback | inspect | logs | history | health) mapfile -t COMPREPLY < <(compgen -W "$(_soclectl_modules)" -- "$word") ;;
         esac

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The base replaces one at a time (base/renew.c) and says when its former process
+ * has ended; then the next one is asked for. The first that fails ends it: what
+ * does not start once will not the next time, and those that serve go on.
+ */
+#include "supervisor/manager/gateways.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/http.h>
+#include <jansson.h>
+
+#include "supervisor/manager/admin-access.h"
+#include "supervisor/manager/admin-peer.h"
+#include "supervisor/manager/admin-reply.h"
+#include "supervisor/manager/base-link.h"
+#include "supervisor/manager/edges.h"
+#include "supervisor/manager/events.h"
+
+struct gateways_restart {
+        struct evhttp_request *req; /* NULL: who asked is gone */
+        uint32_t index;             /* which is under way */
+        uint64_t request;
+        json_t *replaced;
+        char actor[ADMIN_ACTOR_SIZE];
+};
+
+static struct gateways_restart *restart; /* under way */
+
+static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
+        restart->req = NULL;
+}
+
+static const char *why(int error) {
+        switch (error) {
+        case -ECHILD:
+                return "the new process ended before it accepted connections; the base's log says why";
+        case -EAGAIN:
+                return "it is being started anew";
+        case -EBUSY:
+                return "a former one still ends its connections";
+        default:
+                return strerror(-error);
+        }
+}
+
+static void restart_end(json_t *answer, const char *problem) {
+        struct evhttp_request *req = restart->req;
+
+        events_note(&(struct event_note){ .kind = EVENT_gateways,
+                                          .state = problem ? "failed" : "done",
+                                          .actor = restart->actor,
+                                          .fault = problem ? FAULT_GATEWAY_FAILED : FAULT_NONE,
+                                          .reason = problem });
+        if (req)
+                admin_on_gone(req, NULL, NULL);
+        if (req && problem)
+                admin_problem(req, FAULT_GATEWAY_FAILED, problem, NULL);
+        else if (req)
+                admin_reply(req, json_pack("{s:O}", "gateways", answer));
+        json_decref(restart->replaced);
+        restart = (free(restart), NULL);
+}
+
+static void ask(struct manager *m) {
+        restart->request = base_link_renew(m, restart->index);
+}
+
+static void restart_fail(const char *name, int error) {
+        char problem[200];
+
+        snprintf(problem, sizeof(problem), "%s: %s; %s", name, why(error),
+                 restart->index ? "those before it are replaced, it and the rest serve as they were" : "all serve as they were");
+        restart_end(NULL, problem);
+}
+
+void gateways_on_renewed(struct manager *m, uint64_t request, const struct control_renew *body) {
+        const struct gateway gateway = { .index = body->index };
+        char name[GATEWAY_NAME_SIZE];
+
+        if (!restart || request != restart->request)
+                return;
+        gateway_name(&gateway, name);
+        if (body->error) {
+                restart_fail(name, body->error);
+                return;
+        }
+        json_array_append_new(restart->replaced, json_pack("{s:s, s:i, s:i}", "name", name, "former", body->former, "pid", body->pid));
+        if (++restart->index < m->hello.n_gateways)
+                ask(m);
+        else
+                restart_end(restart->replaced, NULL);
+}
+
+void gateways_restart(struct manager *m, struct evhttp_request *req) {
+        if (restart) {
+                admin_problem(req, FAULT_CONFLICT, "the gateways are being restarted already", NULL);
+                return;
+        }
+        restart = calloc(1, sizeof(*restart));
+        if (restart)
+                restart->replaced = json_array();
+        if (!restart || !restart->replaced) {
+                restart = (free(restart), NULL);
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
+                return;
+        }
+        restart->req = req;
+        admin_on_gone(req, on_client_gone, NULL);
+        admin_access_of_request(m, req, restart->actor);
+        events_note(&(struct event_note){ .kind = EVENT_gateways, .state = "begun", .actor = restart->actor });
+        ask(m);
+}
