@@ -26,6 +26,7 @@
 #define LINE_SIZE_MAX 4096
 #define SHOWN_MAX 60 /* bytes of a value in a message */
 #define FREE_KEYS_MAX 256
+#define SECTION_SIZE 256
 
 /* Debian's build has the limits as variables, others have them compiled in: then lines end at 197 bytes, and a longer one is
  * refused with that number. */
@@ -38,6 +39,9 @@ struct key_file {
         const char *at, *end; /* what has not been read yet */
         unsigned refused, line, error_line;
         size_t n_free;
+        char section[SECTION_SIZE];    /* that is being read; inih cuts it at 49 bytes */
+        const struct key_group *group; /* that it is one of, or NULL */
+        void *group_object;
         struct text_list seen; /* "section name" */
         int result;
         char *error;
@@ -96,18 +100,24 @@ static int fail_section(struct key_file *f, const char *section) {
         }
         for (size_t i = 0; i < f->table->n_sections; i++)
                 names_add(names, sizeof(names), f->table->sections[i].name);
+        if (f->table->group) {
+                char name[80];
+
+                snprintf(name, sizeof(name), "%s %s", f->table->group->name, f->table->group->argument);
+                names_add(names, sizeof(names), name);
+        }
         return fail(f, "[%s]: unknown section, expected one of %s", shown(section).text, names);
 }
 
-static int fail_unknown(struct key_file *f, const char *section, const char *name, const char *value) {
+static int fail_unknown(struct key_file *f, const struct key_table *table, const char *section, const char *name, const char *value) {
         char names[300] = "one of ";
 
-        for (size_t i = 0, n = 0; i < f->table->n_keys; i++) {
-                if (strcmp(f->table->keys[i].section, section) != 0)
+        for (size_t i = 0, n = 0; i < table->n_keys; i++) {
+                if (strcmp(table->keys[i].section, section) != 0)
                         continue;
-                snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", n++ ? ", " : "", f->table->keys[i].name);
+                snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", n++ ? ", " : "", table->keys[i].name);
         }
-        return fail(f, "[%s] %s = %s: unknown key, expected %s", section, shown(name).text, shown(value).text, names);
+        return fail(f, "[%s] %s = %s: unknown key, expected %s", f->section, shown(name).text, shown(value).text, names);
 }
 
 /* Keys --------------------------------------------------------------------------------------------------------------- */
@@ -140,41 +150,55 @@ static int key_once(struct key_file *f, const char *section, const char *name, c
         return text_list_add(&f->seen, both, strlen(both));
 }
 
-static int key_read(struct key_file *f, const char *section, const char *name, const char *value) {
-        const struct key_section *free_keys = section_free(f->table, section);
-        const struct key *key = key_table_find(f->table, section, name);
-        char expected[300] = "";
+static int origin_note(struct key_file *f, const char *name) {
+        struct text_list *origins = (struct text_list *)((char *)f->object + f->table->origins);
+
+        return f->table->origins ? key_origin_note(origins, f->section, name, f->name, f->line) : 0;
+}
+
+/* A key of the table, or one of a section whose keys are free. */
+static int key_take(struct key_file *f, const char *name, const char *value, char *expected, size_t expected_size) {
+        const struct key_table *table = f->group ? f->group->table : f->table;
+        const char *section = f->group ? f->group->name : f->section;
+        const struct key_section *free_keys = section_free(table, section);
+        const struct key *key = key_table_find(table, section, name);
         int r;
 
-        if (f->table->any) {
-                r = f->table->any(f->object, section, name, value, expected, sizeof(expected));
-                if (r >= 0 && f->table->origins)
-                        r = key_origin_note((struct text_list *)((char *)f->object + f->table->origins), section, name, f->name, f->line);
-                return r == -EINVAL ? fail_key(f, section, name, value, expected) : r;
-        }
-        if (!*section)
-                return fail(f, "%s = %s: expected a [section] before the first key", shown(name).text, shown(value).text);
         if (!key && !free_keys)
-                return fail_unknown(f, section, name, value);
+                return fail_unknown(f, table, section, name, value);
         if (key && key->flags & f->refused)
                 return fail_key(f, section, name, value,
                                 key->flags & KEY_OPERATOR ? "no such key here: the operator alone says it, in conf.d/NAME.ini"
                                                           : "no such key here: the package alone says it");
         if (free_keys && f->n_free++ >= FREE_KEYS_MAX)
                 return fail(f, "[%s] %s: expected at most %d free keys in a file", section, shown(name).text, FREE_KEYS_MAX);
-        r = key_once(f, section, name, value);
+        r = key_once(f, f->section, name, value);
         if (r < 0)
                 return r;
-        r = key ? key_set(key, f->object, value, expected, sizeof(expected))
-                : free_keys->set(f->object, name, value, expected, sizeof(expected));
-        if (r >= 0 && f->table->origins)
-                r = key_origin_note((struct text_list *)((char *)f->object + f->table->origins), section, name, f->name, f->line);
-        return r == -EINVAL ? fail_key(f, section, name, value, expected) : r;
+        r = key ? key_set(key, f->group ? f->group_object : f->object, value, expected, expected_size)
+                : free_keys->set(f->object, name, value, expected, expected_size);
+        return r == -EINVAL ? fail_key(f, f->section, name, value, expected) : r;
+}
+
+static int key_read(struct key_file *f, const char *name, const char *value) {
+        char expected[300] = "";
+        int r;
+
+        if (f->table->any) {
+                r = f->table->any(f->object, f->section, name, value, expected, sizeof(expected));
+                if (r == -EINVAL)
+                        return fail_key(f, f->section, name, value, expected);
+        } else {
+                if (!*f->section)
+                        return fail(f, "%s = %s: expected a [section] before the first key", shown(name).text, shown(value).text);
+                r = key_take(f, name, value, expected, sizeof(expected));
+        }
+        return r < 0 ? r : origin_note(f, name);
 }
 
 static int on_key(void *userdata, const char *section, const char *name, const char *value) {
         struct key_file *f = userdata;
-        int r = key_read(f, section, name, value ? value : "");
+        int r = key_read(f, name, value ? value : "");
 
         if (r < 0)
                 f->result = r;
@@ -183,20 +207,40 @@ static int on_key(void *userdata, const char *section, const char *name, const c
 
 /* Lines -------------------------------------------------------------------------------------------------------------- */
 
+static int section_begin(struct key_file *f) {
+        const struct key_group *group = f->table->group;
+        size_t n = group ? strlen(group->name) : 0;
+        char expected[300] = "";
+        int r = 0;
+
+        f->group = group && !strncmp(f->section, group->name, n) && f->section[n] == ' ' ? group : NULL;
+        if (!f->group)
+                return section_known(f->table, f->section) ? 0 : fail_section(f, f->section);
+        r = group->open(f->object, f->section + n + 1, &f->group_object, expected, sizeof(expected));
+        if (r == -EINVAL)
+                return fail(f, "[%s]: expected %s", shown(f->section).text, expected);
+        if (r < 0)
+                f->result = r;
+        return r;
+}
+
 /* "[name]" and nothing behind it but a comment; the line has no blanks before it. */
-static int section_check(struct key_file *f, const char *line, size_t size) {
-        char name[SHOWN_MAX * 2];
+static int section_read(struct key_file *f, const char *line, size_t size) {
         const char *close = memchr(line, ']', size), *rest;
+        int r;
 
         if (!close)
                 return fail(f, "expected ] behind the section's name");
-        snprintf(name, sizeof(name), "%.*s", (int)(close - line - 1), line + 1);
-        if (!section_known(f->table, name))
-                return fail_section(f, name);
+        if ((size_t)(close - line) > SECTION_SIZE)
+                return fail(f, "expected at most %d bytes in a section's name", SECTION_SIZE - 1);
+        snprintf(f->section, sizeof(f->section), "%.*s", (int)(close - line - 1), line + 1);
+        r = section_begin(f);
+        if (r < 0)
+                return r;
         for (rest = close + 1; rest < line + size && strchr(" \t\r", *rest); rest++)
                 ;
         if (rest < line + size && *rest != ';' && *rest != '#')
-                return fail(f, "[%s]: expected nothing but a comment behind the section's name", name);
+                return fail(f, "[%s]: expected nothing but a comment behind the section's name", shown(f->section).text);
         return 0;
 }
 
@@ -212,7 +256,7 @@ static int line_check(struct key_file *f, const char *line, size_t size, size_t 
         if (!size || line[0] == ';' || line[0] == '#')
                 return 0;
         if (line[0] == '[')
-                return section_check(f, line, size);
+                return section_read(f, line, size);
         for (i = 0; i < size && line[i] != '=' && line[i] != ':'; i++)
                 ;
         if (i == size || line[i] == ':')

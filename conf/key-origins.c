@@ -49,6 +49,22 @@ const char *key_origin(const struct text_list *origins, const char *section, con
         return i < origins->n ? origins->items[i] + strlen(begin) : NULL;
 }
 
+int key_origins_rename(struct text_list *origins, const char *from, const char *to) {
+        size_t n = strlen(from);
+
+        for (size_t i = 0; i < origins->n; i++) {
+                char *text;
+
+                if (strncmp(origins->items[i], from, n) != 0 || origins->items[i][n] != ' ')
+                        continue;
+                if (asprintf(&text, "%s%s", to, origins->items[i] + n) < 0)
+                        return -ENOMEM;
+                free(origins->items[i]);
+                origins->items[i] = text;
+        }
+        return 0;
+}
+
 int key_origins_move(struct text_list *to, struct text_list *from, const char *section) {
         _cleanup_free_ char *begin = NULL;
         size_t i;

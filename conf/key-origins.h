@@ -11,5 +11,7 @@
 int key_origin_note(struct text_list *origins, const char *section, const char *name, const char *file, unsigned line);
 /* "FILE:LINE", or NULL. */
 const char *key_origin(const struct text_list *origins, const char *section, const char *name);
+/* What was read in the one section has been read in the other. 0 or -ENOMEM. */
+int key_origins_rename(struct text_list *origins, const char *from, const char *to);
 /* Takes those of one section out of the one list and puts them in the other's place. 0 or -ENOMEM. */
 int key_origins_move(struct text_list *to, struct text_list *from, const char *section);

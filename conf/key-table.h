@@ -73,11 +73,21 @@ struct key_section {
         int (*set)(void *object, const char *name, const char *value, char *expected, size_t expected_size);
 };
 
+/* A section of which there may be several, each with a name of its own: "[route /app/upload]". */
+struct key_group {
+        const char *name, *argument;   /* "route", "PATH" */
+        const struct key_table *table; /* of what stands in it, in a section of the group's name */
+        /* The object of the one of this name, made where there is none yet; it stays until the next is opened. 0, -ENOMEM,
+         * -EINVAL and what was expected. */
+        int (*open)(void *object, const char *name, void **ret_object, char *expected, size_t expected_size);
+};
+
 struct key_table {
         const struct key *keys;
         size_t n_keys;
         const struct key_section *sections;
         size_t n_sections;
+        const struct key_group *group; /* NULL: none */
         /* A list in the object that is told where each value was read (key-origins.h); 0: there is none. */
         size_t origins;
         /* Takes every section and key, also those before the first section (then ""): the other fields count for nothing.

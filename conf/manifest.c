@@ -14,6 +14,7 @@
 #include "conf/key.h"
 #include "conf/key-tables.h"
 #include "conf/manifest-calls.h"
+#include "conf/manifest-routes.h"
 #include "conf/version.h"
 #include "ipc/cleanup.h"
 
@@ -230,6 +231,7 @@ const struct key_table manifest_table = {
         .n_keys = N_ELEMENTS(manifest_keys),
         .sections = manifest_sections,
         .n_sections = N_ELEMENTS(manifest_sections),
+        .group = &manifest_route_group,
         .origins = offsetof(struct manifest, origins),
 };
 
@@ -242,6 +244,7 @@ void manifest_deinit(struct manifest *manifest) {
         for (size_t i = 0; i < manifest->n_services; i++)
                 service_deinit(&manifest->services[i]);
         free(manifest->services);
+        manifest_routes_deinit(manifest);
         text_list_deinit(&manifest->env);
         text_list_deinit(&manifest->config);
         text_list_deinit(&manifest->origins);
@@ -251,6 +254,10 @@ void manifest_deinit(struct manifest *manifest) {
 
 int manifest_parse(struct manifest *manifest, const char *file, const char *text, size_t size, bool override, char *error,
                    size_t error_size) {
+        int r = override ? manifest_routes_follow(manifest, text, size) : 0;
+
+        if (r < 0)
+                return r;
         return key_file_parse(&manifest_table, manifest, file, text, size, override ? KEY_FIXED : KEY_OPERATOR, error, error_size);
 }
 
@@ -306,6 +313,9 @@ int manifest_check(const struct manifest *manifest, const char *file, char *erro
                          manifest->topics_publish.n > MANIFEST_TOPICS_MAX ? "publish" : "subscribe", MANIFEST_TOPICS_MAX);
                 return -EINVAL;
         }
+        r = manifest_routes_check(manifest, file, error, error_size);
+        if (r < 0)
+                return r;
         r = check_order(file, "scale", "min", manifest->scale_min, "max", manifest->scale_max ? manifest->scale_max : UINT64_MAX,
                         key_format_count, error, error_size);
         if (r < 0)

@@ -24,6 +24,12 @@ struct manifest_service {
         bool *idempotent;         /* one for each method */
 };
 
+struct manifest_route {
+        char *path;                /* "/app/upload": it and what lies below it */
+        uint64_t timeout_ms, body; /* 0: as [limits] have it; manifest-routes.h */
+        bool stream;
+};
+
 struct manifest {
         /* [module] */
         char *name, *version, *entry, *of, *runtime, *base, *description;
@@ -32,6 +38,9 @@ struct manifest {
         char *prefix; /* NULL: no HTTP */
         struct text_list hosts;
         bool strip_prefix;
+        /* [route PATH] */
+        struct manifest_route *routes;
+        size_t n_routes;
         /* [services] */
         struct manifest_service *services;
         size_t n_services;

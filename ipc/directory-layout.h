@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 #define DIRECTORY_MAGIC 0x3172696456456353ull
-#define DIRECTORY_VERSION 2
+#define DIRECTORY_VERSION 3
 #define DIRECTORY_MODULES_MAX 4096
 #define DIRECTORY_ROUTES_MAX 8192
+#define DIRECTORY_SETTINGS_MAX 16384
+#define DIRECTORY_MODULE_SETTINGS_MAX 32
 #define DIRECTORY_INSTANCES_MAX 8192
 #define DIRECTORY_METHODS_MAX 16384
 #define DIRECTORY_MODULE_METHODS_MAX 1023 /* of one version: what a set of them in a control record has room for */
@@ -30,8 +32,9 @@ struct directory_module {
         uint32_t request_timeout_ms;
         uint32_t in_flight_max; /* per instance */
         uint64_t body_max;
-        uint32_t up;                      /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
-        uint32_t first_method, n_methods; /* run in methods[], of the version that serves or is to serve */
+        uint32_t up;                        /* 1 when an instance is expected soon (starting, restarting): wait rather than fail */
+        uint32_t first_method, n_methods;   /* run in methods[], of the version that serves or is to serve */
+        uint32_t first_setting, n_settings; /* run in settings[], of the version that serves */
         uint32_t reserved;
 };
 
@@ -41,6 +44,16 @@ struct directory_route {
         char host[128];   /* lower case, "" = any */
         char prefix[128]; /* "/app", never ends in '/' except "/" itself */
         uint32_t module;  /* index in modules[] */
+        uint32_t flags;
+};
+
+enum directory_setting_flags { DIRECTORY_SETTING_STREAM = 1 };
+
+/* Of a part of what lies below a module's prefix. */
+struct directory_setting {
+        char path[128]; /* "/app/upload", never ends in '/' except "/" itself; as clients ask for it */
+        uint64_t body_max;
+        uint32_t timeout_ms;
         uint32_t flags;
 };
 
@@ -64,12 +77,13 @@ struct directory_method {
 
 struct directory_slot {
         _Atomic uint64_t generation; /* of this content; 0 while it is being written */
-        _Atomic uint32_t n_modules, n_routes, n_instances, n_methods;
-        uint64_t pad[5];
+        _Atomic uint32_t n_modules, n_routes, n_instances, n_methods, n_settings, reserved;
+        uint64_t pad[4];
         struct directory_module modules[DIRECTORY_MODULES_MAX];
         struct directory_route routes[DIRECTORY_ROUTES_MAX];
         struct directory_instance instances[DIRECTORY_INSTANCES_MAX];
         struct directory_method methods[DIRECTORY_METHODS_MAX];
+        struct directory_setting settings[DIRECTORY_SETTINGS_MAX];
 };
 
 struct directory_memory {

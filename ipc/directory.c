@@ -26,12 +26,13 @@ void directory_table_deinit(struct directory_table *table) {
         free(table->routes);
         free(table->instances);
         free(table->methods);
+        free(table->settings);
         *table = (struct directory_table){ 0 };
 }
 
 static bool sizes_ok(const struct directory_table *t) {
         return t->n_modules <= DIRECTORY_MODULES_MAX && t->n_routes <= DIRECTORY_ROUTES_MAX && t->n_instances <= DIRECTORY_INSTANCES_MAX &&
-               t->n_methods <= DIRECTORY_METHODS_MAX;
+               t->n_methods <= DIRECTORY_METHODS_MAX && t->n_settings <= DIRECTORY_SETTINGS_MAX;
 }
 
 /* Writer ------------------------------------------------------------------------------------------------------------- */
@@ -91,6 +92,7 @@ uint64_t directory_publish(struct directory_writer *w, const struct directory_ta
         shared_store32(&slot->n_routes, t->n_routes);
         shared_store32(&slot->n_instances, t->n_instances);
         shared_store32(&slot->n_methods, t->n_methods);
+        shared_store32(&slot->n_settings, t->n_settings);
         if (t->n_modules)
                 memcpy(slot->modules, t->modules, t->n_modules * sizeof(*t->modules));
         if (t->n_routes)
@@ -99,6 +101,8 @@ uint64_t directory_publish(struct directory_writer *w, const struct directory_ta
                 memcpy(slot->instances, t->instances, t->n_instances * sizeof(*t->instances));
         if (t->n_methods)
                 memcpy(slot->methods, t->methods, t->n_methods * sizeof(*t->methods));
+        if (t->n_settings)
+                memcpy(slot->settings, t->settings, t->n_settings * sizeof(*t->settings));
         shared_store64(&slot->generation, generation);
         shared_store64(&w->memory->generation, generation);
         return generation;
@@ -167,12 +171,23 @@ static bool methods_ok(const struct directory_table *t, uint32_t first, uint32_t
         return n <= DIRECTORY_MODULE_METHODS_MAX && run_ok(first, n, t->n_methods);
 }
 
+static bool settings_ok(const struct directory_table *t) {
+        for (uint32_t i = 0; i < t->n_settings; i++) {
+                const struct directory_setting *s = &t->settings[i];
+
+                if (!text_ok(s->path, sizeof(s->path)) || s->path[0] != '/')
+                        return false;
+        }
+        return true;
+}
+
 static bool table_ok(const struct directory_table *t) {
         for (uint32_t i = 0; i < t->n_modules; i++) {
                 const struct directory_module *m = &t->modules[i];
 
                 if (!text_ok(m->name, sizeof(m->name)) || !run_ok(m->first_instance, m->n_instances, t->n_instances) ||
-                    !methods_ok(t, m->first_method, m->n_methods))
+                    !methods_ok(t, m->first_method, m->n_methods) || m->n_settings > DIRECTORY_MODULE_SETTINGS_MAX ||
+                    !run_ok(m->first_setting, m->n_settings, t->n_settings))
                         return false;
         }
         for (uint32_t i = 0; i < t->n_routes; i++) {
@@ -193,7 +208,7 @@ static bool table_ok(const struct directory_table *t) {
                 if (!text_ok(t->methods[i].name, sizeof(t->methods[i].name)))
                         return false;
         }
-        return true;
+        return settings_ok(t);
 }
 
 static int copy_array(const void *from, uint32_t n, size_t size, void **ret_copy) {
@@ -208,13 +223,14 @@ static int copy_array(const void *from, uint32_t n, size_t size, void **ret_copy
 
 /* One try: a private copy that may turn out to be torn. */
 static int copy_slot(const struct directory_slot *slot, struct directory_table *t) {
-        void *modules = NULL, *routes = NULL, *instances = NULL, *methods = NULL;
+        void *modules = NULL, *routes = NULL, *instances = NULL, *methods = NULL, *settings = NULL;
         int r;
 
         t->n_modules = shared_load32(&slot->n_modules);
         t->n_routes = shared_load32(&slot->n_routes);
         t->n_instances = shared_load32(&slot->n_instances);
         t->n_methods = shared_load32(&slot->n_methods);
+        t->n_settings = shared_load32(&slot->n_settings);
         if (!sizes_ok(t))
                 return -EPROTO;
         r = copy_array(slot->modules, t->n_modules, sizeof(*t->modules), &modules);
@@ -224,10 +240,13 @@ static int copy_slot(const struct directory_slot *slot, struct directory_table *
                 r = copy_array(slot->instances, t->n_instances, sizeof(*t->instances), &instances);
         if (r >= 0)
                 r = copy_array(slot->methods, t->n_methods, sizeof(*t->methods), &methods);
+        if (r >= 0)
+                r = copy_array(slot->settings, t->n_settings, sizeof(*t->settings), &settings);
         t->modules = modules;
         t->routes = routes;
         t->instances = instances;
         t->methods = methods;
+        t->settings = settings;
         return r;
 }
 
@@ -280,6 +299,18 @@ const struct directory_route *directory_match(const struct directory_table *tabl
 
                 if ((!r->host[0] || !strcmp(r->host, host)) && prefix_takes(r->prefix, path))
                         return r;
+        }
+        return NULL;
+}
+
+const struct directory_setting *directory_setting_of(const struct directory_table *table, uint32_t module, const char *path) {
+        const struct directory_module *m = &table->modules[module];
+
+        for (uint32_t i = 0; i < m->n_settings; i++) {
+                const struct directory_setting *s = &table->settings[m->first_setting + i];
+
+                if (prefix_takes(s->path, path))
+                        return s;
         }
         return NULL;
 }

@@ -13,11 +13,12 @@
 /* A private, checked copy of one generation: what readers work with and what the writer publishes. */
 struct directory_table {
         uint64_t epoch, generation;
-        uint32_t n_modules, n_routes, n_instances, n_methods;
+        uint32_t n_modules, n_routes, n_instances, n_methods, n_settings;
         struct directory_module *modules;
         struct directory_route *routes; /* the writer sorts them: by host (exact before any), then longest prefix first */
         struct directory_instance *instances;
         struct directory_method *methods;
+        struct directory_setting *settings; /* the writer sorts each module's: longest path first */
 };
 
 void directory_table_deinit(struct directory_table *table);
@@ -50,6 +51,10 @@ static inline uint64_t directory_stamp(uint64_t epoch, uint64_t generation) {
 /* Pure: the route for a request, longest prefix by segment ("/app" never takes "/apple"), an exact host
  * before any; NULL when none. `path` is the decoded, normalised path; `host` lower case without port. */
 const struct directory_route *directory_match(const struct directory_table *table, const char *host, const char *path);
+
+/* Pure: the settings of the part of a module that the path lies in, the longest by segment; NULL: the module's own. `path` as
+ * for directory_match(). */
+const struct directory_setting *directory_setting_of(const struct directory_table *table, uint32_t module, const char *path);
 
 /* Pure: the module that provides "SERVICE.METHOD". 0 and its index; ERROR_NO_METHOD when somebody provides the service and
  * not the method, ERROR_NO_SERVICE when nobody does. */

@@ -104,10 +104,10 @@ static int route(struct client *c, struct request *request, const struct http_he
         const char *path = target->path;
         int r;
 
-        r = upstream_route(c->gateway, target->host, &path, &request->upstream);
+        r = upstream_route(c->gateway, target->host, &path, &request->upstream, &request->settings);
         if (r)
                 return r;
-        request->body_max = upstream_body_max(request->upstream);
+        request->body_max = request->settings.body_max;
         if (head->length > request->body_max)
                 return ERROR_TOO_LARGE;
         return accept_head(c, request, head, path) < 0 ? ERROR_NO_MEMORY : 0;

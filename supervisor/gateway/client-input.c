@@ -51,7 +51,7 @@ static void on_request_end(struct client *c) {
                 request_error(request, ERROR_NO_MEMORY);
                 return;
         }
-        upstream_submit(request, upstream_timeout_ms(request->upstream));
+        upstream_submit(request, request->settings.timeout_ms);
 }
 
 void client_held_free(struct client *c) {

@@ -14,6 +14,7 @@
 #include "ipc/trace.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/problem.h"
+#include "supervisor/gateway/upstream.h"
 
 enum request_state {
         REQUEST_READING,  /* its body is not whole */
@@ -33,6 +34,7 @@ struct request {
         struct client *client;   /* NULL: nobody's, it is a call */
         struct admin_call *call; /* NULL: it is HTTP */
         struct upstream *upstream;
+        struct route_settings settings; /* of HTTP that has an upstream */
         struct instance *instance;
         const char *version; /* of the instance that may have it, its owner's; NULL: the chosen one's */
         enum request_state state;

@@ -49,10 +49,6 @@ const char *upstream_name(const struct upstream *u) {
         return u->module.name;
 }
 
-uint64_t upstream_body_max(const struct upstream *u) {
-        return u->module.body_max;
-}
-
 /* Choosing ---------------------------------------------------------------------------------------------------------------- */
 
 /* Who runs beside the chosen version is there for those that name it. */
@@ -249,10 +245,6 @@ void upstreams_pump(struct gateway *g) {
 
 /* Requests ----------------------------------------------------------------------------------------------------------------- */
 
-uint64_t upstream_timeout_ms(const struct upstream *u) {
-        return u->module.request_timeout_ms ? u->module.request_timeout_ms : TIMEOUT_DEFAULT_MS;
-}
-
 void upstream_submit(struct request *request, uint64_t timeout_ms) {
         struct upstream *u = request->upstream;
         struct gateway *g = u->gateway;
@@ -299,11 +291,11 @@ static void tell_asked(struct upstream *u) {
 /* Whether its worker hangs, the manager decides when this is on its way already. */
 static void answer_timeout(struct request *request) {
         struct problem problem = problem_of_error(ERROR_TIMEOUT, upstream_name(request->upstream));
-        uint64_t ms = upstream_timeout_ms(request->upstream);
+        uint64_t ms = request->settings.timeout_ms;
         char detail[192];
 
-        snprintf(detail, sizeof(detail),
-                 "module %s gave no answer within request-timeout (%llu %s); a worker that hangs is ended and replaced", problem.module,
+        snprintf(detail, sizeof(detail), "module %s gave no answer within %s (%llu %s); a worker that hangs is ended and replaced",
+                 problem.module, request->settings.own ? "the timeout of its route" : "request-timeout",
                  (unsigned long long)(ms % 1000 ? ms : ms / 1000), ms % 1000 ? "ms" : "s");
         problem.detail = detail;
         request_problem(request, &problem);
@@ -440,7 +432,20 @@ struct upstream *upstream_use(struct gateway *g, uint32_t module) {
         return u;
 }
 
-int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream) {
+static struct route_settings settings_of(const struct gateway *g, uint32_t module, const char *path) {
+        const struct directory_table *t = &g->bus.table;
+        const struct directory_setting *s = directory_setting_of(t, module, path);
+        struct route_settings settings = { .timeout_ms = t->modules[module].request_timeout_ms, .body_max = t->modules[module].body_max };
+
+        if (s)
+                settings = (struct route_settings){ s->timeout_ms, s->body_max, s->flags & DIRECTORY_SETTING_STREAM, true };
+        if (!settings.timeout_ms)
+                settings.timeout_ms = TIMEOUT_DEFAULT_MS;
+        return settings;
+}
+
+int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream,
+                   struct route_settings *ret_settings) {
         const struct directory_route *route = directory_match(&g->bus.table, host, *path);
         struct upstream *u;
 
@@ -449,6 +454,7 @@ int upstream_route(struct gateway *g, const char *host, const char **path, struc
         u = upstream_use(g, route->module);
         if (!u)
                 return ERROR_NO_MEMORY;
+        *ret_settings = settings_of(g, route->module, *path);
         if ((route->flags & DIRECTORY_ROUTE_STRIP) && route->prefix[1])
                 *path += strlen(route->prefix);
         if (!**path)

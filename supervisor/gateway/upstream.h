@@ -23,17 +23,23 @@ struct upstream {
         uint32_t n_users;             /* requests that name it */
 };
 
+/* What holds for a request: its module's, or those of the route of it that the path lies in. */
+struct route_settings {
+        uint64_t timeout_ms, body_max;
+        bool stream; /* the body goes to the handler while it comes */
+        bool own;    /* of a route, not the module's */
+};
+
 /* The module for host and path; *path moves behind a prefix that is stripped. 0 or an error_code. */
-int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream);
+int upstream_route(struct gateway *g, const char *host, const char **path, struct upstream **ret_upstream,
+                   struct route_settings *ret_settings);
 /* The module at this index of the directory. NULL when out of memory. */
 struct upstream *upstream_use(struct gateway *g, uint32_t module);
 void upstream_unuse(struct upstream *u);
 const char *upstream_name(const struct upstream *u);
-uint64_t upstream_body_max(const struct upstream *u);
 
 /* The request is whole: sends it, or lets it wait, or answers it; at the latest after timeout_ms. */
 void upstream_submit(struct request *request, uint64_t timeout_ms);
-uint64_t upstream_timeout_ms(const struct upstream *u);
 /* Its client is gone. */
 void upstream_forget(struct request *request);
 void upstream_on_due(struct deadline *deadline);

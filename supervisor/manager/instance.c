@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "conf/manifest-calls.h"
+#include "conf/manifest-routes.h"
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
@@ -511,7 +512,7 @@ void instance_on_timed_out(struct manager *m, uint64_t id) {
                 return; /* it waits for something, others are served: the deadline was all */
         ran = (clock_now_ns() - since) / NS_PER_MS;
         /* Busy is not hung: in a queue that is too long, somebody times out during every handler that computes. */
-        if (ran < i->candidate->manifest.request_timeout_ms / 2)
+        if (ran < manifest_longest_timeout_ms(&i->candidate->manifest) / 2)
                 return;
         page_read_stuck(i->page, &stuck);
         diagnosis_what(stuck.request, ran, what, sizeof(what));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conf/manifest-calls.h"
+#include "conf/manifest-routes.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/lifecycle.h"
@@ -80,6 +81,37 @@ static void add_routes(struct directory_table *t, const struct manifest *man, ui
         } while (++n < man->hosts.n);
 }
 
+static int compare_settings(const void *a, const void *b) {
+        const struct directory_setting *x = a, *y = b;
+        size_t m = strlen(x->path), n = strlen(y->path);
+
+        if (m != n)
+                return m < n ? 1 : -1;
+        return strcmp(x->path, y->path);
+}
+
+/* The longest path first; none when there is no room for all. */
+static void add_settings(struct directory_table *t, struct directory_module *d, const struct manifest *man) {
+        d->first_setting = t->n_settings;
+        if (man->n_routes > DIRECTORY_SETTINGS_MAX - t->n_settings) {
+                log_error("the directory is full: the routes of module %s have its own limits", d->name);
+                return;
+        }
+        for (size_t i = 0; i < man->n_routes; i++) {
+                const struct manifest_route *route = &man->routes[i];
+                struct directory_setting *s = &t->settings[t->n_settings++];
+
+                *s = (struct directory_setting){
+                        .body_max = manifest_route_body(man, route),
+                        .timeout_ms = (uint32_t)manifest_route_timeout_ms(man, route),
+                        .flags = route->stream ? DIRECTORY_SETTING_STREAM : 0,
+                };
+                snprintf(s->path, sizeof(s->path), "%s", route->path);
+        }
+        d->n_settings = t->n_settings - d->first_setting;
+        qsort(t->settings + d->first_setting, d->n_settings, sizeof(*t->settings), compare_settings);
+}
+
 static void add_module(struct directory_table *t, const struct module *mod) {
         const struct candidate *serving = mod->active ? mod->active : module_wanted(mod), *c;
         struct directory_module *d;
@@ -108,6 +140,7 @@ static void add_module(struct directory_table *t, const struct module *mod) {
         }
         d->n_instances = t->n_instances - d->first_instance;
         add_routes(t, &serving->manifest, index);
+        add_settings(t, d, &serving->manifest);
 }
 
 /* Exact hosts before any host, then the longest prefix first. */
@@ -133,8 +166,10 @@ static bool table_begin(struct directory_table *t) {
                 t->instances = calloc(DIRECTORY_INSTANCES_MAX, sizeof(*t->instances));
         if (!t->methods)
                 t->methods = calloc(DIRECTORY_METHODS_MAX, sizeof(*t->methods));
-        t->n_modules = t->n_routes = t->n_instances = t->n_methods = 0;
-        return t->modules && t->routes && t->instances && t->methods;
+        if (!t->settings)
+                t->settings = calloc(DIRECTORY_SETTINGS_MAX, sizeof(*t->settings));
+        t->n_modules = t->n_routes = t->n_instances = t->n_methods = t->n_settings = 0;
+        return t->modules && t->routes && t->instances && t->methods && t->settings;
 }
 
 void publish(struct manager *m) {

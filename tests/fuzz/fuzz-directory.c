@@ -30,6 +30,11 @@ static void check_table(const struct directory_table *t) {
                 CHECK(strnlen(t->modules[i].name, 64) < 64);
                 for (uint32_t k = 0; k < t->modules[i].n_instances; k++)
                         CHECK(t->instances[t->modules[i].first_instance + k].module < t->n_modules);
+                for (uint32_t k = 0; k < t->modules[i].n_settings; k++) {
+                        const struct directory_setting *s = &t->settings[t->modules[i].first_setting + k];
+
+                        CHECK(strnlen(s->path, 128) < 128 && directory_setting_of(t, i, s->path));
+                }
         }
         for (uint32_t i = 0; i < t->n_routes; i++) {
                 const struct directory_route *found = directory_match(t, t->routes[i].host, t->routes[i].prefix);
@@ -69,6 +74,7 @@ static const size_t places[] = {
         offsetof(struct directory_slot, routes),     offsetof(struct directory_slot, routes) + sizeof(struct directory_route),
         offsetof(struct directory_slot, instances),  offsetof(struct directory_slot, instances) + sizeof(struct directory_instance),
         offsetof(struct directory_slot, methods),    offsetof(struct directory_slot, methods) + sizeof(struct directory_method),
+        offsetof(struct directory_slot, settings),   offsetof(struct directory_slot, settings) + sizeof(struct directory_setting),
 };
 #define PLACE_SIZE 255u
 
@@ -76,9 +82,10 @@ static void reset_slot(struct directory_slot *slot, uint64_t generation) {
         for (size_t i = 0; i < N_ELEMENTS(places); i++)
                 memset((uint8_t *)slot + places[i], 0, PLACE_SIZE);
         shared_store64(&slot->generation, generation);
-        slot->n_modules = slot->n_routes = slot->n_instances = slot->n_methods = 2;
+        slot->n_modules = slot->n_routes = slot->n_instances = slot->n_methods = slot->n_settings = 2;
         slot->routes[0].prefix[0] = slot->routes[1].prefix[0] = '/';
-        slot->modules[0].n_instances = 2;
+        slot->settings[0].path[0] = slot->settings[1].path[0] = '/';
+        slot->modules[0].n_instances = slot->modules[0].n_settings = 2;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -15,7 +15,7 @@
 #include "conf/key-table.h"
 #include "conf/key-tables.h"
 #include "conf/key.h"
-#include "conf/manifest.h"
+#include "conf/manifest-routes.h"
 #include "conf/version.h"
 #include "ipc/cleanup.h"
 
@@ -46,6 +46,12 @@ static void check_manifest(const struct manifest *m, const struct manifest *befo
         assert(!m->version || module_version_ok(m->version));
         assert(!m->prefix || (*m->prefix && key_prefix_ok(m->prefix)));
         assert(m->env.n % 2 == 0 && m->config.n % 2 == 0);
+        for (size_t i = 0; i < m->n_routes; i++) {
+                struct manifest_route copy = { 0 };
+
+                assert(m->n_routes <= MANIFEST_ROUTES_MAX && m->routes[i].path[0] == '/');
+                check_round_trip(manifest_route_group.table, &m->routes[i], &copy);
+        }
         for (size_t i = 0; i < m->n_services; i++)
                 assert(m->services[i].name && m->services[i].methods.n && m->services[i].idempotent);
         if (before)
@@ -53,7 +59,8 @@ static void check_manifest(const struct manifest *m, const struct manifest *befo
 }
 
 static void fuzz_manifest(const char *text, size_t size, bool override) {
-        static const char whole[] = "[module]\nname = a\nversion = 1.0.0\nentry = a.so\n[env]\nA = 1\n[services]\ns = m\n";
+        static const char whole[] = "[module]\nname = a\nversion = 1.0.0\nentry = a.so\n[http]\nprefix = /p\n[route /p/a]\nbody = "
+                                    "1K\n[env]\nA = 1\n[services]\ns = m\n";
         _cleanup_(manifest_deinit) struct manifest m, before, copy;
         char error[512] = "";
         int r;

@@ -43,14 +43,14 @@ static void row(const struct key *key, char *text, size_t size) {
 }
 
 /* The text of "## [section]" up to the next heading. */
-static char *section_text(const char *text, const char *section) {
+static char *section_text(const char *text, const char *section, const char *argument) {
         const char *begin, *end;
         char heading[80];
 
-        snprintf(heading, sizeof(heading), "\n## [%s]\n", section);
+        snprintf(heading, sizeof(heading), "\n## [%s%s%s]\n", section, argument ? " " : "", argument ? argument : "");
         begin = strstr(text, heading);
         if (!begin) {
-                fail_msg("no heading \"## [%s]\"", section);
+                fail_msg("no heading%s", heading);
                 return NULL;
         }
         end = strstr(begin + 4, "\n## ");
@@ -65,20 +65,27 @@ static size_t count(const char *text, const char *what) {
         return n;
 }
 
-static void check(const struct key_table *table, const char *path) {
-        _cleanup_free_ char *text = file_text(path);
-
+static void check_keys(const struct key_table *table, const char *argument, const char *text, const char *path) {
         for (size_t i = 0; i < table->n_keys; i++) {
-                _cleanup_free_ char *section = section_text(text, table->keys[i].section);
+                _cleanup_free_ char *section = section_text(text, table->keys[i].section, argument);
                 char expected[1024];
 
                 row(&table->keys[i], expected, sizeof(expected));
                 if (!strstr(section, expected))
                         fail_msg("%s, [%s]: no row%s", path, table->keys[i].section, expected);
         }
-        assert_int_equal(count(text, "\n| `"), table->n_keys);
+}
+
+static void check(const struct key_table *table, const char *path) {
+        const struct key_group *group = table->group;
+        _cleanup_free_ char *text = file_text(path);
+
+        check_keys(table, NULL, text, path);
+        if (group)
+                check_keys(group->table, group->argument, text, path);
+        assert_int_equal(count(text, "\n| `"), table->n_keys + (group ? group->table->n_keys : 0));
         for (size_t i = 0; i < table->n_sections; i++)
-                free(section_text(text, table->sections[i].name));
+                free(section_text(text, table->sections[i].name, NULL));
 }
 
 static void test_module_ini(void **state) {

@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/key-origins.h"
 #include "conf/key-table.h"
 #include "conf/key-tables.h"
 #include "conf/manifest-calls.h"
+#include "conf/manifest-routes.h"
 #include "conf/manifest.h"
 #include "ipc/cleanup.h"
 #include "tests/unit/conf/key-cases.h"
@@ -102,7 +104,8 @@ static void test_every_field(void **state) {
                 "\xef\xbb\xbf; a byte order mark and\r\n# comments\r\n"
                 "[module]\r\nname = m\r\nversion = 1.0.0\nentry=m.so\n  priority = 5 ; what comes first\nruntime = native\n"
                 "base = >= 0.1\ndescription = one; two\n"
-                "[http]\nprefix = /p\nhosts = h\nstrip-prefix = yes\n[data] ; its own\ndir = yes\n"
+                "[http]\nprefix = /p\nhosts = h\nstrip-prefix = yes\n[route /p/q]\ntimeout = 31ms\nbody = 32K\nstream = yes\n[route "
+                "/p/r]\n[data] ; its own\ndir = yes\n"
                 "[calls]\nallow = a1\nneeds = n1, n2\n[topics]\npublish = t1\nsubscribe = t2, t3\nring = 8K\n[board]\nkeys = k1\n"
                 "[limits]\nedges = 1\ndisk = 2M\nmemory = 3M\ncpu = 4%\npids = 5\nfiles = 60\nin-flight = 7\n"
                 "request-timeout = 8ms\nstart-timeout = 9ms\nstop-timeout = 10ms\ndrain-timeout = 11ms\nstack = 128K\nbody = 13K\nlog-rate "
@@ -146,6 +149,14 @@ static void test_every_field(void **state) {
         assert_true(m.target_in_flight == 16 && m.idle_ms == 17 && m.probation_ms == 18 && m.keep == 19 && m.burst == 20);
         assert_true(m.period_ms == 21000 && m.backoff_ms == 22 && m.backoff_max_ms == 23 && m.health_interval_ms == 124);
         assert_true(m.health_timeout_ms == 25 && m.health_threshold == 26);
+        assert_int_equal(m.n_routes, 2);
+        assert_string_equal(m.routes[0].path, "/p/q");
+        assert_true(m.routes[0].timeout_ms == 31 && m.routes[0].body == 32u << 10 && m.routes[0].stream);
+        assert_string_equal(m.routes[1].path, "/p/r");
+        assert_true(!m.routes[1].timeout_ms && !m.routes[1].body && !m.routes[1].stream);
+        assert_int_equal(manifest_route_timeout_ms(&m, &m.routes[1]), 8);
+        assert_int_equal(manifest_route_body(&m, &m.routes[1]), 13u << 10);
+        assert_int_equal(manifest_longest_timeout_ms(&m), 31);
         assert_int_equal(m.n_services, 1);
         assert_string_equal(m.services[0].name, "kv");
         assert_int_equal(m.services[0].methods.n, 3);
@@ -163,9 +174,11 @@ static void test_every_field(void **state) {
 
 #define SECTIONS                                                                                                                           \
         "unknown section, expected one of module, http, data, calls, topics, board, limits, scale, deploy, restart, sandbox, health, "     \
-        "services, env, config"
+        "services, env, config, route PATH"
 #define LINE "expected [section], key = value or a comment that begins with ;"
 #define SERVICE "SERVICE = METHOD, METHOD? with names of a-z, 0-9 and -, each once; ? marks an idempotent method"
+
+#define ROUTE "route and a path such as /app/upload, without / at its end, at most 127 bytes"
 
 struct mistake {
         const char *text, *message;
@@ -194,6 +207,17 @@ static const struct mistake mistakes[] = {
         { "[http]\nhosts = a\n        b", "module.ini:3: " LINE },
         { "[http] prefix = /a", "module.ini:1: [http]: expected nothing but a comment behind the section's name" },
         { "[http", "module.ini:1: expected ] behind the section's name" },
+        { "[route]\nbody = 1K", "module.ini:1: [route]: " SECTIONS },
+        { "[route /a/]", "module.ini:1: [route /a/]: expected " ROUTE },
+        { "[route ]\nbody = 1K", "module.ini:1: [route ]: expected " ROUTE },
+        { "[route a]", "module.ini:1: [route a]: expected " ROUTE },
+        { "[route /a/../b]", "module.ini:1: [route /a/../b]: expected " ROUTE },
+        { "[route /a]\nbdy = 1K", "module.ini:2: [route /a] bdy = 1K: unknown key, expected one of timeout, body, stream" },
+        { "[route /a]\nbody = 1", "module.ini:2: [route /a] body = 1: expected module, or " SIZE },
+        { "[route /a]\nbody = 1K\n[route /b]\nbody = 1K\n[route /a]\nbody = 2K",
+          "module.ini:6: [route /a] body = 2K: expected each key only once in a file" },
+        { "[route /a]\n[http]\ntimeout = 1s",
+          "module.ini:3: [http] timeout = 1s: unknown key, expected one of prefix, hosts, strip-prefix" },
         { "[env]\nHOME = /", "module.ini:2: [env] HOME = /: expected a name of letters, digits and _ that is none of HOME, TMPDIR and "
                              "SOCLE_DATA (these are its folders)" },
         { "[env]\nA-B = 1", "module.ini:2: [env] A-B = 1: expected a name of letters, digits and _ that is none of HOME, TMPDIR and "
@@ -263,6 +287,34 @@ static void test_free_keys_are_bounded(void **state) {
         for (int i = 0; i < 65; i++)
                 used += (size_t)snprintf(text + used, sizeof(text) - used, "s%d = m\n", i);
         check_mistake(text, used, false, "module.ini:66: [services] s64 = m: expected at most 64 services");
+}
+
+static void test_routes_are_bounded(void **state) {
+        char text[8192] = "";
+        size_t used = 0;
+
+        for (int i = 0; i < 33; i++)
+                used += (size_t)snprintf(text + used, sizeof(text) - used, "[route /%d]\n", i);
+        check_mistake(text, used, false, "module.ini:33: [route /32]: expected at most 32 routes");
+}
+
+/* inih alone would cut the section's name at 49 bytes. */
+static void test_a_long_path_is_not_cut(void **state) {
+        _cleanup_(manifest_deinit) struct manifest m;
+        char text[512], error[512] = "";
+        int n;
+
+        manifest_init(&m);
+        n = snprintf(text, sizeof(text), "[route /%s]\ntimeout = 1s\n[route /%sb]\ntimeout = 2s\n", C64 C60, C64 C60);
+        assert_int_equal(manifest_parse(&m, "module.ini", text, (size_t)n, false, error, sizeof(error)), 0);
+        assert_int_equal(m.n_routes, 2);
+        assert_int_equal(strlen(m.routes[1].path), 126);
+        assert_int_equal(m.routes[1].timeout_ms, 2000);
+        n = snprintf(text, sizeof(text), "[route /%s]\n", C64 C64);
+        assert_int_equal(manifest_parse(&m, "module.ini", text, (size_t)n, false, error, sizeof(error)), -EINVAL);
+        n = snprintf(text, sizeof(text), "[route /%s]\n", C64 C64 C64 C64);
+        assert_int_equal(manifest_parse(&m, "module.ini", text, (size_t)n, false, error, sizeof(error)), -EINVAL);
+        assert_string_equal(error, "module.ini:1: expected at most 255 bytes in a section's name");
 }
 
 static void test_no_message_is_written_behind_its_buffer(void **state) {
@@ -355,6 +407,59 @@ static void test_the_override_renames_a_service(void **state) {
         assert_int_equal(read_over(&m, SERVICES "q = as Q", true), -EINVAL);
 }
 
+#define ROUTES "[http]\nprefix = /a\n[route /a]\nbody = 1K\n[route /a/b]\nbody = 2K\ntimeout = 2s\n"
+
+static void test_the_override_wins_in_a_route(void **state) {
+        _cleanup_(manifest_deinit) struct manifest m;
+
+        manifest_init(&m);
+        assert_int_equal(read_over(&m, ROUTES, false), 0);
+        assert_int_equal(read_over(&m, "[route /a/b]\ntimeout = 5s\n[route /a/c]\nbody = 3K", true), 0);
+        assert_int_equal(m.n_routes, 3);
+        assert_true(m.routes[0].body == 1u << 10 && !m.routes[0].timeout_ms);
+        assert_true(m.routes[1].body == 2u << 10 && m.routes[1].timeout_ms == 5000);
+        assert_true(m.routes[2].body == 3u << 10);
+        assert_string_equal(m.routes[2].path, "/a/c");
+        assert_int_equal(read_over(&m, "[route /a/b]\ntimeout = module", true), 0);
+        assert_int_equal(m.routes[1].timeout_ms, 0);
+}
+
+static void check_moved(const char *prefix, const char *override, const char *first, const char *second) {
+        _cleanup_(manifest_deinit) struct manifest m;
+        char text[256];
+
+        manifest_init(&m);
+        snprintf(text, sizeof(text), "[http]\nprefix = %s\n[route %s]\n[route %s/b]\nbody = 2K\n", prefix, prefix, prefix[1] ? prefix : "");
+        assert_int_equal(read_over(&m, text, false), 0);
+        assert_int_equal(read_over(&m, override, true), 0);
+        assert_int_equal(m.n_routes, first ? 2 : 0);
+        if (!first)
+                return;
+        assert_string_equal(m.routes[0].path, first);
+        assert_string_equal(m.routes[1].path, second);
+}
+
+static void test_routes_move_with_the_prefix(void **state) {
+        _cleanup_(manifest_deinit) struct manifest m;
+
+        check_moved("/a", "[http]\nprefix = /n/m", "/n/m", "/n/m/b");
+        check_moved("/a", "[http]\nprefix = /", "/", "/b");
+        check_moved("/", "[http]\nprefix = /n", "/n", "/n/b");
+        check_moved("/a", "[http]\nprefix = /a", "/a", "/a/b");
+        check_moved("/a", "[http]\nhosts = h", "/a", "/a/b");
+        check_moved("/a", "[http]\nprefix =", NULL, NULL);
+
+        /* He names them as they are then, wherever in his file; and who asks is told where a value stands. */
+        manifest_init(&m);
+        assert_int_equal(read_over(&m, ROUTES, false), 0);
+        assert_int_equal(read_over(&m, "[route /n/b]\ntimeout = 5s\n[http]\nprefix = /n", true), 0);
+        assert_int_equal(m.n_routes, 2);
+        assert_true(m.routes[1].body == 2u << 10 && m.routes[1].timeout_ms == 5000);
+        assert_string_equal(key_origin(&m.origins, "route /n/b", "body"), "file:6");
+        assert_string_equal(key_origin(&m.origins, "route /n/b", "timeout"), "file:2");
+        assert_null(key_origin(&m.origins, "route /a/b", "body"));
+}
+
 /* Check -------------------------------------------------------------------------------------------------------------- */
 
 #define WHOLE "[module]\nname = a\nversion = 1.0.0\nentry = a.so\n"
@@ -367,6 +472,13 @@ static const struct mistake incomplete[] = {
           "module.ini: [module] entry is missing: expected a path inside the package such as hello.so" },
         { WHOLE "runtime = python", "module.ini: [module] runtime = python: expected native" },
         { WHOLE "[http]\nhosts = a.example", "module.ini: [http] hosts = a.example: expected a prefix beside it" },
+        { WHOLE "[http]\nprefix = /a\n[route /b]", "module.ini: [route /b]: expected a path below [http] prefix, which is /a" },
+        { WHOLE "[http]\nprefix = /a\n[route /ab]", "module.ini: [route /ab]: expected a path below [http] prefix, which is /a" },
+        { WHOLE "[route /b]", "module.ini: [route /b]: expected a path below [http] prefix, which is not there" },
+        { WHOLE "[http]\nprefix = /a\n[route /a/b]\nbody = 65M",
+          "module.ini: [route /a/b] body = 65M: expected at most 64M, or stream = yes beside it" },
+        { WHOLE "[http]\nprefix = /a\n[route /a/b]\nbody = 65M\nstream = yes\n[route /a]\nbody = 64M", NULL },
+        { WHOLE "[http]\nprefix = /\n[route /b]\n[route /]", NULL },
         { WHOLE "[scale]\nmin = 2\nmax = 1", "module.ini: [scale] min = 2: expected at most max, which is 1" },
         { WHOLE "[scale]\nmin = 2", NULL },
         { WHOLE "[restart]\nbackoff = 11s", "module.ini: [restart] backoff = 11s: expected at most backoff-max, which is 10s" },
@@ -436,11 +548,15 @@ int main(void) {
                 cmocka_unit_test(test_a_nul_does_not_end_the_text),
                 cmocka_unit_test(test_a_long_line_is_not_cut),
                 cmocka_unit_test(test_free_keys_are_bounded),
+                cmocka_unit_test(test_routes_are_bounded),
+                cmocka_unit_test(test_a_long_path_is_not_cut),
                 cmocka_unit_test(test_no_message_is_written_behind_its_buffer),
                 cmocka_unit_test(test_the_override_wins_and_leaves_the_rest),
                 cmocka_unit_test(test_the_override_does_not_say_who_it_is),
                 cmocka_unit_test(test_the_package_does_not_say_of),
                 cmocka_unit_test(test_the_override_renames_a_service),
+                cmocka_unit_test(test_the_override_wins_in_a_route),
+                cmocka_unit_test(test_routes_move_with_the_prefix),
                 cmocka_unit_test(test_check),
                 cmocka_unit_test(test_a_manifest_can_be_moved),
                 cmocka_unit_test(test_names_and_versions),

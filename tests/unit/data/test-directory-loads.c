@@ -67,7 +67,8 @@ static void test_opened_by_the_accessors(void **state) {
 static void test_counts_by_the_accessors(void **state) {
         static const size_t words[] = { SLOT + offsetof(struct directory_slot, n_modules), SLOT + offsetof(struct directory_slot, n_routes),
                                         SLOT + offsetof(struct directory_slot, n_instances),
-                                        SLOT + offsetof(struct directory_slot, n_methods) };
+                                        SLOT + offsetof(struct directory_slot, n_methods),
+                                        SLOT + offsetof(struct directory_slot, n_settings) };
 
         for (size_t i = 0; i < N_ELEMENTS(words); i++) {
                 _cleanup_(directory_table_deinit) struct directory_table table = { 0 };

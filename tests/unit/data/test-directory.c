@@ -22,9 +22,9 @@
 #include "ipc/shared.h"
 
 static struct directory_module modules[] = {
-        { .name = "hello", .first_instance = 0, .n_instances = 2, .body_max = 1024, .first_method = 0, .n_methods = 2 },
+        { .name = "hello", .first_instance = 0, .n_instances = 2, .body_max = 1024, .first_method = 0, .n_methods = 2, .n_settings = 2 },
         { .name = "shop", .first_instance = 2, .n_instances = 1, .up = 1, .first_method = 3, .n_methods = 2 },
-        { .name = "cold", .first_instance = 3, .n_instances = 0 },
+        { .name = "cold", .first_instance = 3, .n_instances = 0, .first_setting = 2, .n_settings = 1 },
 };
 static struct directory_route routes[] = {
         { .host = "shop.example", .prefix = "/", .module = 1 },
@@ -44,6 +44,11 @@ static struct directory_method methods[] = {
         { .name = "cart.add" },
         { .name = "kv2.get" },
 };
+static struct directory_setting settings[] = {
+        { .path = "/hello/deep/up", .timeout_ms = 7, .body_max = 8, .flags = DIRECTORY_SETTING_STREAM },
+        { .path = "/hello/u" },
+        { .path = "/" },
+};
 static const struct directory_table table = { .n_modules = N_ELEMENTS(modules),
                                               .n_routes = N_ELEMENTS(routes),
                                               .n_instances = N_ELEMENTS(instances),
@@ -51,7 +56,9 @@ static const struct directory_table table = { .n_modules = N_ELEMENTS(modules),
                                               .routes = routes,
                                               .instances = instances,
                                               .n_methods = N_ELEMENTS(methods),
-                                              .methods = methods };
+                                              .methods = methods,
+                                              .n_settings = N_ELEMENTS(settings),
+                                              .settings = settings };
 
 struct both {
         struct directory_writer *writer;
@@ -94,6 +101,8 @@ static void test_publish_and_read(void **state) {
         assert_memory_equal(b->got.instances, instances, sizeof(instances));
         assert_int_equal(b->got.n_methods, N_ELEMENTS(methods));
         assert_memory_equal(b->got.methods, methods, sizeof(methods));
+        assert_int_equal(b->got.n_settings, N_ELEMENTS(settings));
+        assert_memory_equal(b->got.settings, settings, sizeof(settings));
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ 0 }), 2);
         assert_true(directory_changed(b->reader, &b->got));
         assert_int_equal(directory_read(b->reader, &b->got), 0);
@@ -108,6 +117,7 @@ static void test_too_much(void **state) {
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_routes = DIRECTORY_ROUTES_MAX + 1 }), 0);
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_instances = DIRECTORY_INSTANCES_MAX + 1 }), 0);
         assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_methods = DIRECTORY_METHODS_MAX + 1 }), 0);
+        assert_int_equal(directory_publish(b->writer, &(struct directory_table){ .n_settings = DIRECTORY_SETTINGS_MAX + 1 }), 0);
         assert_int_equal(directory_generation(b->reader), 0);
 }
 
@@ -142,6 +152,8 @@ static int forger_setup(void **state) {
                 memcpy(slot->instances, instances, sizeof(instances));
                 slot->n_methods = N_ELEMENTS(methods);
                 memcpy(slot->methods, methods, sizeof(methods));
+                slot->n_settings = N_ELEMENTS(settings);
+                memcpy(slot->settings, settings, sizeof(settings));
         }
         shared_store64(&f.memory->generation, 1);
         assert_int_equal(directory_reader_new(&f.reader, fd), 0);
@@ -243,14 +255,38 @@ static void break_method_name(struct directory_slot *s) {
         memset(s->methods[4].name, 'm', sizeof(s->methods[4].name));
 }
 
+static void break_n_settings(struct directory_slot *s) {
+        s->n_settings = DIRECTORY_SETTINGS_MAX + 1;
+}
+static void break_settings_of_module(struct directory_slot *s) {
+        s->modules[2].n_settings = 2;
+}
+static void break_settings_overflow(struct directory_slot *s) {
+        s->modules[2].first_setting = UINT32_MAX;
+}
+static void break_settings_are_many(struct directory_slot *s) {
+        s->n_settings = 100;
+        s->modules[0].n_settings = DIRECTORY_MODULE_SETTINGS_MAX + 1;
+        for (uint32_t i = 0; i < s->n_settings; i++)
+                s->settings[i].path[0] = '/';
+}
+static void break_setting_path(struct directory_slot *s) {
+        s->settings[1].path[0] = 'h';
+}
+static void break_setting_path_end(struct directory_slot *s) {
+        memset(s->settings[2].path, '/', sizeof(s->settings[2].path));
+}
+
 static void test_forged(void **state) {
         static void (*const breakers[])(struct directory_slot *) = {
-                break_n_modules,         break_n_routes,         break_n_instances,
-                break_module_name,       break_first_instance,   break_run,
-                break_run_overflow,      break_route_module,     break_route_prefix,
-                break_route_prefix_end,  break_route_host,       break_instance_module,
-                break_instance_state,    break_instance_version, break_n_methods,
-                break_methods_of_module, break_methods_overflow, break_method_name,
+                break_n_modules,         break_n_routes,           break_n_instances,
+                break_module_name,       break_first_instance,     break_run,
+                break_run_overflow,      break_route_module,       break_route_prefix,
+                break_route_prefix_end,  break_route_host,         break_instance_module,
+                break_instance_state,    break_instance_version,   break_n_methods,
+                break_methods_of_module, break_methods_overflow,   break_method_name,
+                break_n_settings,        break_settings_of_module, break_settings_overflow,
+                break_settings_are_many, break_setting_path,       break_setting_path_end,
         };
 
         for (size_t i = 0; i < N_ELEMENTS(breakers); i++) {
@@ -371,6 +407,23 @@ static void test_match(void **state) {
         assert_null(directory_match(&(struct directory_table){ 0 }, "", "/"));
 }
 
+static void test_settings(void **state) {
+        static const struct {
+                uint32_t module;
+                const char *path;
+                int setting; /* -1: the module's own */
+        } cases[] = {
+                { 0, "/hello/u", 1 },       { 0, "/hello/u/x", 1 }, { 0, "/hello/up", -1 },         { 0, "/hello", -1 },
+                { 0, "/hello/deep/up", 0 }, { 1, "/hello/u", -1 },  { 0, "/hello/deep/up/and", 0 }, { 2, "/hello/u", 2 },
+        };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                const struct directory_setting *s = directory_setting_of(&table, cases[i].module, cases[i].path);
+
+                assert_int_equal(s ? s - settings : -1, cases[i].setting);
+        }
+}
+
 static void test_methods(void **state) {
         uint32_t module = 99;
 
@@ -402,6 +455,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_memory),
                 TEST(test_no_copy_is_torn),
                 cmocka_unit_test(test_match),
+                cmocka_unit_test(test_settings),
                 cmocka_unit_test(test_methods),
         };
 

@@ -130,6 +130,11 @@ static void add_module(struct directory_table *t, const struct front_module *m) 
                 module->n_methods = 1;
                 snprintf(t->methods[t->n_methods++].name, sizeof(t->methods->name), "%s", m->service_method);
         }
+        if (m->setting.path[0]) {
+                module->first_setting = t->n_settings;
+                module->n_settings = 1;
+                t->settings[t->n_settings++] = m->setting;
+        }
         snprintf(route->prefix, sizeof(route->prefix), "/%s", m->name);
         for (size_t i = 0; i < N_ELEMENTS(m->instances) && m->instances[i].id; i++) {
                 t->instances[t->n_instances++] = (struct directory_instance){
@@ -149,7 +154,10 @@ void front_publish(const struct front_module *modules, uint32_t n) {
         struct directory_route routes[8];
         struct directory_instance instances[32];
         struct directory_method methods[8] = { 0 };
-        struct directory_table t = { .modules = table_modules, .routes = routes, .instances = instances, .methods = methods };
+        struct directory_setting settings[8];
+        struct directory_table t = {
+                .modules = table_modules, .routes = routes, .instances = instances, .methods = methods, .settings = settings
+        };
         int fd = directory_writer_fd(front.directory);
         uint64_t generation;
 

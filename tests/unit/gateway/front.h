@@ -35,8 +35,9 @@ struct front_module {
         const char *name;
         uint32_t timeout_ms, in_flight_max, flags;
         uint64_t body_max;
-        const char *service_method; /* "m.do": method 1 */
-        bool down;                  /* nothing is to be expected */
+        const char *service_method;       /* "m.do": method 1 */
+        struct directory_setting setting; /* of one route of it; path "": none */
+        bool down;                        /* nothing is to be expected */
         struct {
                 uint64_t id;
                 enum directory_instance_state state;

@@ -225,6 +225,31 @@ static void test_what_is_refused(void **state) {
         }
 }
 
+static void test_a_route_has_its_own_body_limit(void **state) {
+        const struct front_module m = { .name = "m", .body_max = 10, .setting = { .path = "/m/up", .body_max = 20, .timeout_ms = 60000 } };
+        static const struct {
+                const char *request;
+                int status;
+        } examples[] = {
+                { "POST /m HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\nabcdefghijklmno", 413 },
+                { "POST /m/upper HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\nabcdefghijklmno", 413 },
+                { "POST /m/up HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\nabcdefghijklmno", 503 },
+                { "POST /m/up/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n14\r\nabcdefghijklmnopqrst\r\n0\r\n\r\n", 503 },
+                { "POST /m/up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n15\r\na", 413 },
+        };
+        struct front_module down = m;
+
+        down.down = true;
+        front_publish(&down, 1);
+        for (size_t i = 0; i < N_ELEMENTS(examples); i++) {
+                int c = client_connect();
+
+                client_send(c, examples[i].request);
+                client_expect_answer(c, examples[i].status, "");
+                close(c);
+        }
+}
+
 static void test_a_refusal_waits_for_its_turn(void **state) {
         struct worker w;
         int c = front_begin(&w, GET("/m") "BAD\r\n\r\n" GET("/m"));
@@ -301,6 +326,7 @@ int main(void) {
                 FRONT_TEST(test_expect_100_continue),
                 FRONT_TEST(test_http_1_0),
                 FRONT_TEST(test_what_is_refused),
+                FRONT_TEST(test_a_route_has_its_own_body_limit),
                 FRONT_TEST(test_a_refusal_waits_for_its_turn),
                 FRONT_TEST(test_a_connection_has_so_many_requests_at_once),
                 FRONT_TEST(test_a_client_goes_away),

@@ -111,6 +111,23 @@ static void test_a_deadline_passes(void **state) {
         client_and_worker_leave(c, &w);
 }
 
+static void test_a_route_has_its_own_deadline(void **state) {
+        const struct front_module m = { .name = "m",
+                                        .instances = { { 1, ACTIVE } },
+                                        .setting = { .path = "/m/quick", .timeout_ms = 50, .body_max = 1 } };
+        struct worker w;
+        int c = front_begin(&w, GET("/m/slow")), other = client_connect();
+
+        front_publish(&m, 1);
+        client_send(other, GET("/m/quick/1"));
+        worker_expect(&w, FRAME_REQUEST);
+        client_expect_answer(other, 504, "\"detail\":\"module m gave no answer within the timeout of its route (50 ms)");
+        worker_expect(&w, FRAME_CANCEL);
+        worker_die(&w);
+        close(c);
+        close(other);
+}
+
 static void test_a_draining_worker_gives_requests_back(void **state) {
         const struct front_module after = { .name = "m", .instances = { { 1, DRAINING }, { 2, ACTIVE } } };
         struct worker w, other;
@@ -257,6 +274,7 @@ int main(void) {
                 FRONT_TEST(test_what_may_be_done_twice_is_not_done_three_times),
                 FRONT_TEST(test_a_reply_just_before_the_death_counts),
                 FRONT_TEST(test_a_deadline_passes),
+                FRONT_TEST(test_a_route_has_its_own_deadline),
                 FRONT_TEST(test_a_draining_worker_gives_requests_back),
                 FRONT_TEST(test_typed_errors_have_their_status),
                 FRONT_TEST(test_replies_that_are_none),
