@@ -186,6 +186,20 @@ int front_begin(struct worker *w, const char *request) {
         return c;
 }
 
+uint32_t front_ping(void) {
+        struct control_record record;
+        uint32_t n_ready = 0;
+
+        CONTROL_SEND(front.base, PING, 42, NULL, 0, .reserved = 0);
+        do {
+                assert_int_equal(control_receive_wait(front.base, CONTROL_GATEWAY, CONTROL_BASE, 20000, &record), 0);
+                n_ready += record.header.kind == CONTROL_KIND_READY;
+        } while (record.header.kind == CONTROL_KIND_READY);
+        assert_int_equal(record.header.kind, CONTROL_KIND_PONG);
+        assert_int_equal(record.header.request, 42);
+        return n_ready;
+}
+
 void front_new_manager(void) {
         front.epoch++;
         directory_writer_free(front.directory);

@@ -67,6 +67,8 @@ void front_publish_one(uint64_t instance);
 /* Module "m" with instance 1, and a connection whose (first) request has arrived there. */
 int front_begin(struct worker *w, const char *request);
 void front_new_manager(void);
+/* Asks the gateway by the base's link: what was sent before is done when it answers. Counts how often it said that it accepts. */
+uint32_t front_ping(void);
 /* The next record of this kind from the gateway. The caller deinits it. */
 void front_expect(enum control_kind kind, struct control_record *ret_record);
 /* Asks for unused edges to be released: so many are left. What was sent before is done by then. */

@@ -157,12 +157,18 @@ static void test_an_idle_edge_is_released(void **state) {
 /* The base ----------------------------------------------------------------------------------------------------------------- */
 
 static void test_ping(void **state) {
-        struct control_record record;
+        front_ping();
+}
 
-        CONTROL_SEND(front.base, PING, 42, NULL, 0, .reserved = 0);
-        assert_int_equal(control_receive_wait(front.base, CONTROL_GATEWAY, CONTROL_BASE, 20000, &record), 0);
-        assert_int_equal(record.header.kind, CONTROL_KIND_PONG);
-        assert_int_equal(record.header.request, 42);
+/* When there is something to serve, and once. */
+static void test_it_says_that_it_accepts(void **state) {
+        assert_int_equal(front_ping(), 0);
+        front_publish_one(1);
+        front_expect_swept(0);
+        assert_int_equal(front_ping(), 1);
+        front_publish_one(2);
+        front_expect_swept(0);
+        assert_int_equal(front_ping(), 0);
 }
 
 static void test_the_page_counts(void **state) {
@@ -178,7 +184,7 @@ static void test_the_page_counts(void **state) {
         worker_reply(&w, w.message.frame.correlation, 500, "x");
         client_expect_answer(c, 500, "x");
         /* The counters of a turn are published at its end: a PONG comes from a later one. */
-        test_ping(NULL);
+        front_ping();
         page_read(page, &v);
         assert_int_equal(v.requests, 1);
         assert_int_equal(v.errors, 1);
@@ -198,6 +204,7 @@ int main(void) {
                 FRONT_TEST(test_a_new_link_is_taken),
                 FRONT_TEST(test_an_idle_edge_is_released),
                 FRONT_TEST(test_ping),
+                FRONT_TEST(test_it_says_that_it_accepts),
                 FRONT_TEST(test_the_page_counts),
         };
 
