@@ -1,41 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The filter is assembled by hand: it is a list and nothing else, and the kernel
- * keeps a bitmap of the calls that a filter lets through whatever their
- * arguments are, so the list costs nothing after the first time. Two calls have
- * an argument looked at, mmap and mprotect: what strangers' bytes are written to
- * is never run.
+ * Capabilities and files; the list of system calls is confine-calls.c.
  */
 #include "supervisor/common/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/common/confine-calls.h"
 #include "supervisor/common/landlock.h"
 #include "supervisor/common/log.h"
-
-#if defined(__x86_64__)
-#define FILTER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define FILTER_ARCH AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#define FILTER_ARCH AUDIT_ARCH_RISCV64
-#else
-#error "name this machine's AUDIT_ARCH_* here"
-#endif
 
 /* Whoever looks for leaks at the end stops and copies the process itself. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -49,8 +36,6 @@
 #define SANITIZED false
 #endif
 
-#define FILTER_MAX 256
-
 /* Layers. */
 #define FILES 1
 #define CALLS 2
@@ -58,22 +43,48 @@
 /* Kinds of access. */
 #define LIST LANDLOCK_ACCESS_FS_READ_DIR
 #define READ (LIST | LANDLOCK_ACCESS_FS_READ_FILE)
-#define RUN (READ | LANDLOCK_ACCESS_FS_EXECUTE)
 #define WRITE                                                                                                                              \
         (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |            \
          LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REFER)
 
+/* What a machine does not have stays in the table and on the page. */
+#ifndef SYS_epoll_wait
+#define SYS_epoll_wait CONFINE_NO_CALL
+#define SYS_poll CONFINE_NO_CALL
+#endif
+#ifndef SYS_access
+#define SYS_access CONFINE_NO_CALL
+#define SYS_readlink CONFINE_NO_CALL
+#define SYS_dup2 CONFINE_NO_CALL
+#endif
+#ifndef SYS_renameat
+#define SYS_renameat CONFINE_NO_CALL
+#endif
+
+#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+
+/* Tests of an argument: its bits under a mask are a value, or are not. */
+#define TEST_WITH(bits) .mask = (bits), .value = (bits), .equal = true
+#define TEST_WITHOUT(bits) .mask = (bits), .value = 0, .equal = true
+#define TEST_NOT_BOTH(bits) .mask = (bits), .value = (bits), .equal = false
+#define TEST_ONLY(it) .mask = UINT32_MAX, .value = (it), .equal = true
+
 const struct confine_line confine_lines[] = {
-#define ROLE(role, program, layers, why) { CONFINE_ROLE, CONFINE_##role, layers, 0, program, "", why },
-#define CAPABILITY(role, capability, why) { CONFINE_CAPABILITY, CONFINE_##role, CAP_##capability, 0, #capability, "", why },
-#define FOLDER(role, handover, access, why) { CONFINE_FOLDER, CONFINE_##role, HANDOVER_##handover, access, #handover, #access, why },
-#define PATH(role, path, access, why) { CONFINE_PATH, CONFINE_##role, 0, access, path, #access, why },
-#define CALL(role, name, why) { CONFINE_CALL, CONFINE_##role, SYS_##name, 0, #name, "", why },
+#define LINE(the_kind, the_role, the_what, reason) .kind = CONFINE_##the_kind, .role = CONFINE_##the_role, .what = the_what, .why = reason
+#define ROLE(role, program, layers, why) { LINE(ROLE, role, program, why), .number = layers },
+#define CAPABILITY(role, name, why) { LINE(CAPABILITY, role, #name, why), .number = CAP_##name },
+#define FOLDER(role, name, kind, why) { LINE(FOLDER, role, #name, why), .number = HANDOVER_##name, .access = kind, .how = #kind },
+#define PATH(role, path, kind, why) { LINE(PATH, role, path, why), .access = kind, .how = #kind },
+#define CALL(role, name, why) { LINE(CALL, role, #name, why), .number = SYS_##name },
+#define CALL_IF(role, name, n, condition, bits, why)                                                                                       \
+        { LINE(CALL, role, #name, why), .number = SYS_##name, .how = #condition " " #bits,                                                 \
+          .test = { .argument = n, TEST_##condition(bits) } },
 #include "supervisor/common/confine.def"
+#undef LINE
 };
 const unsigned n_confine_lines = N_ELEMENTS(confine_lines);
 
-static const struct confine_line *line_next(enum confine_role role, enum confine_kind kind, unsigned *at) {
+const struct confine_line *confine_line_next(enum confine_role role, enum confine_kind kind, unsigned *at) {
         while (*at < n_confine_lines) {
                 const struct confine_line *line = &confine_lines[(*at)++];
 
@@ -89,7 +100,7 @@ static uint64_t capabilities_of(enum confine_role role) {
         const struct confine_line *line;
         uint64_t set = 0;
 
-        for (unsigned at = 0; (line = line_next(role, CONFINE_CAPABILITY, &at));)
+        for (unsigned at = 0; (line = confine_line_next(role, CONFINE_CAPABILITY, &at));)
                 set |= UINT64_C(1) << line->number;
         return set;
 }
@@ -119,7 +130,7 @@ int confine_capabilities(enum confine_role role) {
 static int allow_folders(enum confine_role role, int ruleset, int abi, const struct role_handover *handovers, uint32_t n) {
         const struct confine_line *line;
 
-        for (unsigned at = 0; (line = line_next(role, CONFINE_FOLDER, &at));) {
+        for (unsigned at = 0; (line = confine_line_next(role, CONFINE_FOLDER, &at));) {
                 for (uint32_t i = 0; i < n; i++) {
                         int r = handovers[i].what != line->number || handovers[i].fd < 0
                                         ? 0
@@ -157,73 +168,16 @@ static int confine_files(enum confine_role role, const struct role_handover *han
         if (ruleset < 0)
                 return ruleset;
         r = allow_folders(role, ruleset, abi, handovers, n);
-        for (unsigned at = 0; !r && (line = line_next(role, CONFINE_PATH, &at));)
+        for (unsigned at = 0; !r && (line = confine_line_next(role, CONFINE_PATH, &at));)
                 r = allow_path(ruleset, abi, line);
         if (!r && SANITIZED) /* which looks for leaks there at the end */
                 r = allow_path(ruleset, abi, &(struct confine_line){ .what = "/proc", .access = READ });
         return r ? r : landlock_enter(ruleset);
 }
 
-/* System calls ------------------------------------------------------------------------------------------------------- */
-
-struct filter {
-        struct sock_filter code[FILTER_MAX];
-        unsigned short n;
-};
-
-static void emit(struct filter *f, uint16_t code, uint8_t yes, uint8_t no, uint32_t k) {
-        if (f->n < FILTER_MAX)
-                f->code[f->n++] = (struct sock_filter)BPF_JUMP(code, k, yes, no);
-}
-
-static void emit_load(struct filter *f, size_t offset) {
-        emit(f, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
-}
-
-static void emit_return(struct filter *f, uint32_t what) {
-        emit(f, BPF_RET | BPF_K, 0, 0, what);
-}
-
-static bool makes_code(uint32_t call) {
-        return call == SYS_mmap || call == SYS_mprotect;
-}
-
-static void emit_call(struct filter *f, uint32_t call) {
-        if (!makes_code(call)) {
-                emit(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call);
-                emit_return(f, SECCOMP_RET_ALLOW);
-                return;
-        }
-        emit(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, call);
-        emit_load(f, offsetof(struct seccomp_data, args[2]) + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 4));
-        emit(f, BPF_JMP | BPF_JSET | BPF_K, 0, 1, PROT_EXEC);
-        emit_return(f, SECCOMP_RET_ERRNO | EPERM);
-        emit_return(f, SECCOMP_RET_ALLOW);
-}
-
-static int confine_calls(enum confine_role role) {
-        struct filter f = { 0 };
-        struct sock_fprog program = { .filter = f.code };
-        const struct confine_line *line;
-
-        emit_load(&f, offsetof(struct seccomp_data, arch));
-        emit(&f, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, FILTER_ARCH);
-        emit_return(&f, SECCOMP_RET_KILL_PROCESS);
-        emit_load(&f, offsetof(struct seccomp_data, nr));
-        for (unsigned at = 0; (line = line_next(role, CONFINE_CALL, &at));)
-                emit_call(&f, line->number);
-        emit_return(&f, SECCOMP_RET_ERRNO | ENOSYS);
-        if (f.n == FILTER_MAX)
-                return -E2BIG;
-        program.len = f.n;
-        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
-                return 0;
-        return errno == ENOSYS || errno == EINVAL ? 0 : -errno; /* a kernel without */
-}
-
 int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers) {
         unsigned at = 0;
-        uint32_t layers = line_next(role, CONFINE_ROLE, &at)->number;
+        uint32_t layers = confine_line_next(role, CONFINE_ROLE, &at)->number;
         int r = 0;
 
         if (layers & FILES)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "supervisor/common/role.h"
@@ -17,16 +18,27 @@ enum confine_role {
 
 enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PATH, CONFINE_CALL };
 
+#define CONFINE_NO_CALL UINT32_MAX /* the number of a system call that this machine does not have */
+
 /* A line of the table. */
 struct confine_line {
         enum confine_kind kind;
         enum confine_role role;
         uint32_t number; /* layers, capability, enum handover, or system call */
         uint64_t access; /* folder, path: Landlock's bits */
-        const char *what, *access_name, *why;
+        const char *what, *why;
+        const char *how; /* folder, path: the access; call: the condition, or NULL */
+        struct confine_test {
+                uint8_t argument;
+                bool equal; /* (argument & mask) == value, else != */
+                uint32_t mask, value;
+        } test;
 };
 extern const struct confine_line confine_lines[];
 extern const unsigned n_confine_lines;
+
+/* The first one of that kind from *at on, which moves behind it; NULL: there is none. */
+const struct confine_line *confine_line_next(enum confine_role role, enum confine_kind kind, unsigned *at);
 
 /* Root: keeps the capabilities of its lines, for good; others have none to lose. 0 or -errno. */
 int confine_capabilities(enum confine_role role);

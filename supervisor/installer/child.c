@@ -173,10 +173,9 @@ int child_start(struct child *ret_child, const struct child_kit *kit, bool warm)
                 return 0;
         r = r ? r : -errno;
         fd_close(pair[0]);
-        if (pid > 0) {
-                kill(pid, SIGKILL);
-                waitpid(pid, NULL, 0);
-        }
+        /* Without its link it ends by itself. */
+        while (pid > 0 && waitid(P_PID, (id_t)pid, NULL, WEXITED) < 0 && errno == EINTR)
+                ;
         return r;
 }
 

@@ -28,7 +28,7 @@ def test_roles_have_given_up_what_they_can(base):
             expect_equal(int(s["CapEff"], 16) | int(s["CapPrm"], 16) | int(s["CapInh"], 16) | int(s["CapAmb"], 16), 0, f"capabilities of {name}")
             if harness.ROOT:
                 expect_equal(int(s["CapBnd"], 16), 0, f"what {name} could ever have")
-        if seccomp and name.split("-")[0] in ("gateway", "template"):
+        if seccomp:
             expect_equal(s["Seccomp"].strip(), "2", f"filter of {name}")
     expect(len({proc_status(p)["Uid"].split()[0] for n, p in pids.items() if n in ("manager", "installer", "gateway")}) == (3 if harness.ROOT else 1),
            "uids of the roles")

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The system calls of a role: the lines CALL and CALL_IF of confine.def as a
+ * filter of seccomp.
+ */
+#pragma once
+
+#include "supervisor/common/confine.h"
+
+/* Taken on for good, and by every child. 0, also where the kernel has no seccomp, or -errno. */
+int confine_calls(enum confine_role role);
