@@ -11,6 +11,8 @@
 
 #include "conf/text-list.h"
 
+enum base_forwarding { BASE_FORWARDING_X, BASE_FORWARDING_RFC7239 };
+
 enum base_affinity { BASE_AFFINITY_AUTO, BASE_AFFINITY_SPREAD, BASE_AFFINITY_NONE };
 
 enum base_log_to { BASE_LOG_TO_AUTO, BASE_LOG_TO_JOURNAL, BASE_LOG_TO_FILES };
@@ -24,6 +26,9 @@ struct base_config {
         /* [gateway] */
         struct text_list listen;
         uint64_t processes; /* 0 = auto */
+        struct text_list trusted;
+        enum base_forwarding forwarding;
+        uint64_t connections, client_connections; /* 0 = auto, unlimited */
         /* [packages] */
         bool require_signature;
         struct text_list include, exclude;

@@ -13,10 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "conf/base-config.h"
 #include "conf/key.h"
+#include "conf/listen.h"
 #include "conf/manifest.h"
 #include "conf/version.h"
 #include "ipc/cleanup.h"
@@ -32,11 +31,10 @@ struct type {
 };
 
 static bool key_listen_ok(const char *text) {
-        struct sockaddr_storage address;
+        struct listen listen;
         char why[256];
-        uint32_t size;
 
-        return listen_address_parse(text, &address, &size, why, sizeof(why)) >= 0;
+        return listen_parse(text, &listen, why, sizeof(why)) >= 0;
 }
 
 #define TYPE_NUMBER(function) .parse = key_parse_##function, .format = key_format_##function

@@ -36,7 +36,8 @@
         X(PATHS, LIST, key_path_ok, "absolute paths without . and .., separated by commas")                                                \
         X(OBJECTS, LIST, key_object_ok, "shared objects such as libcmark.so.0 or /opt/lib/a.so, separated by commas")                      \
         X(LISTEN, LIST, key_listen_ok,                                                                                                     \
-          "addresses such as 127.0.0.1:8080, [::1]:8080, *:8080, unix:/run/web.sock or fd:web, separated by commas")
+          "addresses such as 127.0.0.1:8080, [::1]:8080, *:8080, unix:/run/web.sock or fd:web, separated by commas")                       \
+        X(NETWORKS, LIST, key_network_ok, "networks such as 10.0.0.0/8, 2001:db8::/32, ::1 or unix, separated by commas")
 
 enum key_type {
 #define X(type, storage, function, expected) KEY_##type,

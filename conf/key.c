@@ -14,6 +14,7 @@
 
 #include "conf/manifest.h"
 #include "conf/utf8.h"
+#include "ipc/address.h"
 #include "ipc/cleanup.h"
 
 #define DIGITS "0123456789"
@@ -205,6 +206,12 @@ bool key_board_ok(const char *text) {
         size_t n = strlen(text);
 
         return n >= 1 && n <= 127 && !strpbrk(text, " \t");
+}
+
+bool key_network_ok(const char *text) {
+        struct address_set set = { 0 };
+
+        return address_set_add(&set, text) == 0;
 }
 
 bool key_env_name_ok(const char *text) {

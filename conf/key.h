@@ -38,6 +38,7 @@ bool key_object_ok(const char *text);      /* what dlopen() takes: such a path, 
 bool key_call_ok(const char *text);        /* "service" or "service.method" */
 bool key_topic_ok(const char *text);       /* "orders.placed": [a-z][a-z0-9.-]{0,62} */
 bool key_board_ok(const char *text);       /* a segment of the board: no blanks, at most 127 bytes; or "*" */
+bool key_network_ok(const char *text);     /* "10.0.0.0/8", "::1": bits behind the prefix are 0; or "unix" */
 bool key_env_name_ok(const char *text);    /* [A-Za-z_][A-Za-z0-9_]*, at most 127 bytes, neither HOME nor TMPDIR */
 bool key_config_name_ok(const char *text); /* [A-Za-z0-9_.-]{1,127} */
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ipc/address.h"
 #include "ipc/host.h"
 #include "ipc/violation.h"
 
@@ -58,9 +59,18 @@ struct control_text {
 
 struct control_listener {
         struct sockaddr_storage address;
-        uint32_t address_size; /* 0: inherited from systemd under the name in text ("fd:NAME") */
-        uint32_t reserved;
-        char text[128]; /* as it was written */
+        uint32_t address_size;   /* 0: inherited from systemd under the name in text ("fd:NAME") */
+        uint32_t proxy_protocol; /* each connection begins with a PROXY header */
+        uint32_t mode, gid;      /* of a UNIX socket's file; gid UINT32_MAX: the base's own */
+        char text[128];          /* the address as it was written */
+};
+
+/* What the gateways are told of socled.conf. */
+struct control_gateway_setup {
+        uint32_t forwarding;         /* enum forwarding */
+        uint32_t connections;        /* in all gateways; 0: as many as there is room for */
+        uint32_t client_connections; /* of one address, in each gateway; 0: as many as it likes */
+        struct address_set trusted;
 };
 
 struct control_boot_config {
@@ -72,6 +82,7 @@ struct control_boot_config {
         uint32_t n_gateways; /* gateway processes */
         char preload[1024];  /* [template] preload, plugins: passed on to the template as they are */
         char plugins[1024];
+        struct control_gateway_setup gateway;
         struct control_listener listeners[CONTROL_LISTENERS_MAX];
 };
 
@@ -110,7 +121,11 @@ enum handover {
 struct control_handover {
         uint32_t what; /* enum handover */
         uint32_t index;
-        uint64_t id; /* GATEWAY_LINK: the gateway's instance id; LISTENER: 1 when other gateways accept from the same socket */
+        uint64_t id; /* GATEWAY_LINK: the gateway's instance id; LISTENER: enum listener_flags */
+};
+enum listener_flags {
+        LISTENER_SHARED = 1 << 0, /* other gateways accept from the same socket */
+        LISTENER_PROXY = 1 << 1,  /* each connection begins with a PROXY header */
 };
 
 /* FILE_OPEN opens a regular file read-only (O_NOFOLLOW, O_NONBLOCK); of the drop directory only when nobody

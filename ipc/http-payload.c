@@ -112,7 +112,7 @@ int http_request_encode(const struct http_request_payload *q, uint8_t **ret_data
                 r = begin(&w, size, &data);
         if (r < 0)
                 return r;
-        put_head(&w, 0x97, 0, 0);
+        put_head(&w, 0x98, 0, 0);
         put_head(&w, HTTP_PAYLOAD_VERSION, 0, 0);
         put_text(&w, q->method);
         put_text(&w, q->path);
@@ -120,6 +120,7 @@ int http_request_encode(const struct http_request_payload *q, uint8_t **ret_data
         put_fields(&w, q->fields, q->n_fields);
         put_body(&w, q->body, q->body_size);
         put_text(&w, q->remote);
+        put_head(&w, q->secure ? 0xc3 : 0xc2, 0, 0);
         *ret_size = (uint32_t)(w.at - data);
         *ret_data = data;
         return 0;
@@ -206,9 +207,9 @@ int http_request_decode(const void *data, size_t size, struct http_field fields[
         struct http_request_payload q = { .fields = fields };
         struct value at;
 
-        if (open_array(data, size, 7, &at) < 0 || take_text(&at, &q.method) < 0 || take_text(&at, &q.path) < 0 ||
+        if (open_array(data, size, 8, &at) < 0 || take_text(&at, &q.method) < 0 || take_text(&at, &q.path) < 0 ||
             take_text(&at, &q.query) < 0 || take_fields(&at, fields, &q.n_fields) < 0 || take_body(&at, &q.body, &q.body_size) < 0 ||
-            take_text(&at, &q.remote) < 0)
+            take_text(&at, &q.remote) < 0 || value_get_bool(&at, &q.secure) < 0)
                 return -EBADMSG;
         if (!q.method.size || !q.path.size || q.path.text[0] != '/' || has_nul(q.method) || has_nul(q.path) || has_nul(q.query) ||
             has_nul(q.remote))

@@ -3,13 +3,14 @@
  * HTTP over the bus (method 0): one msgpack array each way. Encoded with a
  * bounded writer of our own shape, read through the validating cursor.
  *
- *   request  [1, method str, path str, query str, headers [name, value, ...], body bin, remote str]
+ *   request  [1, method str, path str, query str, headers [name, value, ...], body bin, remote str, secure bool]
  *   reply    [1, status int, headers [name, value, ...], body bin]
  *
  * Header names are lower case. The first item is the version of the form.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct http_field {
 
 struct http_request_payload {
         struct http_text method, path, query, remote; /* path: decoded and normalised; query: raw, without '?' */
+        bool secure;                                  /* the client came by https */
         const struct http_field *fields;
         uint32_t n_fields;
         const void *body;

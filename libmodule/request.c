@@ -125,6 +125,16 @@ const char *socle_request_header(struct socle_request *req, const char *name, co
         return fallback;
 }
 
+const char *socle_request_client(struct socle_request *req) {
+        const char *client = arena_text(&req->task.arena, req->http.remote.text, req->http.remote.size);
+
+        return client ? client : "";
+}
+
+const char *socle_request_scheme(struct socle_request *req) {
+        return req->http.secure ? "https" : "http";
+}
+
 const void *socle_request_body(struct socle_request *req, size_t *ret_size) {
         *ret_size = req->http.body_size;
         return req->http.body;

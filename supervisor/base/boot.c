@@ -43,6 +43,19 @@ static bool address_ok(const struct control_listener *l) {
         return false;
 }
 
+static bool trusted_ok(const struct address_set *set) {
+        if (set->n > ADDRESS_SET_MAX)
+                return false;
+        for (uint32_t i = 0; i < set->n; i++)
+                if (set->networks[i].n_bits > 128)
+                        return false;
+        return true;
+}
+
+static bool listener_ok(const struct control_listener *l) {
+        return control_text_ok(l->text, sizeof(l->text)) && address_ok(l) && l->mode <= 0777;
+}
+
 const char *boot_check(const struct control_boot_config *config) {
         if (!control_text_ok(config->name, sizeof(config->name)) || !control_text_ok(config->preload, sizeof(config->preload)) ||
             !control_text_ok(config->plugins, sizeof(config->plugins)))
@@ -55,8 +68,10 @@ const char *boot_check(const struct control_boot_config *config) {
                 return "too many [gateway] processes";
         if (!config->n_gateways)
                 return "no [gateway] processes";
+        if (!trusted_ok(&config->gateway.trusted))
+                return "networks that are none in [gateway] trusted";
         for (uint32_t i = 0; i < config->n_listeners; i++)
-                if (!control_text_ok(config->listeners[i].text, sizeof(config->listeners[i].text)) || !address_ok(&config->listeners[i]))
+                if (!listener_ok(&config->listeners[i]))
                         return "an address that is none in [gateway] listen";
         return NULL;
 }

@@ -112,10 +112,14 @@ int handover_gateway(struct base *base, struct role *role) {
                 bool shared;
                 int fd = listeners_of(&base->listeners, i, role->index, &shared);
 
-                r = give(base, role, HANDOVER_LISTENER, i, shared, fd);
+                r = give(base, role, HANDOVER_LISTENER, i,
+                         (shared ? LISTENER_SHARED : 0) | (base->config.listeners[i].proxy_protocol ? LISTENER_PROXY : 0), fd);
         }
         if (!r)
                 r = done(base, role);
+        if (!r)
+                r = link_send(base, &role->link, CONTROL_KIND_GATEWAY_SETUP, 0, &base->config.gateway, sizeof(base->config.gateway), NULL,
+                              0);
         if (!r && manager->pid)
                 r = give(base, manager, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, role->manager_end);
         return r;

@@ -45,6 +45,31 @@ static void unlink_stale(const struct control_listener *listener) {
                 unlink(address->sun_path);
 }
 
+/* The file has its mode from its first moment: that of the socket itself, less the umask. */
+static int bind_unix(int fd, const struct control_listener *listener) {
+        const struct sockaddr_un *address = (const struct sockaddr_un *)&listener->address;
+        _cleanup_close_ int file = -1;
+        struct stat st;
+        mode_t mask;
+        int r;
+
+        unlink_stale(listener);
+        if (fchmod(fd, listener->mode) < 0)
+                return -errno;
+        mask = umask(0);
+        r = bind(fd, (const struct sockaddr *)address, listener->address_size) < 0 ? -errno : 0;
+        umask(mask);
+        if (r || listener->gid == UINT32_MAX)
+                return r;
+        /* Whoever may write to the folder could have put something else there. */
+        file = open(address->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (file < 0 || fstat(file, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -EEXIST;
+        return fchownat(file, "", (uid_t)-1, listener->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
 /* `beside`: where we listen already. */
 static int socket_listen(const struct control_listener *listener, bool beside) {
         _cleanup_close_ int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -52,9 +77,13 @@ static int socket_listen(const struct control_listener *listener, bool beside) {
 
         if (fd < 0)
                 return -errno;
-        if (listener->address.ss_family == AF_UNIX)
-                unlink_stale(listener);
-        else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        if (listener->address.ss_family == AF_UNIX) {
+                r = bind_unix(fd, listener);
+                if (!r && listen(fd, BACKLOG) < 0)
+                        r = -errno;
+                return r ? r : TAKE_FD(fd);
+        }
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
                 return -errno;
         r = beside ? reuseport_allow(fd) : 0;
         if (r)

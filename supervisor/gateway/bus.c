@@ -169,7 +169,7 @@ void bus_watch(struct bus *bus) {
 
 static void on_handover(struct bus *bus, struct control_record *record) {
         if (record->HANDOVER.what == HANDOVER_LISTENER)
-                listeners_add(&bus->gateway->listeners, TAKE_FD(record->fds[0]), record->HANDOVER.id);
+                listeners_add(&bus->gateway->listeners, TAKE_FD(record->fds[0]), (uint32_t)record->HANDOVER.id);
         if (record->HANDOVER.what != HANDOVER_GATEWAY_LINK)
                 return;
         manager_close(bus);

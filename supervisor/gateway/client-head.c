@@ -83,13 +83,23 @@ static struct trace trace_of(const struct http_head *head) {
         return trace_new();
 }
 
+/* Nearly always the connection's own, which is at hand as text. */
+static struct http_text remote_of(const struct client *c, const struct request *request) {
+        struct gateway *g = c->gateway;
+
+        if (address_equal(&request->origin.client, &c->origin.address))
+                return (struct http_text){ c->origin.text, c->origin.text_size };
+        return (struct http_text){ g->remote, (uint32_t)address_format(&request->origin.client, g->remote) };
+}
+
 /* The module takes it, as far as its head says: encoded now, or kept until the body is whole. */
 static int accept_head(struct client *c, struct request *request, const struct http_head *head, const char *path) {
         struct http_request_payload q = {
                 .method = head->method,
                 .path = { path, (uint32_t)strlen(path) },
                 .query = c->gateway->target.query,
-                .remote = { c->remote, (uint32_t)strlen(c->remote) },
+                .remote = remote_of(c, request),
+                .secure = request->origin.secure,
                 .fields = head->fields,
                 .n_fields = head->n_fields,
         };
@@ -142,6 +152,7 @@ void client_on_head(struct client *c, struct http_head *head, bool more) {
                 return;
         c->reading = request;
         c->expected = head->length;
+        request->origin = client_origin_of(&c->origin, g, head);
         replace_host(head, g->target.authority);
         g->counters.requests++;
         request->head = method_is(head, "HEAD");

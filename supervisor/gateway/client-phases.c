@@ -21,9 +21,9 @@
 #define CLIENT_OF_DEADLINE(deadline_) ((struct client *)((char *)(deadline_)-offsetof(struct client, deadline)))
 
 void client_begin_phases(struct client *c) {
-        c->phase = CLIENT_IDLE;
+        c->phase = c->origin.proxy ? CLIENT_HEAD : CLIENT_IDLE;
         c->phase_ns = c->gateway->now_ns;
-        deadline_set(&c->gateway->deadlines, &c->deadline, c->phase_ns + IDLE_NS);
+        deadline_set(&c->gateway->deadlines, &c->deadline, c->phase_ns + (c->origin.proxy ? HEAD_NS : IDLE_NS));
 }
 
 void client_received(struct client *c, size_t size) {
@@ -40,7 +40,7 @@ static enum client_phase phase_of(const struct client *c) {
                 return CLIENT_WRITING;
         if (c->reading && client_can_take(c))
                 return CLIENT_BODY;
-        if (!c->closing && http_parser_in_head(&c->parser))
+        if (!c->closing && (c->origin.proxy || http_parser_in_head(&c->parser)))
                 return CLIENT_HEAD;
         return c->n_requests ? CLIENT_BUSY : CLIENT_IDLE;
 }
@@ -95,7 +95,11 @@ void client_on_due(struct deadline *deadline) {
         case CLIENT_BUSY:
                 break;
         case CLIENT_HEAD:
-                client_refuse(c, REFUSAL_HEAD_TIMEOUT, false);
+                /* To who has not even said whom it speaks for nothing is to be said. */
+                if (c->origin.proxy)
+                        client_fail(c);
+                else
+                        client_refuse(c, REFUSAL_HEAD_TIMEOUT, false);
                 break;
         case CLIENT_BODY:
                 client_refuse(c, REFUSAL_BODY_TIMEOUT, false);

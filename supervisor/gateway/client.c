@@ -30,9 +30,7 @@
  */
 #include "supervisor/gateway/client-internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,46 +47,42 @@
 
 /* Life ------------------------------------------------------------------------------------------------------------------- */
 
-static void remote_format(const struct sockaddr_storage *address, char ret_remote[CLIENT_REMOTE_SIZE]) {
-        const void *ip = NULL;
-
-        if (address->ss_family == AF_INET)
-                ip = &((const struct sockaddr_in *)address)->sin_addr;
-        else if (address->ss_family == AF_INET6)
-                ip = &((const struct sockaddr_in6 *)address)->sin6_addr;
-        if (!ip || !inet_ntop(address->ss_family, ip, ret_remote, CLIENT_REMOTE_SIZE))
-                strcpy(ret_remote, "unix:");
-}
-
 static const struct net_handler handler;
 
-static void client_freep(struct client **client) {
-        free(*client);
-}
-
-int client_new(struct gateway *g, int fd, const struct sockaddr_storage *address) {
-        _cleanup_(client_freep) struct client *c = calloc(1, sizeof(*c));
+static int client_init(struct client *c, struct gateway *g, int fd, const struct sockaddr_storage *peer, bool proxy) {
         int r;
 
-        if (!c)
-                return -ENOMEM;
+        r = client_origin_init(&c->origin, g, peer, proxy);
+        if (r < 0)
+                return r;
         r = deadline_init(&g->deadlines, &c->deadline, client_on_due);
         if (r < 0)
                 return r;
         r = net_socket_add(g->net, &c->socket, fd, &handler);
-        if (r < 0) {
+        if (r < 0)
                 deadline_deinit(&g->deadlines, &c->deadline);
+        return r;
+}
+
+int client_new(struct gateway *g, int fd, const struct sockaddr_storage *peer, bool proxy) {
+        struct client *c = calloc(1, sizeof(*c));
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        r = client_init(c, g, fd, peer, proxy);
+        if (r < 0) {
+                client_origin_deinit(&c->origin, g);
+                free(c);
                 return r;
         }
         c->gateway = g;
         TAILQ_INIT(&c->requests);
         http_parser_init(&c->parser);
         output_init(&c->out, &g->pool);
-        remote_format(address, c->remote);
         client_begin_phases(c);
         TAILQ_INSERT_TAIL(&g->clients, c, entry);
         g->n_clients++;
-        TAKE_PTR(c);
         return 0;
 }
 
@@ -132,6 +126,7 @@ static void client_close(struct client *c) {
         http_parser_deinit(&c->parser);
         output_deinit(&c->out);
         client_held_free(c);
+        client_origin_deinit(&c->origin, g);
         TAILQ_REMOVE(&g->clients, c, entry);
         g->n_clients--;
         c->next_dead = g->dead_clients;
@@ -184,6 +179,7 @@ struct request *client_add_request(struct client *c) {
                 client_fail(c);
                 return NULL;
         }
+        request->origin = (struct forwarded){ .client = c->origin.address, .secure = c->origin.secure };
         TAILQ_INSERT_TAIL(&c->requests, request, in_client);
         c->n_requests++;
         return request;
@@ -196,6 +192,17 @@ void client_stop_reading(struct client *c) {
 
 /* The socket -------------------------------------------------------------------------------------------------------------- */
 
+/* False: there is no request yet. */
+static bool take_proxy(struct client *c, struct http_input *in) {
+        int r = client_origin_take(&c->origin, c->gateway, in);
+
+        if (r < 0)
+                client_fail(c);
+        if (r == 0)
+                c->progress |= 1 << CLIENT_HEAD;
+        return r == 0;
+}
+
 static void on_data(struct net_socket *socket, uint8_t *data, size_t size) {
         struct client *c = CLIENT_OF(socket);
         struct http_input in = { data, data + size };
@@ -206,7 +213,8 @@ static void on_data(struct net_socket *socket, uint8_t *data, size_t size) {
                 return;
         }
         client_received(c, size);
-        client_take(c, &in);
+        if (!c->origin.proxy || take_proxy(c, &in))
+                client_take(c, &in);
 }
 
 static void on_end(struct net_socket *socket, int error) {

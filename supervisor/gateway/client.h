@@ -8,9 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "supervisor/gateway/client-origin.h"
 #include "supervisor/gateway/gateway.h"
-
-#define CLIENT_REMOTE_SIZE 46 /* INET6_ADDRSTRLEN */
 
 enum client_phase {
         CLIENT_IDLE,    /* between requests */
@@ -44,11 +43,11 @@ struct client {
         bool abandoned; /* input was left unread */
         bool ended;     /* the client has sent its last byte */
         bool failed;    /* to be closed at once */
-        char remote[CLIENT_REMOTE_SIZE];
+        struct client_origin origin;
 };
 
-/* Takes the fd on success. 0 or -errno. */
-int client_new(struct gateway *g, int fd, const struct sockaddr_storage *address);
+/* Takes the fd on success. proxy: a PROXY header must come first. 0, or -errno: also when it is refused (client-origin.h). */
+int client_new(struct gateway *g, int fd, const struct sockaddr_storage *peer, bool proxy);
 /* There is something to do for it at the end of the turn. */
 void client_touch(struct client *client);
 /* It cannot go on: closed at the end of the turn. */

@@ -57,7 +57,8 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
         /* Until they are: 0 would be somebody else's descriptor when something before them fails. */
         g->bus.manager.fd = g->bus.page_fd = -1;
         g->listeners.gateway = g;
-        g->memory_max = gateway_memory(hello->n_gateways);
+        g->n_gateways = hello->n_gateways;
+        g->memory_max = gateway_memory(g->n_gateways);
         g->pool.file_cost = file_cost(g->memory_max);
         g->now_ns = clock_now_ns();
         r = net_new(&g->net);
@@ -70,6 +71,7 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
 
 static void gateway_deinit(struct gateway *g) {
         clients_deinit(g);
+        client_counts_deinit(&g->client_counts);
         admin_calls_forget(g);
         upstreams_deinit(g);
         bus_deinit(&g->bus);
@@ -168,21 +170,23 @@ static int gateway_turn(struct gateway *g) {
         return 0;
 }
 
-int gateway_run(const struct control_hello *hello, struct role_handover *handovers, uint32_t n_handovers) {
+int gateway_run(const struct control_hello *hello, const struct control_gateway_setup *setup, struct role_handover *handovers,
+                uint32_t n_handovers) {
         static struct gateway gateway;
         struct gateway *g = &gateway;
         int link = role_take(handovers, n_handovers, HANDOVER_GATEWAY_LINK, hello->self_index, NULL), fd, r;
-        uint64_t shared;
+        uint64_t flags;
 
         if (link < 0) {
                 log_error("the base gave no link to the manager");
                 return -EPROTO;
         }
+        g->setup = *setup;
         r = gateway_init(g, hello, link);
         for (uint32_t i = 0; r >= 0 && i < CONTROL_LISTENERS_MAX; i++) {
-                fd = role_take(handovers, n_handovers, HANDOVER_LISTENER, i, &shared);
+                fd = role_take(handovers, n_handovers, HANDOVER_LISTENER, i, &flags);
                 if (fd >= 0)
-                        listeners_add(&g->listeners, fd, shared);
+                        listeners_add(&g->listeners, fd, (uint32_t)flags);
         }
         /* All is made that one is enough of; from here on it reads what others send. */
         if (r >= 0)

@@ -15,6 +15,7 @@
 #include "ipc/http-payload.h"
 #include "supervisor/common/role.h"
 #include "supervisor/gateway/bus.h"
+#include "supervisor/gateway/client-counts.h"
 #include "supervisor/gateway/http-head.h"
 #include "supervisor/gateway/http-parser.h"
 #include "supervisor/gateway/listener.h"
@@ -37,12 +38,19 @@ struct gateway_counters {
         uint64_t turns, in_flight, requests, errors, bytes_in, bytes_out;
 };
 
+/* Connections that were closed for one reason. */
+struct gateway_refused {
+        uint64_t n, told_ns; /* told_ns: when the log was told */
+};
+
 struct gateway {
         struct net *net;
         struct deadlines deadlines;
         struct call_table calls;
         struct output_pool pool;
         struct bus bus;
+        struct control_gateway_setup setup; /* what socled.conf says */
+        uint32_t n_gateways;                /* who share bounds over all */
         struct listeners listeners;
 
         /* modules that were asked for */
@@ -61,6 +69,8 @@ struct gateway {
         struct client_list touched; /* with something to do at the end of the turn */
         struct client *dead_clients;
         uint32_t n_clients;
+        struct client_counts client_counts;
+        struct gateway_refused refused_clients, refused_proxy; /* too many of one address; no PROXY header from there, or none at all */
         /* What others may make us keep is bounded by memory_max for each: requests; answers and waiting input; replies. */
         uint64_t memory_max;
         uint64_t n_charged; /* bytes of requests that are not whole, over all clients */
@@ -80,11 +90,13 @@ struct gateway {
         struct http_head head;
         struct target target;
         char path[HTTP_LINE_MAX + 2];
+        char remote[ADDRESS_TEXT_SIZE];
         struct http_field reply_fields[HTTP_PAYLOAD_HEADERS_MAX];
 };
 
 /* memory_max of one of so many gateways. */
 uint64_t gateway_memory(uint32_t n_gateways);
 /* Takes the descriptors out of the handovers. Returns when the base is gone, or all is said after gateway_end(): 0, or -errno. */
-int gateway_run(const struct control_hello *hello, struct role_handover *handovers, uint32_t n_handovers);
+int gateway_run(const struct control_hello *hello, const struct control_gateway_setup *setup, struct role_handover *handovers,
+                uint32_t n_handovers);
 void gateway_end(struct gateway *gateway);

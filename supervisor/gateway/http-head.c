@@ -12,6 +12,7 @@
 
 #include "ipc/cleanup.h"
 #include "supervisor/gateway/chars.h"
+#include "supervisor/gateway/forwarded.h"
 
 #define HEAD_OF(parser) ((struct reading *)(parser)->data)
 
@@ -258,14 +259,16 @@ static bool connection_names(const struct http_field *all, uint32_t n, struct ht
         return false;
 }
 
-/* RFC 9110 7.6.1: what Connection names is for this hop. Host and Content-Length are not for it to name. */
+/* RFC 9110 7.6.1: what Connection names is for this hop. Host and Content-Length are not for it to name,
+ * nor what proxies before us have said: a client could have it dropped. */
 static void drop_named(struct http_head *head, const struct http_field *all, uint32_t n) {
         uint32_t kept = 0;
 
         for (uint32_t i = 0; i < head->n_fields; i++) {
                 const struct http_field *f = &head->fields[i];
 
-                if (text_is(f->name, "host") || text_is(f->name, "content-length") || !connection_names(all, n, f->name))
+                if (text_is(f->name, "host") || text_is(f->name, "content-length") || forwarded_is_field(f->name) ||
+                    !connection_names(all, n, f->name))
                         head->fields[kept++] = *f;
         }
         head->n_fields = kept;

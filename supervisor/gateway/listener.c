@@ -15,6 +15,7 @@
 #include "supervisor/gateway/gateway.h"
 
 #define LISTENERS_OF(field) ((struct listeners *)((char *)(field)-offsetof(struct listeners, retry)))
+#define LISTENER_OF(field) ((struct listener *)((char *)(field)-offsetof(struct listener, net)))
 #define CLIENTS_MIN 16u
 #define RETRY_NS (100 * NS_PER_MS)
 #define TELL_NS (60 * NS_PER_S)
@@ -30,6 +31,11 @@ static uint32_t clients_max(uint64_t n_files) {
         return (uint32_t)MIN(MAX(n_files - MIN(kept, n_files), (uint64_t)CLIENTS_MIN), UINT64_C(1000000));
 }
 
+static uint32_t share_of(uint32_t n, uint32_t n_gateways) {
+        n_gateways = MAX(n_gateways, 1u);
+        return (n + n_gateways - 1) / n_gateways;
+}
+
 int listeners_init(struct listeners *l, struct gateway *gateway) {
         struct rlimit limit;
 
@@ -39,19 +45,21 @@ int listeners_init(struct listeners *l, struct gateway *gateway) {
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return -errno;
         *l = (struct listeners){ .gateway = gateway, .clients_max = clients_max(limit.rlim_cur) };
+        if (gateway->setup.connections)
+                l->clients_max = MIN(l->clients_max, share_of(gateway->setup.connections, gateway->n_gateways));
         return deadline_init(&gateway->deadlines, &l->retry, on_retry);
 }
 
 void listeners_deinit(struct listeners *l) {
         for (uint32_t i = 0; i < l->n; i++)
-                fd_close(l->items[i].fd);
+                fd_close(l->items[i].net.fd);
         l->n = 0;
         deadline_deinit(&l->gateway->deadlines, &l->retry);
 }
 
 static void listen_all(struct listeners *l, bool on) {
         for (uint32_t i = 0; i < l->n; i++)
-                net_listen(l->gateway->net, &l->items[i], on);
+                net_listen(l->gateway->net, &l->items[i].net, on);
 }
 
 static void pause_all(struct listeners *l, bool retry) {
@@ -70,10 +78,11 @@ void listeners_room(struct listeners *l) {
                 listen_all(l, true);
 }
 
-static void on_accept(struct net_listener *listener, int fd, const struct sockaddr_storage *address) {
-        struct gateway *g = listener->owner;
+static void on_accept(struct net_listener *net_listener, int fd, const struct sockaddr_storage *address) {
+        const struct listener *listener = LISTENER_OF(net_listener);
+        struct gateway *g = net_listener->owner;
 
-        if (client_new(g, fd, address) < 0)
+        if (client_new(g, fd, address, listener->proxy) < 0)
                 fd_close(fd);
         else if (g->n_clients >= g->listeners.clients_max && !clients_drop_idle(g))
                 pause_all(&g->listeners, false);
@@ -90,8 +99,8 @@ static void on_failed(struct net_listener *listener, int error) {
         pause_all(&g->listeners, true);
 }
 
-void listeners_add(struct listeners *l, int fd, bool shared) {
-        struct net_listener *listener;
+void listeners_add(struct listeners *l, int fd, uint32_t flags) {
+        struct listener *listener;
         int r;
 
         if (l->n == CONTROL_LISTENERS_MAX) {
@@ -99,15 +108,16 @@ void listeners_add(struct listeners *l, int fd, bool shared) {
                 return;
         }
         listener = &l->items[l->n];
-        r = net_listener_init(listener, fd, shared, on_accept, on_failed, l->gateway);
+        r = net_listener_init(&listener->net, fd, flags & LISTENER_SHARED, on_accept, on_failed, l->gateway);
         if (r < 0) {
                 log_error("a listening socket cannot be used: %s", strerror(-r));
                 fd_close(fd);
                 return;
         }
+        listener->proxy = flags & LISTENER_PROXY;
         l->n++;
         if (l->open && !l->full)
-                net_listen(l->gateway->net, listener, true);
+                net_listen(l->gateway->net, &listener->net, true);
 }
 
 bool listeners_open(struct listeners *l) {

@@ -16,7 +16,10 @@ struct gateway;
 
 struct listeners {
         struct gateway *gateway;
-        struct net_listener items[CONTROL_LISTENERS_MAX];
+        struct listener {
+                struct net_listener net;
+                bool proxy; /* each connection begins with a PROXY header */
+        } items[CONTROL_LISTENERS_MAX];
         uint32_t n, clients_max;
         bool open; /* accepting was begun: there is a directory */
         bool full;
@@ -27,8 +30,8 @@ struct listeners {
 /* Raises RLIMIT_NOFILE to what is allowed and divides it. 0 or -errno. */
 int listeners_init(struct listeners *l, struct gateway *gateway);
 void listeners_deinit(struct listeners *l);
-/* Takes the fd. `shared`: other gateways accept from it, too. */
-void listeners_add(struct listeners *l, int fd, bool shared);
+/* Takes the fd. flags: enum listener_flags. */
+void listeners_add(struct listeners *l, int fd, uint32_t flags);
 /* Begins to accept. Whether it did not already. */
 bool listeners_open(struct listeners *l);
 /* Accepts no more; who connects waits for the next gateway. */

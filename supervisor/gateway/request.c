@@ -113,7 +113,7 @@ static struct http_text text_copy(char **at, struct http_text t) {
 }
 
 int request_keep(struct request *request, const struct http_request_payload *q) {
-        size_t size = q->method.size + q->path.size + q->query.size, fields = q->n_fields * sizeof(struct http_field);
+        size_t size = q->method.size + q->path.size + q->query.size + q->remote.size, fields = q->n_fields * sizeof(struct http_field);
         struct kept_head *kept;
         char *at;
 
@@ -129,6 +129,7 @@ int request_keep(struct request *request, const struct http_request_payload *q) 
         kept->q.method = text_copy(&at, q->method);
         kept->q.path = text_copy(&at, q->path);
         kept->q.query = text_copy(&at, q->query);
+        kept->q.remote = text_copy(&at, q->remote);
         kept->q.fields = kept->fields;
         for (uint32_t i = 0; i < q->n_fields; i++)
                 kept->fields[i] = (struct http_field){ text_copy(&at, q->fields[i].name), text_copy(&at, q->fields[i].value) };

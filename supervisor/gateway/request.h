@@ -12,6 +12,7 @@
 
 #include "ipc/edge.h"
 #include "ipc/trace.h"
+#include "supervisor/gateway/forwarded.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/problem.h"
 #include "supervisor/gateway/upstream.h"
@@ -38,6 +39,7 @@ struct request {
         struct instance *instance;
         const char *version; /* of the instance that may have it, its owner's; NULL: the chosen one's */
         enum request_state state;
+        struct forwarded origin; /* whose it is, and how it came */
         bool head, keep_alive;
         bool idempotent; /* it may be done twice */
         int repeated;    /* it has been, not a third time: the error_code of the first; 0: it has not */

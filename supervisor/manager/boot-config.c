@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/key.h"
+#include "conf/listen.h"
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
@@ -195,6 +198,52 @@ static uint32_t n_gateways(const struct base_config *config) {
         return MIN((uint32_t)CPU_COUNT(&mask), GATEWAYS_AUTO_MAX);
 }
 
+static int gid_of(const char *group, uint32_t *ret_gid) {
+        const struct group *g = *group ? getgrnam(group) : NULL;
+        uint64_t gid = UINT32_MAX;
+
+        if (*group && !g && (key_parse_count(group, &gid) < 0 || gid >= UINT32_MAX))
+                return -ENOENT;
+        *ret_gid = g ? g->gr_gid : (uint32_t)gid;
+        return 0;
+}
+
+static int listener_fill(const char *text, struct control_listener *l, char *error, size_t error_size) {
+        char why[256] = "";
+        struct listen listen;
+        int r;
+
+        r = listen_parse(text, &listen, why, sizeof(why));
+        if (r >= 0 && gid_of(listen.group, &l->gid) < 0) {
+                snprintf(why, sizeof(why), "%s: there is no group %s", listen.text, listen.group);
+                r = -EINVAL;
+        }
+        if (r < 0) {
+                snprintf(error, error_size, "socled.conf: [gateway] listen: %s", why);
+                return r;
+        }
+        l->address = listen.address;
+        l->address_size = listen.address_size;
+        l->proxy_protocol = listen.proxy_protocol;
+        l->mode = listen.mode;
+        memcpy(l->text, listen.text, sizeof(l->text));
+        return 0;
+}
+
+static int gateway_fill(const struct base_config *config, struct control_gateway_setup *setup, char *error, size_t error_size) {
+        setup->forwarding = config->forwarding;
+        setup->connections = (uint32_t)config->connections;
+        setup->client_connections = (uint32_t)config->client_connections;
+        for (size_t i = 0; i < config->trusted.n; i++) {
+                if (address_set_add(&setup->trusted, config->trusted.items[i]) == 0)
+                        continue;
+                snprintf(error, error_size, "socled.conf: [gateway] trusted: %zu networks, expected at most %d", config->trusted.n,
+                         ADDRESS_SET_MAX);
+                return -EINVAL;
+        }
+        return 0;
+}
+
 static int boot_fill(const struct base_config *config, struct control_boot_config *boot, char *error, size_t error_size) {
         size_t i;
         int r;
@@ -210,16 +259,13 @@ static int boot_fill(const struct base_config *config, struct control_boot_confi
                 return -EINVAL;
         }
         for (i = 0; i < config->listen.n; i++) {
-                struct control_listener *l = &boot->listeners[boot->n_listeners++];
-                char why[256] = "";
-
-                r = listen_address_parse(config->listen.items[i], &l->address, &l->address_size, why, sizeof(why));
-                if (r < 0) {
-                        snprintf(error, error_size, "socled.conf: [gateway] listen: %s", why);
-                        return -EINVAL;
-                }
-                snprintf(l->text, sizeof(l->text), "%s", config->listen.items[i]);
+                r = listener_fill(config->listen.items[i], &boot->listeners[boot->n_listeners++], error, error_size);
+                if (r < 0)
+                        return r;
         }
+        r = gateway_fill(config, &boot->gateway, error, error_size);
+        if (r < 0)
+                return r;
         r = list_join(&config->preload, boot->preload, sizeof(boot->preload), "preload", error, error_size);
         if (r >= 0)
                 r = list_join(&config->plugins, boot->plugins, sizeof(boot->plugins), "plugins", error, error_size);

@@ -51,6 +51,7 @@ static void try_request(const uint8_t *data, size_t size) {
         check_text(a.path, b.path);
         check_text(a.query, b.query);
         check_text(a.remote, b.remote);
+        CHECK(a.secure == b.secure);
         CHECK(a.n_fields == b.n_fields);
         check_fields(a.fields, b.fields, a.n_fields);
         check_body(a.body, a.body_size, b.body, b.body_size);

@@ -137,6 +137,10 @@ SOCLE_PUBLIC const char *socle_request_method(struct socle_request *req);
 SOCLE_PUBLIC const char *socle_request_path(struct socle_request *req);
 SOCLE_PUBLIC const char *socle_request_query(struct socle_request *req, const char *name, const char *fallback);
 SOCLE_PUBLIC const char *socle_request_header(struct socle_request *req, const char *name, const char *fallback);
+/* Whose the request is, by what trusted proxies say ([gateway] trusted of socled.conf), else the peer: "192.0.2.1", "2001:db8::1",
+ * or "unix:" for one of this machine; without a port. How it came there: "http" or "https". Since 1.1 */
+SOCLE_PUBLIC const char *socle_request_client(struct socle_request *req);
+SOCLE_PUBLIC const char *socle_request_scheme(struct socle_request *req);
 /* The body; *ret_size bytes, followed by a NUL that is not counted. Since 1.0 */
 SOCLE_PUBLIC const void *socle_request_body(struct socle_request *req, size_t *ret_size);
 

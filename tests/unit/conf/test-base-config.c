@@ -34,6 +34,11 @@ static const struct key_case cases[] = {
         { "gateway", "listen", "127.0.0.1:8080", "1.2.3.4:80, [::]:8080, *:8081, unix:/run/web.sock, fd:web", NULL, "localhost:80",
           "addresses such as 127.0.0.1:8080, [::1]:8080, *:8080, unix:/run/web.sock or fd:web, separated by commas" },
         { "gateway", "processes", "auto", "4", NULL, "0", "1 to 64" },
+        { "gateway", "trusted", "", "10.0.0.0/8, ::1, unix", NULL, "10.0.0.1/8",
+          "networks such as 10.0.0.0/8, 2001:db8::/32, ::1 or unix, separated by commas" },
+        { "gateway", "forwarding", "x-forwarded", "forwarded", NULL, "x-real-ip", "x-forwarded or forwarded" },
+        { "gateway", "connections", "auto", "16", NULL, "15", "16 to 1000000" },
+        { "gateway", "client-connections", "unlimited", "1", NULL, "0", "1 to 1000000" },
         { "packages", "require-signature", "no", "yes", NULL, "maybe", "yes or no" },
         { "packages", "include", "", "a, b", NULL, "A", NAMES },
         { "packages", "exclude", "", "c", NULL, "c d", NAMES },
@@ -74,6 +79,7 @@ static void test_every_field(void **state) {
         assert_int_equal(
                 read_over(&c,
                           "[base]\nname = b\nready = base\nuid-base = 2000\n[gateway]\nlisten = fd:l\nprocesses = 3\n"
+                          "trusted = unix, ::1\nforwarding = forwarded\nconnections = 100\nclient-connections = 5\n"
                           "[packages]\nrequire-signature = on\ninclude = i\nexclude = e\n[sandbox]\nenforce = strict\n"
                           "[template]\npreload = p.so\nplugins = q.so\naffinity = spread\n[bus]\nring = 4K\nmax-message = 1M\nidle = 50ms\n"
                           "[log]\nto = files\nfile-size = 1M\nkeep = 7\n[hooks]\ntimeout = 3s\n"),
@@ -83,6 +89,8 @@ static void test_every_field(void **state) {
         assert_true(c.uid_base == 2000 && c.processes == 3 && c.ring == 4096 && c.max_message == 1u << 20 && c.edge_idle_ms == 50);
         assert_true(c.log_to == BASE_LOG_TO_FILES && c.log_file_size == 1u << 20 && c.log_keep == 7 && c.hook_timeout_ms == 3000);
         assert_int_equal(c.affinity, BASE_AFFINITY_SPREAD);
+        assert_true(c.forwarding == BASE_FORWARDING_RFC7239 && c.connections == 100 && c.client_connections == 5);
+        assert_string_equal(c.trusted.items[1], "::1");
         assert_string_equal(c.listen.items[0], "fd:l");
         assert_string_equal(c.include.items[0], "i");
         assert_string_equal(c.exclude.items[0], "e");

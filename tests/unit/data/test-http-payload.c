@@ -34,6 +34,7 @@ static void test_request(void **state) {
                                                  .path = TEXT("/a b/\xc3\xa9"),
                                                  .query = TEXT("x=1&y=%20"),
                                                  .remote = TEXT("127.0.0.1"),
+                                                 .secure = true,
                                                  .fields = fields,
                                                  .n_fields = 3,
                                                  .body = "\0\1\2",
@@ -49,6 +50,7 @@ static void test_request(void **state) {
         assert_text(out.path, "/a b/\xc3\xa9");
         assert_text(out.query, "x=1&y=%20");
         assert_text(out.remote, "127.0.0.1");
+        assert_true(out.secure);
         assert_int_equal(out.n_fields, 3);
         for (uint32_t i = 0; i < 3; i++) {
                 assert_int_equal(out.fields[i].name.size, fields[i].name.size);
@@ -192,7 +194,7 @@ static int decode_request(const struct forged *f) {
 
         msgpack_sbuffer_init(&b);
         msgpack_packer_init(&p, &b, msgpack_sbuffer_write);
-        msgpack_pack_array(&p, (size_t)(7 + f->n_items));
+        msgpack_pack_array(&p, (size_t)(8 + f->n_items));
         msgpack_pack_int(&p, f->version);
         msgpack_pack_str_with_body(&p, f->method, strlen(f->method));
         msgpack_pack_str_with_body(&p, f->path, f->path_size);
@@ -200,6 +202,7 @@ static int decode_request(const struct forged *f) {
         pack_fields(&p, f);
         msgpack_pack_bin_with_body(&p, "", 0);
         msgpack_pack_str_with_body(&p, "", 0);
+        msgpack_pack_false(&p);
         for (int i = 0; i < f->n_items; i++)
                 msgpack_pack_nil(&p);
         r = http_request_decode(b.data, b.size, room, &out);
@@ -265,7 +268,7 @@ static void test_decode_refuses(void **state) {
 
 static void test_other_forms(void **state) {
         static const struct {
-                uint8_t bytes[8];
+                uint8_t bytes[9];
                 size_t size;
         } cases[] = { { { 0 }, 0 },
                       { { 0xc0 }, 1 },
@@ -273,7 +276,7 @@ static void test_other_forms(void **state) {
                       { { 0x80 }, 1 },
                       { { 0xa1, 'x' }, 2 },
                       { { 0xdd, 0xff, 0, 0, 0 }, 5 },
-                      { { 0x97, 1, 1, 1, 1, 1, 1, 1 }, 8 },
+                      { { 0x98, 1, 1, 1, 1, 1, 1, 1, 1 }, 9 },
                       { { 0x94, 1, 0xcc, 200, 0x90, 0xc0 }, 6 } };
         struct http_field room[HTTP_PAYLOAD_HEADERS_MAX];
         struct http_request_payload request;

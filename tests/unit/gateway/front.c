@@ -86,6 +86,7 @@ static void front_start(void) {
         CONTROL_SEND(front.base, HANDOVER, 0, &manager[1], 1, .what = HANDOVER_GATEWAY_LINK, .id = SELF);
         CONTROL_SEND(front.base, HANDOVER, 0, &front.listener, 1, .what = HANDOVER_LISTENER);
         CONTROL_SEND(front.base, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
+        CONTROL_SEND(front.base, GATEWAY_SETUP, 0, NULL, 0, .connections = 0);
         fd_close(manager[1]);
         assert_int_equal(directory_writer_new(&front.directory, front.epoch), 0);
 }

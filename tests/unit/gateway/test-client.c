@@ -65,7 +65,7 @@ static int setup(void **state) {
         assert_int_equal(listeners_init(&g->listeners, g), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
         peer = pair[1];
-        assert_int_equal(client_new(g, pair[0], &address), 0);
+        assert_int_equal(client_new(g, pair[0], &address, false), 0);
         turn(0);
         return 0;
 }
@@ -75,7 +75,7 @@ static int connect_another(struct client **ret_client) {
         int pair[2];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-        assert_int_equal(client_new(g, pair[0], &address), 0);
+        assert_int_equal(client_new(g, pair[0], &address, false), 0);
         *ret_client = TAILQ_LAST(&g->clients, client_list);
         return pair[1];
 }
@@ -378,6 +378,7 @@ static void test_the_end_does_not_prolong_a_farewell(void **state) {
 
 static void test_a_failed_start_closes_what_is_its_own(void **state) {
         struct control_hello hello = { .instance = 1 };
+        struct control_gateway_setup setup = { 0 };
         struct role_handover link = { .what = HANDOVER_GATEWAY_LINK, .fd = -1 };
         int status;
         pid_t pid = fork();
@@ -387,7 +388,7 @@ static void test_a_failed_start_closes_what_is_its_own(void **state) {
 
                 link.fd = fd_dup(peer);
                 setrlimit(RLIMIT_NOFILE, &files); /* the first thing that it makes fails */
-                _exit(gateway_run(&hello, &link, 1) == -EMFILE && fcntl(STDIN_FILENO, F_GETFD) >= 0 ? 0 : 1);
+                _exit(gateway_run(&hello, &setup, &link, 1) == -EMFILE && fcntl(STDIN_FILENO, F_GETFD) >= 0 ? 0 : 1);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);

@@ -25,7 +25,8 @@ static struct socle_request *make_request(const char *path, const char *query, c
         struct http_request_payload q = { .method = TEXT("GET"),
                                           .path = TEXT(path),
                                           .query = TEXT(query),
-                                          .remote = TEXT("127.0.0.1"),
+                                          .remote = TEXT("2001:db8::1"),
+                                          .secure = true,
                                           .fields = fields,
                                           .n_fields = N_ELEMENTS(fields),
                                           .body = body,
@@ -48,6 +49,8 @@ static void test_parts(void **state) {
 
         assert_string_equal(socle_request_method(req), "GET");
         assert_string_equal(socle_request_path(req), "/a/b c");
+        assert_string_equal(socle_request_client(req), "2001:db8::1");
+        assert_string_equal(socle_request_scheme(req), "https");
         assert_string_equal(socle_request_query(req, "k", "none"), "v");
         assert_string_equal(socle_request_query(req, "K", "none"), "none");
         assert_null(socle_request_query(req, "other", NULL));
