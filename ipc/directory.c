@@ -303,9 +303,8 @@ const struct directory_route *directory_match(const struct directory_table *tabl
         return NULL;
 }
 
-const struct directory_setting *directory_setting_of(const struct directory_table *table, uint32_t module, const char *path) {
-        const struct directory_module *m = &table->modules[module];
-
+const struct directory_setting *directory_setting_of(const struct directory_table *table, const struct directory_module *m,
+                                                     const char *path) {
         for (uint32_t i = 0; i < m->n_settings; i++) {
                 const struct directory_setting *s = &table->settings[m->first_setting + i];
 

@@ -54,7 +54,8 @@ const struct directory_route *directory_match(const struct directory_table *tabl
 
 /* Pure: the settings of the part of a module that the path lies in, the longest by segment; NULL: the module's own. `path` as
  * for directory_match(). */
-const struct directory_setting *directory_setting_of(const struct directory_table *table, uint32_t module, const char *path);
+const struct directory_setting *directory_setting_of(const struct directory_table *table, const struct directory_module *module,
+                                                     const char *path);
 
 /* Pure: the module that provides "SERVICE.METHOD". 0 and its index; ERROR_NO_METHOD when somebody provides the service and
  * not the method, ERROR_NO_SERVICE when nobody does. */

@@ -8,6 +8,7 @@
 
 #include "ipc/cleanup.h"
 #include "supervisor/ctl/document.h"
+#include "supervisor/ctl/table.h"
 #include "supervisor/ctl/text.h"
 
 static void line(FILE *out, const char *name, const char *value) {
@@ -154,6 +155,52 @@ static void show_instance(const json_t *i, FILE *out) {
         show_violations(json_object_get(i, "violations"), out);
 }
 
+/* "2xx 12, 4xx 1": those that there are. */
+static void classes(const json_t *by_class, char *text, size_t size) {
+        const char *key;
+        json_t *n;
+
+        *text = '\0';
+        json_object_foreach((json_t *)by_class, key, n) {
+                size_t used = strlen(text);
+
+                if (json_integer_value(n))
+                        snprintf(text + used, size - used, "%s%s %lld", used ? ", " : "", key, (long long)json_integer_value(n));
+        }
+}
+
+static void add_route(struct table *t, const char *name, const json_t *counts) {
+        char text[128];
+
+        table_add(t, name);
+        table_add(t, text_number(document_number(counts, "requests")).text);
+        classes(json_object_get(counts, "by_class"), text, sizeof(text));
+        table_add(t, *text ? text : "-");
+        table_add(t, text_number(document_number(counts, "aborted")).text);
+        table_add(t, text_size((uint64_t)MAX(document_number(counts, "bytes_in"), 0)).text);
+        table_add(t, text_size((uint64_t)MAX(document_number(counts, "bytes_out"), 0)).text);
+        table_add(t, text_duration_us((uint64_t)MAX(document_number(counts, "p50_us"), 0)).text);
+        table_add(t, text_duration_us((uint64_t)MAX(document_number(counts, "p99_us"), 0)).text);
+}
+
+/* Routes have lines of their own where the module has any. */
+static int show_http(const json_t *http, FILE *out) {
+        const json_t *routes = json_object_get(http, "routes"), *route;
+        _cleanup_(table_deinit) struct table t;
+        size_t i;
+
+        if (document_number(http, "requests") <= 0 && document_number(http, "aborted") <= 0)
+                return 0;
+        fputc('\n', out);
+        table_init(&t, "HTTP REQUESTS STATUS ABORTED IN OUT P50 P99");
+        add_route(&t, "all", http);
+        json_array_foreach(routes, i, route) {
+                if (json_array_size(routes) > 1)
+                        add_route(&t, *document_text(route, "route") ? document_text(route, "route") : "no route", route);
+        }
+        return table_print(&t, out);
+}
+
 int show_inspection(const json_t *inspection, FILE *out) {
         const json_t *list = json_object_get(inspection, "instances"), *instance;
         size_t i;
@@ -165,5 +212,5 @@ int show_inspection(const json_t *inspection, FILE *out) {
         }
         if (!json_array_size(list))
                 text_line(out, document_text(inspection, "module"), " has no worker: `soclectl status` says why");
-        return 0;
+        return show_http(json_object_get(inspection, "http"), out);
 }

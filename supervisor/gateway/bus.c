@@ -29,7 +29,9 @@
 /* The manager -------------------------------------------------------------------------------------------------------------- */
 
 static void send_page(struct bus *bus) {
-        CONTROL_SEND(bus->manager.fd, PEER_PAGE, 0, &bus->page_fd, 1, .reserved = 0);
+        const int fds[2] = { bus->page_fd, counts_writer_fd(bus->counts) };
+
+        CONTROL_SEND(bus->manager.fd, PEER_PAGE, 0, fds, 2, .reserved = 0);
 }
 
 static void on_directory(struct bus *bus, struct control_record *record) {
@@ -210,6 +212,10 @@ int bus_init(struct bus *bus, struct gateway *g, uint64_t self, int manager_link
         bus->page_fd = page_new_fd();
         r = bus->page_fd < 0 ? bus->page_fd : page_open_writer(bus->page_fd, self, &bus->page);
         if (r >= 0)
+                r = counts_writer_new(&bus->counts);
+        if (r >= 0)
+                bus->nobody = counts_place(bus->counts, "", "");
+        if (r >= 0)
                 r = net_watch_add(g->net, &bus->base, ROLE_LINK_FD, false);
         if (r >= 0)
                 r = manager_open(bus, manager_link);
@@ -222,6 +228,7 @@ int bus_init(struct bus *bus, struct gateway *g, uint64_t self, int manager_link
 void bus_deinit(struct bus *bus) {
         fd_close(bus->manager.fd);
         fd_close(bus->page_fd);
+        counts_writer_free(bus->counts);
         directory_reader_free(bus->reader);
         directory_table_deinit(&bus->table);
         if (bus->page)

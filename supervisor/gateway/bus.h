@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "ipc/control.h"
+#include "ipc/counts.h"
 #include "ipc/directory.h"
 #include "ipc/page.h"
 #include "supervisor/gateway/net.h"
@@ -28,8 +29,10 @@ struct bus {
         uint64_t next_request;
         int page_fd;
         struct page_memory *page;
-        bool watching; /* the manager will tell when the directory changes */
-        bool ended;    /* the base is gone */
+        struct counts_writer *counts;
+        struct counts_place *nobody; /* of requests that are no module's */
+        bool watching;               /* the manager will tell when the directory changes */
+        bool ended;                  /* the base is gone */
 };
 
 /* manager_link is taken. 0 or -errno. */

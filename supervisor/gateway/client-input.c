@@ -26,6 +26,7 @@ static void on_body(struct client *c, const uint8_t *data, size_t size) {
         int r;
 
         c->gateway->counters.bytes_in += size;
+        request->bytes_in += size;
         if (request->discards) {
                 request->body_size += size;
                 if (body_too_large(c, request, 0))

@@ -35,6 +35,7 @@
 #include <string.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/gateway/account.h"
 #include "supervisor/gateway/request.h"
 #include "supervisor/gateway/upstream.h"
 
@@ -99,6 +100,7 @@ void client_fail(struct client *c) {
 }
 
 static void request_remove(struct client *c, struct request *request) {
+        account_request(request);
         TAILQ_REMOVE(&c->requests, request, in_client);
         c->n_requests--;
         if (c->reading == request)
@@ -119,6 +121,7 @@ static void client_close(struct client *c) {
         c->touched = false;
         while ((request = TAILQ_FIRST(&c->requests))) {
                 upstream_forget(request);
+                request->status = 0;
                 request_remove(c, request);
         }
         net_socket_remove(&c->socket);
@@ -244,6 +247,7 @@ static void collect(struct client *c) {
         struct request *request;
 
         while ((request = TAILQ_FIRST(&c->requests))) {
+                request->bytes_out += request->answer.size;
                 output_splice(&c->out, &request->answer);
                 if (request->state != REQUEST_ANSWERED || request == c->reading)
                         return;

@@ -40,6 +40,7 @@ struct request *request_new(struct gateway *g, struct client *client) {
         }
         request->gateway = g;
         request->client = client;
+        request->begun_ns = g->now_ns;
         output_init(&request->answer, &g->pool);
         return request;
 }
@@ -195,6 +196,7 @@ void request_answer(struct request *request, const struct response *response) {
                 .head = request->head, .keep_alive = request->keep_alive, .minor = request->minor, .date = g->date
         };
 
+        request->status = response->status;
         if (response->status >= 500)
                 g->counters.errors++;
         deadline_clear(&g->deadlines, &request->deadline);

@@ -407,6 +407,8 @@ static void take_module(struct upstream *u, const struct directory_table *t, uin
         const struct directory_module *module = &t->modules[index];
 
         mark_absent(u);
+        if (u->module.n_settings || module->n_settings)
+                memset(u->places + 1, 0, sizeof(u->places) - sizeof(u->places[0]));
         u->module = *module;
         u->present = true;
         for (uint32_t k = 0; k < module->n_instances; k++)
@@ -432,15 +434,24 @@ struct upstream *upstream_use(struct gateway *g, uint32_t module) {
         return u;
 }
 
-static struct route_settings settings_of(const struct gateway *g, uint32_t module, const char *path) {
-        const struct directory_table *t = &g->bus.table;
-        const struct directory_setting *s = directory_setting_of(t, module, path);
-        struct route_settings settings = { .timeout_ms = t->modules[module].request_timeout_ms, .body_max = t->modules[module].body_max };
+static struct counts_place *place_of(struct upstream *u, const struct directory_setting *s, uint32_t index) {
+        if (!u->places[index])
+                u->places[index] = counts_place(u->gateway->bus.counts, u->module.name, s ? s->path : "");
+        return u->places[index];
+}
+
+static struct route_settings settings_of(struct upstream *u, const char *path) {
+        const struct directory_table *t = &u->gateway->bus.table;
+        const struct directory_setting *s = directory_setting_of(t, &u->module, path);
+        struct route_settings settings = { .timeout_ms = u->module.request_timeout_ms, .body_max = u->module.body_max };
 
         if (s)
-                settings = (struct route_settings){ s->timeout_ms, s->body_max, s->flags & DIRECTORY_SETTING_STREAM, true };
+                settings = (struct route_settings){
+                        .timeout_ms = s->timeout_ms, .body_max = s->body_max, .stream = s->flags & DIRECTORY_SETTING_STREAM, .own = true
+                };
         if (!settings.timeout_ms)
                 settings.timeout_ms = TIMEOUT_DEFAULT_MS;
+        settings.place = place_of(u, s, s ? (uint32_t)(s - t->settings) - u->module.first_setting + 1 : 0);
         return settings;
 }
 
@@ -454,7 +465,7 @@ int upstream_route(struct gateway *g, const char *host, const char **path, struc
         u = upstream_use(g, route->module);
         if (!u)
                 return ERROR_NO_MEMORY;
-        *ret_settings = settings_of(g, route->module, *path);
+        *ret_settings = settings_of(u, *path);
         if ((route->flags & DIRECTORY_ROUTE_STRIP) && route->prefix[1])
                 *path += strlen(route->prefix);
         if (!**path)

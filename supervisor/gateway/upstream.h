@@ -21,6 +21,8 @@ struct upstream {
         struct request_list waiting;
         uint32_t n_waiting, n_pinned; /* pinned: of those that wait, such as name a version */
         uint32_t n_users;             /* requests that name it */
+        /* where its requests are counted: its own, then by index in its settings; NULL: not looked for yet */
+        struct counts_place *places[1 + DIRECTORY_MODULE_SETTINGS_MAX];
 };
 
 /* What holds for a request: its module's, or those of the route of it that the path lies in. */
@@ -28,6 +30,7 @@ struct route_settings {
         uint64_t timeout_ms, body_max;
         bool stream; /* the body goes to the handler while it comes */
         bool own;    /* of a route, not the module's */
+        struct counts_place *place;
 };
 
 /* The module for host and path; *path moves behind a prefix that is stripped. 0 or an error_code. */

@@ -31,6 +31,7 @@
 #include "supervisor/manager/inspect.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/log-follow.h"
+#include "supervisor/manager/metrics.h"
 #include "supervisor/manager/reload.h"
 
 /* Who asks ----------------------------------------------------------------------------------------------------------- */
@@ -146,7 +147,9 @@ static void get_operation(struct manager *m, struct evhttp_request *req, const c
 }
 
 static void on_get(struct manager *m, struct evhttp_request *req, char *path, const char *query) {
-        if (!strcmp(path, "/v1/status"))
+        if (!strcmp(path, "/metrics"))
+                metrics_answer(m, req);
+        else if (!strcmp(path, "/v1/status"))
                 admin_reply(req, json_status(m));
         else if (!strcmp(path, "/v1/modules"))
                 admin_reply(req, json_modules(m));

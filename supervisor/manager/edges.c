@@ -31,6 +31,7 @@
 #include "supervisor/manager/call.h"
 #include "supervisor/manager/edge-pending.h"
 #include "supervisor/manager/edge-sweep.h"
+#include "supervisor/manager/http-counts.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/topics.h"
@@ -196,6 +197,7 @@ static void gateway_free(struct gateway *g) {
         if (g->event)
                 event_free(g->event);
         page_reader_free(g->page);
+        http_counts_on_end(g);
         outbox_forget(g->link);
         fd_close(g->link);
         free(g);
@@ -287,6 +289,7 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 g->page = page_reader_free(g->page);
                 if (page_reader_new(&g->page, TAKE_FD(record->fds[0])) != 0)
                         log_warning("%s: its page is not as it must be", gateway_name(g, name));
+                http_counts_on_page(g, record->n_fds > 1 ? TAKE_FD(record->fds[1]) : -1);
                 break;
         default:
                 break;

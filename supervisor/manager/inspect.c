@@ -16,12 +16,14 @@
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/http-counts.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/topics.h"
 #include "supervisor/manager/violations.h"
 
 struct inspection {
         TAILQ_ENTRY(inspection) entry;
+        struct manager *manager;
         struct evhttp_request *req; /* NULL: the client is gone */
         char module[CONTROL_NAME_SIZE];
         json_t *instances;
@@ -312,7 +314,8 @@ static void on_client_gone(struct evhttp_connection *connection, void *userdata)
 }
 
 static void inspection_end(struct inspection *s) {
-        json_t *j = json_pack("{s:s, s:O}", "module", s->module, "instances", s->instances);
+        json_t *j = json_pack("{s:s, s:O, s:o?}", "module", s->module, "instances", s->instances, "http",
+                              http_counts_json(s->manager, s->module));
 
         if (s->req) {
                 evhttp_connection_set_closecb(evhttp_request_get_connection(s->req), NULL, NULL);
@@ -365,6 +368,7 @@ void inspect_begin(struct manager *m, struct evhttp_request *req, struct module 
                 admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
                 return;
         }
+        s->manager = m;
         s->req = req;
         snprintf(s->module, sizeof(s->module), "%s", mod->name);
         TAILQ_INSERT_TAIL(&inspections, s, entry);

@@ -22,6 +22,7 @@
 #include "ipc/control.h"
 #include "ipc/directory.h"
 #include "ipc/page.h"
+#include "supervisor/manager/http-counts.h"
 #include "supervisor/manager/log-bucket.h"
 #include "supervisor/manager/operation.h"
 #include "supervisor/manager/state.h"
@@ -195,6 +196,7 @@ struct gateway {
         int link;
         struct event *event;
         struct page_reader *page;
+        struct counts_reader *counts;
         uint32_t n_pending; /* edges under negotiation */
         uint32_t n_calls;   /* of admins, under way */
         struct edge_sweep sweep;
@@ -258,6 +260,7 @@ struct manager {
         struct remembered *remembered; /* choices of a former life */
         size_t n_remembered;
 
+        struct http_counts http_counts; /* of gateways that have ended */
         struct log_hub *logs;
         struct admin *admin;
         bool restoring; /* the start scan is not settled yet */

@@ -33,7 +33,7 @@ static void check_table(const struct directory_table *t) {
                 for (uint32_t k = 0; k < t->modules[i].n_settings; k++) {
                         const struct directory_setting *s = &t->settings[t->modules[i].first_setting + k];
 
-                        CHECK(strnlen(s->path, 128) < 128 && directory_setting_of(t, i, s->path));
+                        CHECK(strnlen(s->path, 128) < 128 && directory_setting_of(t, &t->modules[i], s->path));
                 }
         }
         for (uint32_t i = 0; i < t->n_routes; i++) {

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of a part of a module's paths: [route PATH] in module.ini and conf.d."""
 
+import http.client
 import json
+import re
+import socket
 
-from harness import expect, expect_equal, pack_by_tar, package
+from harness import expect, expect_equal, pack_by_tar, package, wait
+from test_survival import kill_role
 
 ROUTES = """
 [route /crash/wait]
@@ -73,3 +77,95 @@ def test_mistakes_are_named(base):
     expect("[route /other]: expected a path below [http] prefix, which is /crash" in out, out)
     out = refused(base, "[route /crash/x]\nbody = 65M\n")
     expect("expected at most 64M, or stream = yes beside it" in out, out)
+
+
+class AdminConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("socle")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def metrics(base, accept=None):
+    """Each sample, by its name with its labels."""
+    c = AdminConnection(base.path("run/admin.sock"))
+    c.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
+    r = c.getresponse()
+    text = r.read().decode()
+    c.close()
+    expect_equal(r.status, 200, "GET /metrics")
+    samples = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        m = re.fullmatch(r'([a-z_]+(?:\{(?:[a-z]+="[^"\\]*",?)*\})?) ([0-9.]+)', line)
+        expect(m and m[1] not in samples, f"not a sample, or there twice: {line}")
+        samples[m[1]] = float(m[2])
+    return r.headers["Content-Type"], text, samples
+
+
+def counted(base, name):
+    return metrics(base)[2].get(name, 0)
+
+
+OK = 'socle_http_requests_total{module="crash",route="/crash/ok",class="2xx"}'
+
+
+def test_requests_are_counted_by_route_and_class(base):
+    base.start()
+    base.ctl("deploy", crash(base, extra=ROUTES))
+    for _ in range(8):
+        expect_equal(base.get("/crash/ok").status, 200, "/crash/ok")
+    base.post("/crash/ok", body=b"x" * 100)
+    base.get("/crash/wait?ms=600000")
+    base.get("/crash/missing")
+    base.get("/nobody")
+    # one that does not wait for its answer
+    c = http.client.HTTPConnection("127.0.0.1", base.port)
+    c.request("POST", "/crash/ok", headers={"Content-Length": "5"})
+    c.close()
+    wait(lambda: counted(base, 'socle_http_aborted_total{module="crash",route="/crash/ok"}') == 1, "an aborted request")
+    h = json.loads(base.ctl("inspect", "crash", "--json").stdout)["http"]
+    routes = {r["route"]: r for r in h["routes"]}
+    expect_equal(routes["/crash/ok"]["by_class"]["2xx"], 9, "of /crash/ok")
+    expect_equal(routes["/crash/ok"]["bytes_in"], 100, "bodies")
+    expect_equal(routes["/crash/ok"]["aborted"], 1, "aborted")
+    expect_equal(routes["/crash/wait"]["by_class"]["5xx"], 1, "of /crash/wait")
+    expect(routes["/crash/wait"]["p50_us"] >= 50000, routes["/crash/wait"])
+    expect_equal(routes[""]["by_class"]["4xx"], 1, "of none")
+    expect_equal(h["requests"], 11, "of all")
+    expect("/crash/ok" in base.ctl("inspect", "crash").stdout, "the table")
+    kind, text, samples = metrics(base)
+    expect(kind.startswith("text/plain; version=0.0.4"), kind)
+    expect_equal(samples[OK], 9, OK)
+    expect_equal(samples['socle_http_requests_total{module="",route="",class="4xx"}'], 1, "nobody's")
+    kind, text, samples = metrics(base, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    expect(kind.startswith("application/openmetrics-text") and text.endswith("# EOF\n"), kind)
+    expect_equal(samples[OK], 9, OK)
+
+
+def test_no_count_falls_when_a_gateway_ends(base):
+    base.start()
+    base.ctl("deploy", crash(base, extra=ROUTES))
+    for _ in range(20):
+        base.get("/crash/ok")
+    expect_equal(counted(base, OK), 20, "before")
+    for name in ("gateway", "gateway-2"):
+        kill_role(base, name)
+        expect(counted(base, OK) >= 20, f"{counted(base, OK)} after {name} died")
+    base.serves("/crash/ok")
+    wait(lambda: counted(base, OK) >= 21, "what the new ones count")
+    base.ctl("undeploy", "crash")
+    expect('module="crash"' not in metrics(base)[1], "a module that is gone is listed")
+
+
+def test_a_new_manager_reads_what_the_living_count(base):
+    base.start()
+    base.ctl("deploy", crash(base, extra=ROUTES))
+    for _ in range(10):
+        base.get("/crash/ok")
+    kill_role(base, "manager")
+    wait(lambda: counted(base, OK) == 10, "the same count")

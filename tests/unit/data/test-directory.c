@@ -418,7 +418,7 @@ static void test_settings(void **state) {
         };
 
         for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-                const struct directory_setting *s = directory_setting_of(&table, cases[i].module, cases[i].path);
+                const struct directory_setting *s = directory_setting_of(&table, &modules[cases[i].module], cases[i].path);
 
                 assert_int_equal(s ? s - settings : -1, cases[i].setting);
         }
