@@ -82,8 +82,8 @@ static int step_inheritance(struct birth *b) {
         r = libc_thread_adopt(b->thread);
         if (r)
                 return r;
-        /* A group of its own: kill(0) is for itself. */
-        if (setpgid(0, 0) < 0)
+        /* A session of its own: kill(0) is for itself, no terminal is left, and nobody else can join its group. */
+        if (setsid() < 0)
                 return -errno;
         return fd_close_all_except(keep, (size_t)keep_list(b, keep));
 }
