@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A module that tries to get out, by all the ways of tests/modules/attacker/attempts.def: attempts.py says how it is judged."""
+
+import os
+import sys
+import threading
+
+import attempts
+import page
+from harness import expect, skip_unless_root
+
+writing = threading.Lock()
+
+
+def differences(results, host, column):
+    """What the table did not foresee, or docs/attempts.md has otherwise."""
+    known = page.read()
+    for a, r in results:
+        layer, error, seen = host.expected(a)
+        got = (r.layer, r.error or r.verdict, r.seen)
+        if r.verdict != "absent" and got != (layer, error, seen):
+            yield f"{a.name}: got {', '.join(filter(None, got))} ({r.proof}), expected {', '.join(filter(None, (layer, error, seen)))}"
+        elif "SOCLE_ATTEMPTS_TABLE" not in os.environ and not a.differs_by_host() and r.verdict != "absent":
+            cell = known.get(a.name, {}).get(column)
+            if cell not in (r.text(), "not here"):
+                yield f"{a.name}: docs/attempts.md has {cell!r} for {column}, seen was {r.text()!r}"
+
+
+def judge(results, host, column):
+    wrong = list(differences(results, host, column))
+    expect(not wrong, f"{len(wrong)} of {len(results)} attempts:\n" + "\n".join(wrong))
+    path = os.environ.get("SOCLE_ATTEMPTS_TABLE")
+    if path:
+        with writing:
+            cells = page.read()
+            for a, r in results:
+                cells.setdefault(a.name, {})[column] = r.text()
+            page.write(attempts.read_table(), cells, path)
+    print(f"        {column}: {len(results)} attempts, {sum(r.verdict == 'allowed' for _, r in results)} of them allowed", file=sys.stderr)
+
+
+def all_attempts(base, column):
+    s = attempts.Suite(base)
+    s.prepare()
+    base.start()
+    s.deploy()
+    results = [(a, s.attempt(a)) for a in attempts.read_table()]
+    s.expect_nothing_left()
+    judge(results, s.host, column)
+
+
+def test_attempts_as_root(base):
+    skip_unless_root()
+    all_attempts(base, "root")
+
+
+test_attempts_as_root.weight = 100
