@@ -150,10 +150,14 @@ enum fork_flags {
 };
 struct control_limits {
         uint64_t memory;      /* bytes; 0 = none */
+        uint64_t disk;        /* bytes in its folders; 0 = none */
+        uint64_t file_size;   /* bytes of one file; 0 = none */
         uint32_t cpu_percent; /* 0 = none */
         uint32_t pids;
         uint32_t files;
-        uint32_t flags; /* enum fork_flags */
+        uint32_t flags;     /* enum fork_flags */
+        uint32_t user_pids; /* of all workers of the module together; 0 = none */
+        uint32_t reserved;
 };
 struct control_fork {
         char name[CONTROL_NAME_SIZE];  /* of the module: gives the uid */
@@ -192,6 +196,8 @@ struct control_fork_worker {
         struct control_limits limits;
         uint32_t has_cgroup;       /* the last descriptor is there */
         uint32_t memory_by_rlimit; /* no memory controller: limit the data segment instead */
+        uint32_t pids_by_rlimit;   /* no pids controller, and a uid of its own: limit what that may have */
+        uint32_t reserved;
         char name[CONTROL_NAME_SIZE];
 };
 struct control_fork_spare {
@@ -283,6 +289,13 @@ struct control_inspected {
         uint32_t n_fds[INSPECT_N_FDS]; /* enum inspect_fd */
         uint64_t ns[INSPECT_N_NS];     /* inodes; 0: not known */
         uint64_t base_ns[INSPECT_N_NS];
+};
+struct control_disk {
+        uint64_t instance;
+        uint64_t size; /* bytes; when it is more than its limit, counting has ended there */
+        uint64_t n_entries;
+        int32_t error; /* -errno: it could not be counted to the end; -ENAMETOOLONG: folders in folders without end */
+        uint32_t reserved;
 };
 struct control_board_segment {
         uint32_t index; /* 0 = the index; the last one completes the set */

@@ -26,6 +26,7 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/base/boot.h"
+#include "supervisor/base/disk.h"
 #include "supervisor/base/lock.h"
 #include "supervisor/base/purge.h"
 #include "supervisor/base/sd-daemon.h"
@@ -320,8 +321,10 @@ static void loop(struct base *base) {
                 next = earliest(next, teardown_tick(base));
                 next = earliest(next, spare_tick(base));
                 next = earliest(next, purge_tick(base));
-                if (base->stage < STAGE_KILL)
+                if (base->stage < STAGE_KILL) {
                         next = earliest(next, watchdog_tick(base));
+                        next = earliest(next, disk_tick(base));
+                }
                 r = base->stage == STAGE_END ? 0 : loop_turn(base, next);
                 if (r) {
                         log_error("epoll: %s", strerrordesc_np(-r));
@@ -343,6 +346,7 @@ static void base_init(struct base *base, const struct options *options) {
                                .spare_due_ns = UINT64_MAX,
                                .signals = WATCH_INIT,
                                .purge.cleaner = WATCH_INIT,
+                               .disk.counter = WATCH_INIT,
                                .start_ns = clock_now_ns() };
         TAILQ_INIT(&base->instances);
         folders_init(&base->folders);

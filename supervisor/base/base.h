@@ -64,6 +64,13 @@ struct base {
                 uint64_t request, until_ns;
                 char name[CONTROL_NAME_SIZE], doomed[32]; /* what it was called, what it is called now */
         } purge;
+        struct disk {
+                pid_t pid; /* of who counts; 0: nobody */
+                struct watch counter;
+                struct disk_shared *shared; /* with it */
+                uint64_t instance, until_ns, next_ns;
+                bool grows; /* somebody's folders, since the last look */
+        } disk;
         uint64_t spare_due_ns;
         bool spare_is_stale;
 

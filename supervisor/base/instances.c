@@ -220,6 +220,7 @@ static int ask_template(struct base *base, struct instance *i) {
                 .limits = i->limits,
                 .has_cgroup = i->leaf >= 0,
                 .memory_by_rlimit = !(base->enforced & ENFORCED_CGROUP_MEMORY),
+                .pids_by_rlimit = base->root && !(base->enforced & ENFORCED_CGROUP_PIDS),
         };
         int fds[CONTROL_FDS_MAX], pair[2], r;
         uint32_t n = FORK_WORKER_N;
@@ -348,7 +349,7 @@ static bool pid_is_known(const struct base *base, pid_t pid) {
         for (uint32_t n = 0; n < base->n_roles; n++)
                 if (base->roles[n].pid == pid)
                         return true;
-        if ((base->spare && base->spare->pid == pid) || base->purge.pid == pid)
+        if ((base->spare && base->spare->pid == pid) || base->purge.pid == pid || base->disk.pid == pid)
                 return true;
         TAILQ_FOREACH(i, &base->instances, entry)
         if ((i->pid == pid && i->pidfd.fd >= 0) || (i->cleaner_pid == pid && i->cleaner.fd >= 0))

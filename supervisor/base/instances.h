@@ -47,6 +47,8 @@ struct instance {
         int link, page, out, err;    /* the manager's ends, kept over his death; out, err: pipes */
         int leaf;                    /* cgroup; -1: none */
         struct watch pidfd, events;  /* events: of the group, while it empties */
+        uint64_t cpu_ns, disk_size;  /* when its folders were last looked at (disk.h) */
+        bool disk_due;
         struct watch cleaner;
         pid_t cleaner_pid;
         volatile uint32_t *n_files;

@@ -19,6 +19,7 @@
 #include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/disk.h"
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
@@ -189,6 +190,7 @@ void teardown_on_death(struct base *base, struct watch *watch, uint32_t events) 
         if (r == -EAGAIN)
                 return;
         watch_stop(base, &i->pidfd);
+        disk_forget(base, i);
         e->instance = i->id;
         memcpy(e->tag, i->tag, sizeof(e->tag));
         e->pid = i->pid;

@@ -91,6 +91,15 @@ static void show_memory(const json_t *i, FILE *out) {
         line(out, "memory", text);
 }
 
+static void show_disk(const json_t *disk, FILE *out) {
+        json_int_t bytes = document_number(disk, "bytes"), limit = document_number(disk, "limit");
+        char text[128];
+
+        snprintf(text, sizeof(text), "%s of %s, in %s files and folders", text_size((uint64_t)MAX(bytes, 0)).text,
+                 text_size((uint64_t)MAX(limit, 0)).text, text_number(document_number(disk, "entries")).text);
+        line(out, "disk", text);
+}
+
 static void show_pairs(const json_t *list, const char *name, FILE *out) {
         const json_t *item;
         char text[2048] = "";
@@ -149,6 +158,7 @@ static void show_instance(const json_t *i, FILE *out) {
         show_members(out, "rlimits", json_object_get(i, "rlimits"));
         show_members(out, "descriptors", json_object_get(i, "fds"));
         show_memory(i, out);
+        show_disk(json_object_get(i, "disk"), out);
         show_list(json_object_get(edges, "calls"), "calls", "module", out);
         show_list(json_object_get(edges, "called_by"), "called by", "module", out);
         show_topics(json_object_get(i, "topics"), out);

@@ -14,6 +14,7 @@
 
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/disk.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/gateways.h"
@@ -275,6 +276,9 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 break;
         case CONTROL_KIND_EXITED:
                 instance_on_exited(m, &record->EXITED);
+                break;
+        case CONTROL_KIND_DISK:
+                disk_on_record(m, &record->DISK);
                 break;
         case CONTROL_KIND_INSPECTED:
                 inspect_on_record(m, record);

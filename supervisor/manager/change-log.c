@@ -39,6 +39,7 @@ void change_log_begin(const char *journal_path, const char *base) {
 static bool is_change(const struct event_note *n) {
         switch (n->kind) {
         case EVENT_crash:
+        case EVENT_limit:
         case EVENT_cut:
         case EVENT_respawn:
         case EVENT_role:

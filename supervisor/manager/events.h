@@ -29,6 +29,7 @@ struct operation;
         X(rollback)                                                                                                                        \
         X(state)                                                                                                                           \
         X(crash)                                                                                                                           \
+        X(limit)                                                                                                                           \
         X(cut)                                                                                                                             \
         X(respawn)                                                                                                                         \
         X(role)                                                                                                                            \

@@ -126,6 +126,7 @@ int inspect_parse_limits(char *text, json_t *object) {
                 { "Max data size ", "data" },       { "Max core file size ", "core" },
                 { "Max stack size ", "stack" },     { "Max address space ", "address_space" },
                 { "Max locked memory ", "locked" }, { "Max msgqueue size ", "message_queues" },
+                { "Max file size ", "file_size" },
         };
         json_t *limits = json_object();
         char *line;
@@ -299,6 +300,9 @@ static json_t *instance_json(const struct manager *m, const struct instance *i, 
                 inspect_parse_limits(text, j);
         set(j, "cgroup", group_json(i->pid));
         set(j, "fds", k->error ? json_null() : fds_json(k));
+        set(j, "disk",
+            json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)i->disk_size, "entries", (json_int_t)i->n_disk_entries, "limit",
+                      (json_int_t)i->candidate->manifest.disk));
         set(j, "namespaces", namespaces_json(k));
         set(j, "landlock", landlock_json(m, &i->candidate->manifest));
         set(j, "edges", peers_json(i));

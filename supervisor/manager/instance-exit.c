@@ -33,16 +33,33 @@ static enum fault failure_of(int error_code) {
         }
 }
 
+/* What the signal says when the kernel has sent it; a module may send itself any. */
+static const char *signal_meaning(const struct control_exited *e) {
+        if (e->oom == EXITED_OOM_LIMIT)
+                return " (out of memory: it reached [limits] memory)";
+        if (e->oom == EXITED_OOM_ABOVE)
+                return " (out of memory: the machine, or the unit of the base)";
+        switch (e->status) {
+        case SIGXFSZ:
+                return " (a file was to grow beyond [limits] disk)";
+        case SIGSYS:
+                return " (a system call of another machine's kind, which the sandbox kills for)";
+        case SIGXCPU:
+                return " (a limit of CPU time that it has set itself)";
+        case SIGBUS:
+                return " (memory that there is none of any more: a mapped file that has shrunk, or a full disk)";
+        default:
+                return "";
+        }
+}
+
 void instance_exit_text(const struct control_exited *e, char *ret_text, size_t size) {
         const char *signal = sigabbrev_np(e->status);
 
         if (e->code == CLD_EXITED)
                 snprintf(ret_text, size, "exited with status %d", e->status);
         else
-                snprintf(ret_text, size, "killed by SIG%s%s", signal ? signal : "?",
-                         e->oom == EXITED_OOM_LIMIT   ? " (out of memory: it reached [limits] memory)"
-                         : e->oom == EXITED_OOM_ABOVE ? " (out of memory: the machine, or the unit of the base)"
-                                                      : "");
+                snprintf(ret_text, size, "killed by SIG%s%s", signal ? signal : "?", signal_meaning(e));
 }
 
 static void on_start_death(struct instance *i, const struct page_vitals *v, const struct control_exited *e, struct candidate *c) {

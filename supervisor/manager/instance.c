@@ -21,12 +21,14 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/cut.h"
 #include "supervisor/manager/diagnosis.h"
+#include "supervisor/manager/disk.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/health.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/quiescence.h"
+#include "supervisor/manager/replicas.h"
 #include "supervisor/manager/topics.h"
 #include "supervisor/manager/violations.h"
 
@@ -200,9 +202,13 @@ static void fork_fill(const struct candidate *c, struct control_fork *body) {
         memcpy(body->tag, &tag, sizeof(tag));
         body->limits = (struct control_limits){
                 .memory = c->manifest.memory,
+                .disk = c->manifest.disk,
+                .file_size = disk_file_size(&c->manifest),
                 .cpu_percent = (uint32_t)c->manifest.cpu_percent,
                 .pids = (uint32_t)c->manifest.pids,
                 .files = (uint32_t)c->manifest.files,
+                /* Of the version before as well, while one replaces the other. */
+                .user_pids = (uint32_t)MIN(2 * replicas_wanted(c) * c->manifest.pids, UINT32_MAX),
                 .flags = (c->manifest.network == MANIFEST_NETWORK_HOST ? FORK_NETWORK_HOST : 0u) |
                          (c->manifest.processes ? FORK_PROCESSES : 0u) | (c->manifest.data_dir ? FORK_DATA : 0u),
         };

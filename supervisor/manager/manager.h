@@ -104,10 +104,12 @@ struct instance {
         uint64_t gateways; /* a bit for each gateway (by index) that may have an edge to it */
         struct quiescence quiescence;
         struct violations violations;
-        struct instance_topics *topics; /* NULL: none */
-        bool link_closed;               /* by it */
-        bool watches;                   /* tell it once when the directory changes */
-        bool joining;                   /* it is ready, but for publishers that have not taken it yet */
+        uint64_t disk_size, n_disk_entries; /* that it keeps on disk, when they were last looked at */
+        struct instance_topics *topics;     /* NULL: none */
+        bool disk_told;                     /* that little is left of its [limits] disk */
+        bool link_closed;                   /* by it */
+        bool watches;                       /* tell it once when the directory changes */
+        bool joining;                       /* it is ready, but for publishers that have not taken it yet */
         bool has_cgroup;
         bool adopted;                /* of the edges from before nothing is known */
         bool was_ready;              /* so it may have been sent requests */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Resource limits: the ones that count for one process. What counts per uid
- * (RLIMIT_NPROC) would be shared by all replicas of a module and is the
- * cgroup's business.
+ * (RLIMIT_NPROC) is shared by all workers of a module: it stands in where the
+ * host has no cgroup to count them one by one, and is then for all together.
  */
 #include "supervisor/template/sandbox.h"
 
@@ -71,10 +71,15 @@ static int limit_data(uint64_t memory, uint64_t inherited) {
         return limit_lower(RLIMIT_DATA, memory > UINT64_MAX - inherited ? RLIM_INFINITY : memory + inherited);
 }
 
-int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_limits *limits, bool memory_by_rlimit) {
+int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_fork_worker *asked) {
+        const struct control_limits *limits = &asked->limits;
         int r = limits->files ? limit_lower(RLIMIT_NOFILE, limits->files) : 0;
 
-        if (r)
-                return r;
-        return memory_by_rlimit && limits->memory ? limit_data(limits->memory, sandbox->inherited_data) : 0;
+        if (!r && limits->file_size)
+                r = limit_lower(RLIMIT_FSIZE, limits->file_size);
+        if (!r && asked->pids_by_rlimit && limits->user_pids)
+                r = limit_lower(RLIMIT_NPROC, limits->user_pids);
+        if (!r && asked->memory_by_rlimit && limits->memory)
+                r = limit_data(limits->memory, sandbox->inherited_data);
+        return r;
 }

@@ -87,4 +87,4 @@ int sandbox_layout_shift(void);
  * they do. 0 or -errno. */
 int sandbox_rlimits_prepare(struct sandbox *sandbox);
 /* Worker: so many files, and memory when no cgroup bounds it. 0 or -errno. */
-int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_limits *limits, bool memory_by_rlimit);
+int sandbox_rlimits_apply(const struct sandbox *sandbox, const struct control_fork_worker *asked);

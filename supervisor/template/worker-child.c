@@ -149,7 +149,7 @@ static int step_network(struct birth *b) {
 }
 
 static int step_limits(struct birth *b) {
-        return sandbox_rlimits_apply(b->sandbox, &b->asked->limits, b->asked->memory_by_rlimit);
+        return sandbox_rlimits_apply(b->sandbox, b->asked);
 }
 
 static int step_users(struct birth *b) {

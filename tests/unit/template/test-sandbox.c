@@ -379,7 +379,7 @@ static bool maps(size_t size) {
 }
 
 static void test_data_limit_is_on_top_of_what_is_there(void **state) {
-        struct control_limits limits = { .memory = 16 << 20, .files = 64 };
+        struct control_fork_worker asked = { .limits = { .memory = 16 << 20, .files = 64 }, .memory_by_rlimit = 1 };
         struct sandbox sandbox = { 0 };
         int status;
         pid_t pid = fork();
@@ -387,8 +387,8 @@ static void test_data_limit_is_on_top_of_what_is_there(void **state) {
         if (pid == 0) {
                 struct rlimit files;
 
-                if (sandbox_rlimits_prepare(&sandbox) || sandbox_rlimits_apply(&sandbox, &limits, true) ||
-                    getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max != 64)
+                if (sandbox_rlimits_prepare(&sandbox) || sandbox_rlimits_apply(&sandbox, &asked) || getrlimit(RLIMIT_NOFILE, &files) ||
+                    files.rlim_max != 64)
                         _exit(1);
                 if (!maps(8 << 20))
                         _exit(2);
