@@ -187,9 +187,12 @@ static int step_limits(struct base *base) {
 
 /* Before anything is opened or started: what is not in the table nobody after us has. */
 static int step_privileges(struct base *base) {
+        int r;
+
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
-        return confine_capabilities(CONFINE_BASE);
+        r = confine_capabilities(CONFINE_BASE);
+        return r ? r : confine(CONFINE_BASE, NULL, 0);
 }
 
 /* Each step: 0, -errno, or an exit status when it has said why. */

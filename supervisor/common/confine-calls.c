@@ -64,22 +64,52 @@ static void emit_call(struct filter *f, const struct confine_line *line) {
         emit_return(f, SECCOMP_RET_ALLOW);
 }
 
-int confine_calls(enum confine_role role) {
-        struct filter f = { 0 };
-        struct sock_fprog program = { .filter = f.code };
-        const struct confine_line *line;
+/* Whoever calls in another machine's way (32 bit on 64) would get past a list of numbers. */
+static void emit_begin(struct filter *f) {
+        emit_load(f, offsetof(struct seccomp_data, arch));
+        emit(f, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, FILTER_ARCH);
+        emit_return(f, SECCOMP_RET_KILL_PROCESS);
+        emit_load(f, offsetof(struct seccomp_data, nr));
+}
 
-        emit_load(&f, offsetof(struct seccomp_data, arch));
-        emit(&f, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, FILTER_ARCH);
-        emit_return(&f, SECCOMP_RET_KILL_PROCESS);
-        emit_load(&f, offsetof(struct seccomp_data, nr));
-        for (unsigned at = 0; (line = confine_line_next(role, CONFINE_CALL, &at));)
-                emit_call(&f, line);
-        emit_return(&f, SECCOMP_RET_ERRNO | ENOSYS);
-        if (f.n == FILTER_MAX)
+static int filter_load(struct filter *f) {
+        struct sock_fprog program = { .len = f->n, .filter = f->code };
+
+        if (f->n == FILTER_MAX)
                 return -E2BIG;
-        program.len = f.n;
         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
                 return 0;
         return errno == ENOSYS || errno == EINVAL ? 0 : -errno; /* a kernel without */
+}
+
+int confine_calls(enum confine_role role) {
+        const struct confine_line *line;
+        struct filter f = { 0 };
+
+        emit_begin(&f);
+        for (unsigned at = 0; (line = confine_line_next(role, CONFINE_CALL, &at));)
+                emit_call(&f, line);
+        emit_return(&f, SECCOMP_RET_ERRNO | ENOSYS);
+        return filter_load(&f);
+}
+
+int confine_never(enum confine_role role) {
+        const struct confine_line *line;
+        struct filter f = { 0 };
+        unsigned at = 0;
+
+        if (!confine_line_next(role, CONFINE_NEVER, &at))
+                return 0;
+        at = 0;
+        emit_begin(&f);
+#ifdef __x86_64__
+        emit(&f, BPF_JMP | BPF_JGE | BPF_K, 0, 1, __X32_SYSCALL_BIT); /* the same calls once more */
+        emit_return(&f, SECCOMP_RET_ERRNO | ENOSYS);
+#endif
+        while ((line = confine_line_next(role, CONFINE_NEVER, &at))) {
+                emit(&f, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, line->number);
+                emit_return(&f, SECCOMP_RET_ERRNO | EPERM);
+        }
+        emit_return(&f, SECCOMP_RET_ALLOW);
+        return filter_load(&f);
 }

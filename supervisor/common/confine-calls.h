@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The system calls of a role: the lines CALL and CALL_IF of confine.def as a
- * filter of seccomp.
+ * The system calls of a role: the lines CALL, CALL_IF and NEVER of confine.def
+ * as filters of seccomp.
  */
 #pragma once
 
@@ -9,3 +9,4 @@
 
 /* Taken on for good, and by every child. 0, also where the kernel has no seccomp, or -errno. */
 int confine_calls(enum confine_role role);
+int confine_never(enum confine_role role);

@@ -39,6 +39,7 @@
 /* Layers. */
 #define FILES 1
 #define CALLS 2
+#define APART 4
 
 /* Kinds of access. */
 #define LIST LANDLOCK_ACCESS_FS_READ_DIR
@@ -76,6 +77,7 @@ const struct confine_line confine_lines[] = {
 #define FOLDER(role, name, kind, why) { LINE(FOLDER, role, #name, why), .number = HANDOVER_##name, .access = kind, .how = #kind },
 #define PATH(role, path, kind, why) { LINE(PATH, role, path, why), .access = kind, .how = #kind },
 #define CALL(role, name, why) { LINE(CALL, role, #name, why), .number = SYS_##name },
+#define NEVER(role, name, why) { LINE(NEVER, role, #name, why), .number = SYS_##name },
 #define CALL_IF(role, name, n, condition, bits, why)                                                                                       \
         { LINE(CALL, role, #name, why), .number = SYS_##name, .how = #condition " " #bits,                                                 \
           .test = { .argument = n, TEST_##condition(bits) } },
@@ -175,6 +177,22 @@ static int confine_files(enum confine_role role, const struct role_handover *han
         return r ? r : landlock_enter(ruleset);
 }
 
+/* Whoever has a domain of Landlock is kept from processes outside of it, and from mounting, whatever the rules are. Making devices
+ * is the one thing that is refused to all; moving files between folders would be refused if it were not allowed. */
+static int confine_apart(void) {
+        const struct confine_line everywhere = { .what = "/", .access = LANDLOCK_ACCESS_FS_REFER };
+        _cleanup_close_ int ruleset = -1;
+        int abi = landlock_probe(), r;
+
+        if (abi < 2)
+                return 0;
+        ruleset = landlock_new_of(LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_REFER);
+        if (ruleset < 0)
+                return ruleset;
+        r = allow_path(ruleset, abi, &everywhere);
+        return r ? r : landlock_enter(ruleset);
+}
+
 int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers) {
         unsigned at = 0;
         uint32_t layers = confine_line_next(role, CONFINE_ROLE, &at)->number;
@@ -182,8 +200,12 @@ int confine(enum confine_role role, const struct role_handover *handovers, uint3
 
         if (layers & FILES)
                 r = confine_files(role, handovers, n_handovers);
+        if (!r && layers & APART)
+                r = confine_apart();
         if (!r && layers & CALLS && !SANITIZED)
                 r = confine_calls(role);
+        if (!r && !SANITIZED)
+                r = confine_never(role);
         if (r)
                 log_error("cannot confine itself: %s", strerrordesc_np(-r));
         return r;

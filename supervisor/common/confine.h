@@ -16,7 +16,7 @@ enum confine_role {
         N_CONFINE_ROLES,
 };
 
-enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PATH, CONFINE_CALL };
+enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PATH, CONFINE_CALL, CONFINE_NEVER };
 
 #define CONFINE_NO_CALL UINT32_MAX /* the number of a system call that this machine does not have */
 
@@ -43,6 +43,6 @@ const struct confine_line *confine_line_next(enum confine_role role, enum confin
 /* Root: keeps the capabilities of its lines, for good; others have none to lose. 0 or -errno. */
 int confine_capabilities(enum confine_role role);
 
-/* Files and system calls, as far as the host has Landlock and seccomp; that it has not is said by status. 0 or -errno, with a
+/* All but capabilities, as far as the host has Landlock and seccomp; that it has not is said by status. 0 or -errno, with a
  * line in the log. */
 int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers);

@@ -47,6 +47,13 @@ int landlock_new(int abi, bool tcp) {
         return fd < 0 ? -errno : (int)fd;
 }
 
+int landlock_new_of(uint64_t access) {
+        struct ruleset ruleset = { .fs = access };
+        long fd = syscall(SYS_landlock_create_ruleset, &ruleset, offsetof(struct ruleset, net), 0);
+
+        return fd < 0 ? -errno : (int)fd;
+}
+
 int landlock_allow(int ruleset, int abi, int fd, uint64_t access) {
         struct landlock_path_beneath_attr rule = { .allowed_access = access & landlock_access_all(abi), .parent_fd = fd };
 

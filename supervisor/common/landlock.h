@@ -23,6 +23,8 @@ uint64_t landlock_access_all(int abi);
 /* A ruleset that refuses every access to files, from ABI 6 also abstract sockets and signals of others; with `tcp`, from ABI 4,
  * bind and connect. Its descriptor or -errno. */
 int landlock_new(int abi, bool tcp);
+/* One that refuses these accesses to files, which this ABI must know. Its descriptor or -errno. */
+int landlock_new_of(uint64_t access);
 /* Allows what is below the folder, or the file itself; what this ABI does not know is left out. 0 or -errno. */
 int landlock_allow(int ruleset, int abi, int fd, uint64_t access);
 /* Confines this thread for good. 0 or -errno. */

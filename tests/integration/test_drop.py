@@ -206,7 +206,8 @@ def test_unpacked_packages_do_not_outlive_the_machines_boot(base):
     base.serves("/hello")
     base.stop()
     folder = base.path("state/packages")
-    entries = [os.path.join(where, f) for where, _, files in os.walk(folder) for f in files if f.endswith(".so")]
+    entries = [os.path.join(where, f) for where, _, files in os.walk(folder) for f in files
+               if f.endswith(".so") and "/." not in os.path.relpath(where, base.root)]  # what was being unpacked, to warm up say
     expect_equal(len(entries), 1, "entries of packages")
     inode = os.stat(entries[0]).st_ino
     base.start()

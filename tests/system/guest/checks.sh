@@ -208,7 +208,8 @@ separation() {
         check "every layer that the host has is in force" only_controllers_missing
         check "socled --check-host foretells it" check_host_agrees
         check "the gateway has no capability, and a filter" role_gave_up gateway 1
-        check "the manager has no capability" role_gave_up manager 0
+        check "the manager has no capability, and a filter" role_gave_up manager 1
+        check "the installer has no capability, and a filter" role_gave_up installer 1
         check "workers have groups of their own" status '.base.enforced | index("cgroup")'
         check "the drop directory is root's alone" is "$(stat -c '%U %a' $drop)" 'root 755'
         check "the manager's state is closed to others" is "$(stat -c '%U %a' /var/lib/socle/manager)" 'socle 700'

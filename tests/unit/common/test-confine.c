@@ -22,10 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,6 +187,87 @@ static void test_a_gateway_can_do_nothing_but_serve(void **state) {
         check_calls(CONFINE_GATEWAY, attempts, N_ELEMENTS(attempts));
 }
 
+static int try_bpf(void) {
+        return (int)syscall(SYS_bpf, 0, NULL, 0);
+}
+
+static int try_mount(void) {
+        return mount("none", "/tmp", "tmpfs", 0, NULL);
+}
+
+static int try_trace(void) {
+        return ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) < 0 ? -1 : 0;
+}
+
+static int try_namespace_of_another(void) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/ns/mnt", getppid());
+        return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int try_memory_of_another(void) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/mem", getppid());
+        return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static int try_device(void) {
+        return mknod("/tmp/socle-test-confine-device", S_IFCHR | 0600, makedev(1, 3));
+}
+
+static int try_move(void) {
+        char from[] = "/tmp/socle-test-confine-from-XXXXXX", to[64];
+        int fd = mkstemp(from), r;
+
+        close(fd);
+        snprintf(to, sizeof(to), "%s.d", from);
+        mkdir(to, 0700);
+        strcat(to, "/x");
+        r = rename(from, to);
+        unlink(r ? from : to);
+        to[strlen(to) - 2] = '\0';
+        rmdir(to);
+        return r;
+}
+
+static int try_open_child(void) {
+        char path[64];
+        pid_t pid = fork();
+        int fd;
+
+        if (pid == 0) {
+                pause();
+                _exit(0);
+        }
+        snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return fd;
+}
+
+static void test_a_base_stays_among_its_own(void **state) {
+        static const struct attempt attempts[] = {
+                { "fork, and look at the child", try_open_child, 0 },
+                { "open a file", try_open, 0 },
+                { "move a file", try_move, 0 },
+                { "look for a namespace", try_namespace_of_another, EACCES },
+                { "open the memory of another", try_memory_of_another, EACCES },
+                { "mount", try_mount, EPERM },
+                { "trace another", try_trace, EPERM },
+                { "load a program into the kernel", try_bpf, EPERM },
+        };
+        static const struct attempt devices[] = { { "make a device", try_device, EACCES } };
+
+        if (landlock_probe() < 2)
+                skip();
+        check_calls(CONFINE_BASE, attempts, N_ELEMENTS(attempts));
+        if (geteuid() == 0)
+                check_calls(CONFINE_BASE, devices, N_ELEMENTS(devices));
+}
+
 static void *thread_run(void *unused) {
         return NULL;
 }
@@ -306,11 +391,7 @@ static unsigned row(unsigned i, const char *program, FILE *out) {
         fprintf(out, "| `%s` | ", program);
         switch (first->kind) {
         case CONFINE_ROLE:
-                fprintf(out, "%s",
-                        first->number == 0   ? ""
-                        : first->number == 1 ? "*files*"
-                        : first->number == 2 ? "*calls*"
-                                             : "*files, calls*");
+                fprintf(out, "%s", first->number == 4 ? "*apart*" : first->number == 1 ? "*files*" : "*files, calls*");
                 i++;
                 break;
         case CONFINE_CAPABILITY:
@@ -328,7 +409,9 @@ static unsigned row(unsigned i, const char *program, FILE *out) {
                 i++;
                 break;
         case CONFINE_CALL:
-                for (; i < n_confine_lines && confine_lines[i].kind == CONFINE_CALL && !strcmp(confine_lines[i].why, first->why); i++) {
+        case CONFINE_NEVER:
+                fputs(first->kind == CONFINE_NEVER ? "never: " : "", out);
+                for (; i < n_confine_lines && confine_lines[i].kind == first->kind && !strcmp(confine_lines[i].why, first->why); i++) {
                         fprintf(out, "%s`%s`", &confine_lines[i] == first ? "" : ", ", confine_lines[i].what);
                         condition(confine_lines[i].how, out);
                 }
@@ -369,6 +452,7 @@ static void test_the_page_is_the_table(void **state) {
 int main(int argc, char **argv) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_line_has_a_reason),
+                cmocka_unit_test(test_a_base_stays_among_its_own),
                 cmocka_unit_test(test_a_gateway_can_do_nothing_but_serve),
                 cmocka_unit_test(test_a_manager_starts_no_process_and_has_no_network),
                 cmocka_unit_test(test_an_installer_forks_and_runs_nothing),
