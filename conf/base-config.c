@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "conf/key-origins.h"
 #include "conf/key-table.h"
 #include "conf/key-tables.h"
 #include "conf/key.h"
@@ -42,6 +43,27 @@ void base_config_deinit(struct base_config *config) {
 
 int base_config_parse(struct base_config *config, const char *file, const char *text, size_t size, char *error, size_t error_size) {
         return key_file_parse(&base_config_table, config, file, text, size, 0, error, error_size);
+}
+
+int base_config_reload(struct base_config *config, struct base_config *again, bool *ret_gateway, struct text_list *ret_later) {
+        int r = 0;
+
+        *ret_gateway = false;
+        for (size_t i = 0; i < N_ELEMENTS(base_config_keys) && !r; i++) {
+                const struct key *key = &base_config_keys[i];
+                bool equal = key_equal(key, config, again);
+                char name[80];
+
+                if (key->flags & KEY_RELOAD) {
+                        key_swap(key, config, again);
+                        *ret_gateway |= !equal && !strcmp(key->section, "gateway");
+                        r = key_origin_move(&config->origins, &again->origins, key->section, key->name);
+                } else if (!equal) {
+                        snprintf(name, sizeof(name), "[%s] %s", key->section, key->name);
+                        r = text_list_add(ret_later, name, strlen(name));
+                }
+        }
+        return r;
 }
 
 /* Listen addresses --------------------------------------------------------------------------------------------------- */

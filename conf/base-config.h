@@ -53,6 +53,10 @@ void base_config_deinit(struct base_config *config);
 /* Reads one file over the struct; a later file wins, lists are replaced. Errors as in manifest_parse(). */
 int base_config_parse(struct base_config *config, const char *file, const char *text, size_t size, char *error, size_t error_size);
 
+/* Puts into `config` what counts now of what was read again; `again` gets what was there. Whether anything of [gateway] has
+ * changed, and which keys have that count from the next start on ("[gateway] listen"; added to). 0 or -ENOMEM: then some are not. */
+int base_config_reload(struct base_config *config, struct base_config *again, bool *ret_gateway, struct text_list *ret_later);
+
 /* One listen address: "1.2.3.4:80", "[::]:8080", "*:8080", "unix:PATH", "fd:NAME". 0 and a socket address
  * (size 0 for fd:NAME), or -EINVAL with a message. */
 struct sockaddr_storage;

@@ -65,16 +65,18 @@ int key_origins_rename(struct text_list *origins, const char *from, const char *
         return 0;
 }
 
-int key_origins_move(struct text_list *to, struct text_list *from, const char *section) {
+int key_origin_move(struct text_list *to, struct text_list *from, const char *section, const char *name) {
         _cleanup_free_ char *begin = NULL;
         size_t i;
         int r = 0;
 
-        if (asprintf(&begin, "%s ", section) < 0)
+        if (asprintf(&begin, "%s %s\t", section, name) < 0)
                 return -ENOMEM;
-        while ((i = list_find(to, begin)) < to->n)
+        i = list_find(to, begin);
+        if (i < to->n)
                 list_remove(to, i);
-        while (r == 0 && (i = list_find(from, begin)) < from->n) {
+        i = list_find(from, begin);
+        if (i < from->n) {
                 r = text_list_add(to, from->items[i], strlen(from->items[i]));
                 list_remove(from, i);
         }

@@ -13,5 +13,5 @@ int key_origin_note(struct text_list *origins, const char *section, const char *
 const char *key_origin(const struct text_list *origins, const char *section, const char *name);
 /* What was read in the one section has been read in the other. 0 or -ENOMEM. */
 int key_origins_rename(struct text_list *origins, const char *from, const char *to);
-/* Takes those of one section out of the one list and puts them in the other's place. 0 or -ENOMEM. */
-int key_origins_move(struct text_list *to, struct text_list *from, const char *section);
+/* Takes it out of the one list and puts it in the other's place; where there is none, there is none then. 0 or -ENOMEM. */
+int key_origin_move(struct text_list *to, struct text_list *from, const char *section, const char *name);

@@ -112,6 +112,63 @@ const struct key *key_table_find(const struct key_table *table, const char *sect
         return NULL;
 }
 
+/* Two of them -------------------------------------------------------------------------------------------------------- */
+
+static bool lists_equal(const struct text_list *a, const struct text_list *b) {
+        size_t i = 0;
+
+        while (a->n == b->n && i < a->n && !strcmp(a->items[i], b->items[i]))
+                i++;
+        return a->n == b->n && i == a->n;
+}
+
+static bool texts_equal(const char *a, const char *b) {
+        return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool key_equal(const struct key *key, const void *a, const void *b) {
+        const void *x = (const char *)a + key->offset, *y = (const char *)b + key->offset;
+
+        switch (key->storage) {
+        case KEY_STORAGE_NUMBER:
+                return *(const uint64_t *)x == *(const uint64_t *)y;
+        case KEY_STORAGE_BOOL:
+                return *(const bool *)x == *(const bool *)y;
+        case KEY_STORAGE_CHOICE:
+                return *(const unsigned *)x == *(const unsigned *)y;
+        case KEY_STORAGE_TEXT:
+                return texts_equal(*(char *const *)x, *(char *const *)y);
+        case KEY_STORAGE_LIST:
+                return lists_equal(x, y);
+        }
+        return false;
+}
+
+static size_t storage_size(enum key_storage storage) {
+        switch (storage) {
+        case KEY_STORAGE_NUMBER:
+                return sizeof(uint64_t);
+        case KEY_STORAGE_BOOL:
+                return sizeof(bool);
+        case KEY_STORAGE_CHOICE:
+                return sizeof(unsigned);
+        case KEY_STORAGE_TEXT:
+                return sizeof(char *);
+        case KEY_STORAGE_LIST:
+                return sizeof(struct text_list);
+        }
+        return 0;
+}
+
+void key_swap(const struct key *key, void *a, void *b) {
+        size_t size = storage_size(key->storage);
+        char kept[sizeof(struct text_list)];
+
+        memcpy(kept, key_field(key, a), size);
+        memcpy(key_field(key, a), key_field(key, b), size);
+        memcpy(key_field(key, b), kept, size);
+}
+
 /* What is expected --------------------------------------------------------------------------------------------------- */
 
 static void words_describe(const char *words, char *text, size_t size) {

@@ -53,6 +53,7 @@ enum key_flags {
         KEY_FIXED = 1 << 1,    /* may not be changed by an override */
         KEY_LATER = 1 << 2,    /* read and checked, but nothing acts on it yet */
         KEY_OPERATOR = 1 << 3, /* only an override may say it */
+        KEY_RELOAD = 1 << 4,   /* counts when the files are read again, not from the next start on */
 };
 
 struct key {
@@ -127,6 +128,10 @@ const struct key *key_table_find(const struct key_table *table, const char *sect
 
 /* Sets the field. 0, -ENOMEM, -EINVAL and what was expected. The field is as before when this fails. */
 int key_set(const struct key *key, void *object, const char *value, char *expected, size_t expected_size);
+/* Have the two objects the same value? */
+bool key_equal(const struct key *key, const void *a, const void *b);
+/* Each gets the other's. */
+void key_swap(const struct key *key, void *a, void *b);
 /* The field's value as it would be written; "" for none. Cut when there is no room: then -ENOSPC. */
 int key_format(const struct key *key, const void *object, char *text, size_t size);
 /* The form of a key's values and their range, for people: "a time such as 250ms, 2s, 5m or 1h; 1ms to 1h". */

@@ -313,6 +313,7 @@ struct control_role {
 };
 struct control_renew {
         uint32_t index; /* of the gateway */
+        uint32_t anew;  /* read the configuration first */
         int32_t error;  /* 0 or -errno: the former one stays */
         int32_t former, pid;
 };

@@ -9,6 +9,7 @@
 
 #include "ipc/clock.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/boot.h"
 #include "supervisor/common/log.h"
 
 #define COMING_NS (20 * NS_PER_S)
@@ -49,7 +50,17 @@ static void renew_end(struct base *base, int error) {
         *n = (struct renewal){ 0 };
 }
 
-static int renew_begin(struct base *base, uint32_t index) {
+/* Only what gateways are born with: the rest has made what is there. */
+static int read_anew(struct base *base) {
+        static struct control_boot_config config;
+        int r = boot_read(&base->folders, base->root, base->start_ns, &config);
+
+        if (!r)
+                base->config.gateway = config.gateway;
+        return r == BOOT_E_CONFIG ? -EINVAL : r;
+}
+
+static int renew_begin(struct base *base, uint32_t index, bool anew) {
         struct renewal *n = &base->renewal;
         struct role *former, *next;
         int r;
@@ -58,6 +69,9 @@ static int renew_begin(struct base *base, uint32_t index) {
                 return -EBUSY;
         if (base->stage != STAGE_RUN)
                 return -ESHUTDOWN;
+        r = anew ? read_anew(base) : 0;
+        if (r)
+                return r;
         /* One that is dead is started anew anyway. */
         former = find_serving(base, index);
         if (!former)
@@ -79,7 +93,7 @@ static int renew_begin(struct base *base, uint32_t index) {
 
 void renew_on_request(struct base *base, const struct control_record *record) {
         uint32_t index = record->RENEW.index;
-        int r = renew_begin(base, index);
+        int r = renew_begin(base, index, record->RENEW.anew);
 
         if (!r)
                 base->renewal.request = record->header.request;

@@ -312,10 +312,14 @@ int show_gateways(const json_t *document, FILE *out) {
 }
 
 int show_reload(const json_t *reload, FILE *out) {
+        const json_t *later = json_object_get(reload, "later"), *name;
+        size_t i;
+
         if (json_is_true(json_object_get(reload, "config")))
-                text_line(out,
-                          "the configuration is read ([packages] and [hooks] count now, the rest of socled.conf from the next start on); ",
-                          text_number(document_number(reload, "keys")).text, " trusted keys");
+                text_line(out, "the configuration is read; ", text_number(document_number(reload, "keys")).text, " trusted keys");
+        json_array_foreach(later, i, name) text_line(out, json_string_value(name), " has changed, and counts from the next start on", "");
+        if (json_is_true(json_object_get(reload, "gateways")))
+                text_line(out, "the gateways are replaced one by one, for [gateway] has changed (`soclectl events` shows when it is done)");
         show_rejected(reload, out);
         return 0;
 }

@@ -183,8 +183,8 @@ uint64_t base_link_inspect(struct manager *m, uint64_t instance) {
         return request;
 }
 
-uint64_t base_link_renew(struct manager *m, uint32_t index) {
-        struct control_renew body = { .index = index };
+uint64_t base_link_renew(struct manager *m, uint32_t index, bool anew) {
+        struct control_renew body = { .index = index, .anew = anew };
         uint64_t request = manager_request(m);
 
         link_send(m, CONTROL_KIND_RENEW, request, &body, sizeof(body), NULL, 0);

@@ -21,8 +21,8 @@ void base_link_kill(struct manager *manager, uint64_t instance);
 void base_link_diagnose(struct manager *manager, uint64_t instance);
 void base_link_ack(struct manager *manager, uint64_t instance);
 /* Asks what only root can read; the request's id. */
-/* Another process for the gateway of that index. The request that RENEWED answers. */
-uint64_t base_link_renew(struct manager *manager, uint32_t index);
+/* Another process for the gateway of that index; anew: by what socled.conf says now. The request that RENEWED answers. */
+uint64_t base_link_renew(struct manager *manager, uint32_t index, bool anew);
 uint64_t base_link_inspect(struct manager *manager, uint64_t instance);
 int base_link_board(struct manager *manager, uint32_t index, uint32_t n, uint64_t generation, int fd);
 void base_link_ready(struct manager *manager);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The base replaces one at a time (base/renew.c) and says when its former process
- * has ended; then the next one is asked for. The first that fails ends it: what
+ * has ended; then the next one is asked for. All begin with what socled.conf says now. The first that fails ends it: what
  * does not start once will not the next time, and those that serve go on.
  */
 #include "supervisor/manager/gateways.h"
@@ -14,6 +14,7 @@
 #include <event2/http.h>
 #include <jansson.h>
 
+#include "supervisor/common/log.h"
 #include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
@@ -22,14 +23,19 @@
 #include "supervisor/manager/events.h"
 
 struct gateways_restart {
-        struct evhttp_request *req; /* NULL: who asked is gone */
+        struct evhttp_request *req; /* NULL: nobody waits */
         uint32_t index;             /* which is under way */
         uint64_t request;
         json_t *replaced;
+        bool again; /* the configuration has changed meanwhile */
         char actor[ADMIN_ACTOR_SIZE];
 };
 
 static struct gateways_restart *restart; /* under way */
+
+static void ask(struct manager *m) {
+        restart->request = base_link_renew(m, restart->index, restart->index == 0);
+}
 
 static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
         restart->req = NULL;
@@ -41,6 +47,8 @@ static const char *why(int error) {
                 return "the new process ended before it accepted connections; the base's log says why";
         case -EAGAIN:
                 return "it is being started anew";
+        case -EINVAL:
+                return "socled.conf cannot be read; the base's log says why";
         case -EBUSY:
                 return "a former one still ends its connections";
         default:
@@ -48,8 +56,10 @@ static const char *why(int error) {
         }
 }
 
-static void restart_end(json_t *answer, const char *problem) {
+static void restart_end(struct manager *m, json_t *answer, const char *problem) {
         struct evhttp_request *req = restart->req;
+        char actor[ADMIN_ACTOR_SIZE];
+        bool again = restart->again;
 
         events_note(&(struct event_note){ .kind = EVENT_gateways,
                                           .state = problem ? "failed" : "done",
@@ -62,20 +72,19 @@ static void restart_end(json_t *answer, const char *problem) {
                 admin_problem(req, FAULT_GATEWAY_FAILED, problem, NULL);
         else if (req)
                 admin_reply(req, json_pack("{s:O}", "gateways", answer));
+        strcpy(actor, restart->actor);
         json_decref(restart->replaced);
         restart = (free(restart), NULL);
+        if (again)
+                gateways_renew(m, actor);
 }
 
-static void ask(struct manager *m) {
-        restart->request = base_link_renew(m, restart->index);
-}
-
-static void restart_fail(const char *name, int error) {
+static void restart_fail(struct manager *m, const char *name, int error) {
         char problem[200];
 
         snprintf(problem, sizeof(problem), "%s: %s; %s", name, why(error),
                  restart->index ? "those before it are replaced, it and the rest serve as they were" : "all serve as they were");
-        restart_end(NULL, problem);
+        restart_end(m, NULL, problem);
 }
 
 void gateways_on_renewed(struct manager *m, uint64_t request, const struct control_renew *body) {
@@ -86,32 +95,49 @@ void gateways_on_renewed(struct manager *m, uint64_t request, const struct contr
                 return;
         gateway_name(&gateway, name);
         if (body->error) {
-                restart_fail(name, body->error);
+                restart_fail(m, name, body->error);
                 return;
         }
         json_array_append_new(restart->replaced, json_pack("{s:s, s:i, s:i}", "name", name, "former", body->former, "pid", body->pid));
         if (++restart->index < m->hello.n_gateways)
                 ask(m);
         else
-                restart_end(restart->replaced, NULL);
+                restart_end(m, restart->replaced, NULL);
 }
 
-void gateways_restart(struct manager *m, struct evhttp_request *req) {
-        if (restart) {
-                admin_problem(req, FAULT_CONFLICT, "the gateways are being restarted already", NULL);
-                return;
-        }
+/* 0 or -ENOMEM. */
+static int restart_begin(struct manager *m, struct evhttp_request *req, const char *actor) {
         restart = calloc(1, sizeof(*restart));
         if (restart)
                 restart->replaced = json_array();
         if (!restart || !restart->replaced) {
                 restart = (free(restart), NULL);
-                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
-                return;
+                return -ENOMEM;
         }
         restart->req = req;
-        admin_on_gone(req, on_client_gone, NULL);
-        admin_access_of_request(m, req, restart->actor);
-        events_note(&(struct event_note){ .kind = EVENT_gateways, .state = "begun", .actor = restart->actor });
+        snprintf(restart->actor, sizeof(restart->actor), "%s", actor);
+        events_note(&(struct event_note){ .kind = EVENT_gateways, .state = "begun", .actor = actor });
         ask(m);
+        return 0;
+}
+
+void gateways_renew(struct manager *m, const char *actor) {
+        if (restart)
+                restart->again = true;
+        else if (restart_begin(m, NULL, actor) < 0)
+                log_error("reload: out of memory: the gateways go on as they were configured");
+}
+
+void gateways_restart(struct manager *m, struct evhttp_request *req) {
+        char actor[ADMIN_ACTOR_SIZE];
+
+        if (restart) {
+                admin_problem(req, FAULT_CONFLICT, "the gateways are being replaced already", NULL);
+                return;
+        }
+        admin_access_of_request(m, req, actor);
+        if (restart_begin(m, req, actor) < 0)
+                admin_problem(req, FAULT_NO_MEMORY, "out of memory", NULL);
+        else
+                admin_on_gone(req, on_client_gone, NULL);
 }

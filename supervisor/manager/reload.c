@@ -12,7 +12,6 @@
 
 #include <event2/http.h>
 
-#include "conf/key-origins.h"
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/admin-access.h"
@@ -23,6 +22,7 @@
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/gateways.h"
 #include "supervisor/manager/of.h"
 #include "supervisor/manager/trust.h"
 
@@ -41,8 +41,10 @@ struct reload_waiter {
         struct evhttp_request *req;
 };
 static TAILQ_HEAD(, reload_waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
-static bool looking;      /* not all looks have begun yet */
-static char problem[600]; /* of the last reload: why socled.conf stays as it was */
+static bool looking;           /* not all looks have begun yet */
+static struct text_list later; /* keys that the last one has read and that do not count yet */
+static bool renewing;          /* and gateways are replaced for others of them */
+static char problem[600];      /* of the last reload: why socled.conf stays as it was */
 
 /* What is wrong is said to the log and to who waits. */
 static void reload_refuse(const char *text) {
@@ -57,20 +59,20 @@ static void reload_free(struct config_reload *r) {
         free(r);
 }
 
-static void take_hooks(struct base_config *to, struct base_config *from) {
-        to->hook_timeout_ms = from->hook_timeout_ms;
-        key_origins_move(&to->origins, &from->origins, "hooks");
-}
+/* Gateways have what they were born with. */
+static void take(struct config_reload *r) {
+        struct manager *m = r->manager;
+        bool gateway;
 
-static void take_packages(struct base_config *to, struct base_config *from) {
-        struct text_list include = to->include, exclude = to->exclude;
-
-        to->require_signature = from->require_signature;
-        to->include = from->include;
-        to->exclude = from->exclude;
-        from->include = include;
-        from->exclude = exclude;
-        key_origins_move(&to->origins, &from->origins, "packages"); /* out of memory: they are told as defaults */
+        text_list_deinit(&later);
+        if (base_config_reload(&m->config, &r->config, &gateway, &later) < 0)
+                log_error("reload: out of memory: not all has been taken");
+        log_notice("reload: socled.conf is read");
+        for (size_t i = 0; i < later.n; i++)
+                log_notice("reload: %s has changed, and counts from the next start on", later.items[i]);
+        renewing = gateway;
+        if (gateway)
+                gateways_renew(m, r->actor);
 }
 
 /* All packages are looked at, whatever came of socled.conf; what is wrong with one is said again, even if it was before. */
@@ -117,10 +119,7 @@ static void reload_next(struct config_reload *r) {
         char shown[SHOWN_MAX], text[SHOWN_MAX + 64];
 
         if (r->at > r->drop_ins.n) {
-                take_packages(&r->manager->config, &r->config);
-                take_hooks(&r->manager->config, &r->config);
-                log_notice("reload: socled.conf is read; of what has changed, [packages] and [hooks] count now, the rest from the next "
-                           "start on");
+                take(r);
                 reload_end(r);
                 return;
         }
@@ -191,6 +190,14 @@ static void on_client_gone(struct evhttp_connection *connection, void *userdata)
         waiter_free(userdata);
 }
 
+static json_t *json_later(void) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; list && i < later.n; i++)
+                json_array_append_new(list, json_string(later.items[i]));
+        return list;
+}
+
 /* A problem document as well, when socled.conf is not as it must be: packages and keys were looked at all the same. */
 static void waiter_reply(struct manager *m, struct reload_waiter *w) {
         struct evhttp_request *req = w->req;
@@ -199,7 +206,8 @@ static void waiter_reply(struct manager *m, struct reload_waiter *w) {
 
         admin_on_gone(req, NULL, NULL);
         waiter_free(w);
-        j = json_pack("{s:b, s:I, s:o}", "config", ok, "keys", (json_int_t)m->n_keys, "rejected", json_rejected(m));
+        j = json_pack("{s:b, s:o, s:b, s:I, s:o}", "config", ok, "later", json_later(), "gateways", ok && renewing, "keys",
+                      (json_int_t)m->n_keys, "rejected", json_rejected(m));
         if (j && !ok) {
                 json_t *p = json_problem(FAULT_BAD_CONFIG, problem, NULL);
 

@@ -404,3 +404,36 @@ def test_who_cannot_be_replaced_stays(base):
     expect_equal(load.bad, [], "requests that were not answered with 200")
     os.unlink(base.path("broken"))
     expect_equal([g["former"] for g in restarted(base)], pids, "former processes, once it can be done")
+
+
+def test_a_change_of_their_configuration_replaces_them(base):
+    pids = start(base)
+    answer = json.loads(base.ctl("reload", "--json").stdout)
+    expect_equal((answer["gateways"], answer["later"]), (False, []), "of an unchanged configuration")
+    base.config("client-connections = 30\n[bus]\nidle = 30s\n", processes=3)
+    with Load(base, "/crash/ok", threads=2) as load:
+        answer = json.loads(base.ctl("reload", "--json").stdout)
+        expect_equal((answer["gateways"], answer["later"]), (True, ["[gateway] processes", "[bus] idle"]), "of a changed one")
+        done = lambda: [e for e in json.loads(base.ctl("events", "--json").stdout)["events"] if e["event"] == "gateways"][-1]["state"] == "done"
+        wait(done, "the gateways to be replaced")
+    expect_equal(load.bad, [], "requests that were not answered with 200")
+    now = base.gateways()
+    expect(len(now) == 2 and not set(now) & set(pids), f"gateways {pids}, now {now}")
+    value = next(k for k in json.loads(base.ctl("config", "show", "--json").stdout)["keys"] if k["name"] == "client-connections")
+    expect_equal(value["value"], "30", "client-connections")
+    # and it is in force: so many of each process
+    clients = [Client(base) for _ in range(200)]
+    served = 0
+    for c in clients:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            served += c.get("/crash/ok")[0] == 200
+    expect(served <= 60, f"{served} connections of one address are served")
+    closed(clients)
+    # a mistake changes nothing
+    base.config("client-connections = many\n")
+    r = base.ctl("reload", check=False)
+    expect(r.returncode == 3 and "client-connections = many" in r.stderr, r.stderr)
+    expect_equal(base.gateways(), now, "gateways")
+    r = base.ctl("gateways", "restart", check=False)
+    expect(r.returncode == 3 and "socled.conf cannot be read" in r.stderr, r.stderr)
+    expect_equal(base.gateways(), now, "gateways")

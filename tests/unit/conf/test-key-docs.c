@@ -31,7 +31,7 @@ static char *file_text(const char *path) {
 }
 
 static void row(const struct key *key, char *text, size_t size) {
-        const char *later = key->flags & KEY_LATER ? "*Not in force yet.* " : "";
+        const char *later = key->flags & KEY_LATER ? "*Not in force yet.* " : key->flags & KEY_RELOAD ? "*Reload.* " : "";
         char form[512];
 
         key_describe(key, form, sizeof(form));

@@ -29,14 +29,15 @@ static void test_the_last_file_is_the_origin(void **state) {
         base_config_deinit(&c);
 }
 
-static void test_a_section_moves(void **state) {
+static void test_one_moves(void **state) {
         struct text_list to = { 0 }, from = { 0 };
 
         assert_int_equal(key_origin_note(&to, "a", "x", "old", 1), 0);
         assert_int_equal(key_origin_note(&to, "b", "x", "old", 2), 0);
         assert_int_equal(key_origin_note(&from, "a", "y", "new", 3), 0);
         assert_int_equal(key_origin_note(&from, "b", "y", "new", 4), 0);
-        assert_int_equal(key_origins_move(&to, &from, "a"), 0);
+        assert_int_equal(key_origin_move(&to, &from, "a", "x"), 0);
+        assert_int_equal(key_origin_move(&to, &from, "a", "y"), 0);
         assert_null(key_origin(&to, "a", "x"));
         assert_string_equal(key_origin(&to, "a", "y"), "new:3");
         assert_string_equal(key_origin(&to, "b", "x"), "old:2");
@@ -60,7 +61,7 @@ static void test_free_keys_have_origins(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_last_file_is_the_origin),
-                cmocka_unit_test(test_a_section_moves),
+                cmocka_unit_test(test_one_moves),
                 cmocka_unit_test(test_free_keys_have_origins),
         };
 
