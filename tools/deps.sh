@@ -16,7 +16,7 @@ libevent-dev libmsgpack-dev liburing-dev libsystemd-dev libinih-dev
 libarchive-dev libzstd-dev libsodium-dev libseccomp-dev libjansson-dev node-llhttp libelf-dev
 libcmark-dev zlib1g-dev liblmdb-dev libcmocka-dev curl jq procps"
 test="zstd tar python3 systemd util-linux strace"
-check="clang clang-format clang-tidy cppcheck libclang-rt-14-dev git nginx-light"
+check="clang clang-format clang-tidy cppcheck libclang-rt-14-dev git nginx-light wrk nghttp2-client"
 vm="qemu-system-x86 e2fsprogs"
 bench="nginx-light libfcgi-dev spawn-fcgi wrk libzmq3-dev libnng-dev"
 
