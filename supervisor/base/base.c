@@ -226,6 +226,7 @@ static int step_config(struct base *base) {
 static int step_listeners(struct base *base) {
         int run = base->folders.fds[FOLDER_RUN];
 
+        listeners_spread(&base->config);
         if (listeners_open(&base->listeners, &base->config, listeners_left(run) ? clock_now_ns() + LEFT_NS : 0))
                 return BASE_EXIT_CONFIG;
         base->admin_fd = listeners_admin(run);

@@ -120,14 +120,30 @@ static int inherited_by_address(const struct control_listener *listener) {
         return -ENOENT;
 }
 
+static const char *inherited_name(const struct control_listener *listener) {
+        return !strncmp(listener->text, "fd:", 3) ? listener->text + 3 : listener->text;
+}
+
 /* "fd:NAME", several of one name in their order. */
 static int inherited_by_name(const struct control_boot_config *config, uint32_t index) {
-        const char *text = config->listeners[index].text;
+        const struct control_listener *listener = &config->listeners[index];
         unsigned int nth = 0;
 
         for (uint32_t i = 0; i < index; i++)
-                nth += !strcmp(config->listeners[i].text, text);
-        return sd_listen_fd(!strncmp(text, "fd:", 3) ? text + 3 : text, nth);
+                nth += !strcmp(config->listeners[i].text, listener->text);
+        return sd_listen_fd(inherited_name(listener), nth);
+}
+
+void listeners_spread(struct control_boot_config *config) {
+        uint32_t n = config->n_listeners;
+
+        for (uint32_t i = 0; i < n; i++) {
+                const struct control_listener *listener = &config->listeners[i];
+
+                for (unsigned int nth = 1; !listener->address_size && sd_listen_fd(inherited_name(listener), nth) >= 0; nth++)
+                        if (config->n_listeners < CONTROL_LISTENERS_MAX)
+                                config->listeners[config->n_listeners++] = *listener;
+        }
 }
 
 /* A duplicate, so that the end of one listener is not the end of another that asked for the same socket. */

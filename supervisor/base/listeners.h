@@ -20,6 +20,9 @@ void listeners_init(struct listeners *listeners);
 void listeners_deinit(struct listeners *listeners);
 /* Whether the last base of this root was killed: its gateways may still hold the addresses for a moment. */
 bool listeners_left(int run_fd);
+/* A line for each socket of a name: a unit with several ListenStream= passes them all under one. What there is no room for
+ * listeners_open() tells as unused. */
+void listeners_spread(struct control_boot_config *config);
 /* Opens all of config->listeners; tells on stderr what failed. An address that is in use is waited for until then. 0 or -errno. */
 int listeners_open(struct listeners *listeners, const struct control_boot_config *config, uint64_t until_ns);
 /* The socket of line `index` for that gateway; it stays here, with all who wait in it, when the gateway dies. */

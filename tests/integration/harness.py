@@ -112,6 +112,7 @@ class Base:
         self.others = []
         self.socled = SOCLED
         self.wrap = []  # what socled is run by, strace say
+        self.pass_fds = []  # descriptors that it inherits
         os.makedirs(self.path("etc"), exist_ok=True)
         self.config()
 
@@ -136,7 +137,8 @@ class Base:
         if notify:
             env["NOTIFY_SOCKET"] = notify
         log = open(self.path("socled.log"), "ab")
-        p = subprocess.Popen([*self.wrap, self.socled, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        p = subprocess.Popen([*self.wrap, self.socled, "--root", self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                             pass_fds=self.pass_fds)
         log.close()
         return p
 
