@@ -40,7 +40,7 @@ struct request {
         const char *version; /* of the instance that may have it, its owner's; NULL: the chosen one's */
         enum request_state state;
         struct forwarded origin; /* whose it is, and how it came */
-        int status; /* of its answer, once that has begun */
+        int status;              /* of its answer, once that has begun */
         uint64_t begun_ns, bytes_in, bytes_out;
         bool head, keep_alive;
         bool idempotent; /* it may be done twice */
