@@ -32,9 +32,12 @@ enum frame_flags {
         FRAME_MORE = 1 << 1, /* the payload goes on in DATA frames up to END */
         FRAME_SAMPLED = 1 << 2,
         FRAME_LANE = 1 << 3,
-        FRAME_STREAM = 1 << 4, /* a REQUEST that bytes may follow both ways; DATA, END and CREDIT of these */
+        FRAME_STREAM = 1 << 4, /* a REQUEST that bytes may follow both ways; a REPLY whose bytes follow; DATA, END, CREDIT of these */
         FRAME_FLAGS_ALL = (1 << 5) - 1
 };
+
+/* Bytes that a callee may send behind a REQUEST, or behind its REPLY over HTTP, before it is given CREDIT; a caller may send none. */
+#define FRAME_STREAM_WINDOW (64u << 10)
 
 /* Method 0 of every module is its HTTP handler; services count from 1. */
 #define FRAME_METHOD_HTTP 0

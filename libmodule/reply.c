@@ -14,12 +14,13 @@
 #include "ipc/http-status.h"
 #include "libmodule/request.h"
 
-static int reply_take(struct socle_reply *reply, int status, const char *type, void *body, size_t size) {
+int reply_take(struct socle_reply *reply, int status, const char *type, void *body, size_t size) {
         char *copy;
+        int r = reply->streamed ? -EALREADY : status < 200 || status > 599 ? -EINVAL : 0;
 
-        if (status < 200 || status > 599) {
+        if (r) {
                 free(body);
-                return -EINVAL;
+                return r;
         }
         copy = arena_text(reply->arena, type, strlen(type));
         if (!copy) {
@@ -135,9 +136,10 @@ void reply_error(struct socle_reply *reply, int error, const char *detail) {
 }
 
 int reply_encode(const struct socle_reply *reply, uint8_t **ret_data, uint32_t *ret_size) {
-        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX];
+        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX + 1]; /* with one too many it is refused */
         struct http_reply_payload p = { .status = reply->status, .fields = fields, .body = reply->body, .body_size = reply->body_size };
         bool typed = false;
+        char length[24];
 
         for (uint32_t i = 0; i < reply->n_fields; i++) {
                 const struct reply_field *f = &reply->fields[i];
@@ -148,5 +150,9 @@ int reply_encode(const struct socle_reply *reply, uint8_t **ret_data, uint32_t *
         }
         if (!typed && reply->type)
                 fields[p.n_fields++] = (struct http_field){ { "content-type", 12 }, { reply->type, (uint32_t)strlen(reply->type) } };
+        if (reply->has_length)
+                fields[p.n_fields++] = (struct http_field){ { "content-length", 14 },
+                                                            { length, (uint32_t)snprintf(length, sizeof(length), "%llu",
+                                                                                         (unsigned long long)reply->length) } };
         return http_reply_encode(&p, ret_data, ret_size);
 }

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "ipc/errors.h"
+#include "libmodule/stream.h"
 
 struct socle_request *request_new(const struct frame *frame, uint8_t *payload, uint32_t size, int *ret_error) {
         struct socle_request *req = malloc(sizeof(*req));
@@ -28,6 +29,11 @@ struct socle_request *request_new(const struct frame *frame, uint8_t *payload, u
                 *ret_error = ERROR_BAD_REQUEST;
                 return request_free(req);
         }
+        if (frame->flags & FRAME_STREAM) {
+                req->task.stream = stream_new(&req->task);
+                if (!req->task.stream)
+                        return request_free(req);
+        }
         req->method = arena_text(&req->task.arena, req->http.method.text, req->http.method.size);
         req->path = arena_text(&req->task.arena, req->http.path.text, req->http.path.size);
         if (!req->method || !req->path)
@@ -39,6 +45,7 @@ struct socle_request *request_new(const struct frame *frame, uint8_t *payload, u
 }
 
 struct socle_request *request_free(struct socle_request *req) {
+        stream_free(req->task.stream);
         arena_deinit(&req->task.arena);
         free(req->reply.body);
         free(req->task.payload);

@@ -19,6 +19,8 @@ struct reply_field {
 struct socle_reply {
         struct arena *arena;
         int status; /* 0: nothing yet */
+        bool streamed, has_length;
+        uint64_t length; /* of one that is streamed, when it was said */
         uint32_t n_fields;
         char *type;
         void *body;
@@ -39,6 +41,8 @@ struct socle_request {
 struct socle_request *request_new(const struct frame *frame, uint8_t *payload, uint32_t size, int *ret_error);
 struct socle_request *request_free(struct socle_request *req);
 
+/* Takes body, which is malloc'ed. 0 or -errno. */
+int reply_take(struct socle_reply *reply, int status, const char *type, void *body, size_t size);
 /* The problem document for a handler that returned an error; detail NULL: what the table says. */
 void reply_error(struct socle_reply *reply, int error, const char *detail);
 /* The whole reply as it goes on the bus. 0 or -errno. */

@@ -103,7 +103,7 @@ static void send_error(struct connection *c, const struct frame *request, int er
 
 /* Is there anybody who waits? */
 static bool is_wanted(struct task *task) {
-        if (!task->connection->edge || task->cancelled)
+        if (!task->connection->edge || task->cancelled || task->answered)
                 return false;
         if (!task->frame.deadline || clock_now_ns() < task->frame.deadline)
                 return true;
@@ -127,12 +127,25 @@ void serve_error(struct task *task, int error, const char *detail) {
                 send_error(task->connection, &task->frame, error, detail);
 }
 
+void serve_end(struct task *task) {
+        const struct frame frame = { .kind = FRAME_END, .flags = FRAME_STREAM, .correlation = task->frame.correlation };
+
+        if (!is_wanted(task))
+                return;
+        task->answered = true;
+        send_frame(task->connection, &frame, NULL, 0);
+}
+
+void serve_count_out(uint32_t size) {
+        count(&the_worker.start.page->bytes_out, size);
+}
+
 static void request_answer(struct socle_request *req) {
         uint8_t *data;
         uint32_t size;
         int r;
 
-        if (!req->task.connection->edge || req->task.cancelled)
+        if (!req->task.connection->edge || req->task.cancelled || req->reply.streamed)
                 return;
         r = reply_encode(&req->reply, &data, &size);
         if (r < 0) {
@@ -146,10 +159,27 @@ static void request_answer(struct socle_request *req) {
 
 /* HTTP --------------------------------------------------------------------------------------------------------------- */
 
+/* What the handler's return value means when its answer has begun: whether it was the whole of it. */
+static void stream_conclude(struct socle_request *req, int r) {
+        bool wanted = !req->task.answered && !req->task.cancelled;
+
+        if (r < 0 && wanted)
+                socle_log(SOCLE_LOG_ERROR, "%s %s: handler returned %d (%s) in the middle of its answer", req->method, req->path, r,
+                          strerror(-r));
+        if (r)
+                serve_error(&req->task, r > 0 && error_known(r) ? r : ERROR_INTERNAL, NULL);
+        else
+                serve_end(&req->task);
+}
+
 /* What the handler's return value means when it has not replied. */
 static void request_conclude(struct socle_request *req, int r) {
         const struct error_detail *detail = &req->task.detail;
 
+        if (req->reply.streamed) {
+                stream_conclude(req, r);
+                return;
+        }
         if (r < 0)
                 socle_log(SOCLE_LOG_ERROR, "%s %s: handler returned %d (%s)", req->method, req->path, r, strerror(-r));
         if (r == 0 && !req->reply.status) {
@@ -344,7 +374,7 @@ void serve_message(struct connection *c, struct edge_message *m) {
 bool serve_cut_off(void) {
         for (struct connection *c = the_worker.connections; c; c = c->next) {
                 for (struct task *task = c->tasks; task; task = task->next) {
-                        if (!task->cancelled)
+                        if (!task->cancelled && !task->answered)
                                 send_error(c, &task->frame, ERROR_CUT_OFF, NULL);
                         task_cancel(task);
                 }

@@ -15,6 +15,11 @@
  * and a call that an instance refuses can go to another one as any other call. A
  * callee's credit begins with WINDOW.
  *
+ * An HTTP request is a call whose answer may be such a stream, and its body, too
+ * (FRAME_STREAM in its REQUEST, as above). The answer's head is a REPLY with
+ * FRAME_STREAM, its bytes follow, and END is its end; ERROR in their middle says
+ * that the rest does not come.
+ *
  * Neither end waits longer than the call's deadline, whatever becomes of the
  * other: the caller's is its call's, the callee has one of its own.
  *
@@ -34,7 +39,7 @@
 #include "libmodule/target.h"
 #include "libmodule/worker-internal.h"
 
-#define WINDOW (64u << 10)
+#define WINDOW FRAME_STREAM_WINDOW
 
 TAILQ_HEAD(stream_list, socle_stream);
 
@@ -108,6 +113,10 @@ static int stream_check(struct socle_stream *s) {
 
 static bool is_answered(const struct socle_stream *s) {
         return is_callers(s) && s->call.state == CALL_DONE;
+}
+
+static bool is_http(const struct socle_stream *s) {
+        return !is_callers(s) && s->task->frame.method == FRAME_METHOD_HTTP;
 }
 
 static bool is_right_place(void) {
@@ -253,8 +262,20 @@ struct socle_stream *stream_new(struct task *task) {
         }
         s->task = task;
         s->granted = task ? WINDOW : 0;
+        s->mute = task && task->frame.method == FRAME_METHOD_HTTP;
         s->data = (struct edge_outgoing){ .on_sent = on_data_sent, .userdata = s };
         s->credit = (struct edge_outgoing){ .on_sent = on_credit_sent, .userdata = s };
+        return s;
+}
+
+struct socle_stream *stream_new_whole(struct task *task, const void *data, size_t size) {
+        struct socle_stream *s = stream_new(task);
+
+        if (!s)
+                return NULL;
+        s->whole = data;
+        s->whole_size = size;
+        s->peer_ended = true;
         return s;
 }
 
@@ -271,6 +292,7 @@ struct socle_stream *stream_free(struct socle_stream *s) {
         not_due(s);
         deadline_deinit(wait_deadlines(), &s->due);
         socle_result_free(s->call.result);
+        free(s->head);
         free(s->buffer);
         free(s->method);
         free(s->version);
@@ -380,6 +402,15 @@ static bool make_buffer(struct socle_stream *s) {
 
 /* Both --------------------------------------------------------------------------------------------------------------- */
 
+static size_t take_whole(struct socle_stream *s, void *to, size_t size) {
+        size_t n = MIN(size, s->whole_size);
+
+        memcpy(to, s->whole, n);
+        s->whole += n;
+        s->whole_size -= n;
+        return n;
+}
+
 static size_t take(struct socle_stream *s, uint8_t *to, size_t size) {
         uint32_t n = (uint32_t)MIN(size, (size_t)s->size), first = MIN(n, WINDOW - s->begin);
 
@@ -400,7 +431,11 @@ int socle_stream_read(struct socle_stream *s, void *data, size_t size, size_t *r
         r = check_place(s);
         if (r)
                 return r;
-        if (!make_buffer(s))
+        if (s->whole_size && !(task && task->cancelled)) {
+                *ret_size = take_whole(s, data, size);
+                return 0;
+        }
+        if (!s->peer_ended && !make_buffer(s))
                 return -ENOMEM;
         while (!s->size || (task && task->cancelled)) {
                 r = stream_check(s);
@@ -433,6 +468,7 @@ static size_t write_some(struct socle_stream *s, const uint8_t *data, size_t siz
                 return 0;
         s->sending = r == EDGE_E_FULL;
         s->n_written += n;
+        serve_count_out(n);
         return n;
 }
 
@@ -445,6 +481,8 @@ int socle_stream_write(struct socle_stream *s, const void *data, size_t size) {
         r = check_place(s);
         if (r)
                 return r;
+        if (s->mute)
+                return -EPERM;
         if (s->ended)
                 return -EPIPE;
         while (size || s->sending) {
@@ -474,10 +512,51 @@ int socle_stream_end(struct socle_stream *s) {
                 return -EINVAL;
         if (!is_right_place())
                 return -EDEADLK;
+        if (s->mute)
+                return -EPERM;
         r = stream_check(s);
         if (r)
                 return r;
         s->ended = true;
-        stream_put_end(s);
+        if (is_http(s))
+                serve_end(s->task);
+        else
+                stream_put_end(s);
+        return 0;
+}
+
+/* Over HTTP ---------------------------------------------------------------------------------------------------------- */
+
+/* How long it goes on behind its head is between the client and the gateway. */
+static void forget_deadline(struct socle_stream *s) {
+        s->task->frame.deadline = 0;
+        deadline_clear(wait_deadlines(), &s->due);
+}
+
+int stream_answer(struct socle_stream *s, uint8_t *head, uint32_t size) {
+        int r;
+
+        free(s->head);
+        s->head = head;
+        r = check_place(s);
+        if (!r)
+                r = stream_check(s);
+        if (r)
+                return r;
+        r = stream_put(s, FRAME_REPLY, head, size, &s->data);
+        if (r == EDGE_E_TOO_LARGE)
+                return task_fail(ERROR_TOO_LARGE, "%u bytes of an answer's head are more than [bus] max-message", size);
+        s->sending = r == EDGE_E_FULL;
+        r = s->sending || !r ? 0 : task_fail(ERROR_CANCELLED, "the gateway is gone");
+        while (!r && s->sending) {
+                stream_wait(s);
+                r = stream_check(s);
+        }
+        if (r) {
+                stop_sending(s);
+                return r;
+        }
+        s->mute = false;
+        forget_deadline(s);
         return 0;
 }

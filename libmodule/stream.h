@@ -26,14 +26,18 @@ struct socle_stream {
         struct deadline due;  /* of the callee's end: the call's */
         bool late;            /* it has passed */
 
-        /* coming: a buffer that goes round, made with the first byte */
+        /* coming: all of it, as it came with a request; or a buffer that goes round, made with the first byte */
         uint8_t *buffer;
         uint32_t begin, size;
         uint64_t n_read;
         uint64_t allowed; /* bytes in all that the peer may send; it is told by CREDIT */
         bool peer_ended;
+        const uint8_t *whole;
+        size_t whole_size;
 
         /* going */
+        bool mute;     /* over HTTP: the answer has not begun */
+        uint8_t *head; /* of the answer, until all of it is on its way */
         uint64_t n_written;
         uint64_t granted; /* bytes in all that the peer takes */
         bool ended, end_sent;
@@ -45,6 +49,10 @@ struct socle_stream {
 
 /* The end of a callee; task->stream is its. NULL: out of memory. */
 struct socle_stream *stream_new(struct task *task);
+/* The end of a callee whose caller sends nothing but what came with the request. */
+struct socle_stream *stream_new_whole(struct task *task, const void *data, size_t size);
+/* Over HTTP: the answer begins. Takes the head, and waits until it is on its way; errors as of socle_stream_write(). */
+int stream_answer(struct socle_stream *s, uint8_t *head, uint32_t size);
 /* Either end: takes it out of wherever it is. NULL is allowed; returns NULL. */
 struct socle_stream *stream_free(struct socle_stream *s);
 

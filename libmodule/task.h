@@ -44,6 +44,7 @@ struct task {
         struct socle_stream *waits_in; /* likewise */
         struct socle_stream *stream;   /* the callee's end of the one behind this call */
         bool cancelled;
+        bool answered; /* the end of its answer was sent */
         struct error_detail detail;
 };
 

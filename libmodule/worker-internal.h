@@ -93,6 +93,9 @@ void serve_show(const struct task *task);
 /* An answer to a task. Takes data. */
 void serve_reply(struct task *task, uint8_t *data, uint32_t size);
 void serve_error(struct task *task, int error, const char *detail);
+/* The end of an answer that is a stream. */
+void serve_end(struct task *task);
+void serve_count_out(uint32_t size);
 
 /* method.c */
 struct task *method_task_new(const struct edge_message *message, uint8_t *payload, int *ret_error);

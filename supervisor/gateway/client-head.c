@@ -5,11 +5,13 @@
  */
 #include "supervisor/gateway/client-internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "supervisor/gateway/request.h"
+#include "supervisor/gateway/stream.h"
 #include "supervisor/gateway/upstream.h"
 
 #define DISCARD_MAX (1u << 20) /* of a body that nobody wants: more, and the connection is closed */
@@ -22,21 +24,18 @@ void client_refuse(struct client *c, enum refusal refusal, bool head) {
         client_stop_reading(c);
         if (!request || request->state == REQUEST_ANSWERED)
                 return;
+        upstream_forget(request); /* whose body went on while it came */
         request->head |= head;
         request->keep_alive = false;
         request_problem(request, &problem);
 }
 
-/* Answered before its body was read: the rest is read for nobody, or not at all. */
-static void discard(struct client *c, struct request *request, const struct http_head *head) {
-        bool body = head->chunked || head->length;
-
+void client_discard(struct client *c, struct request *request, uint64_t due, bool waits) {
         request->discards = true;
+        request->body_size = 0;
         request->body_max = DISCARD_MAX;
-        if (!body)
-                return;
         /* Whoever waits for 100 Continue may leave the body out or not: there is no going on. */
-        if (head->length > DISCARD_MAX || head->expects_continue) {
+        if (due > DISCARD_MAX || waits) {
                 request->keep_alive = false;
                 client_stop_reading(c);
         }
@@ -92,6 +91,10 @@ static struct http_text remote_of(const struct client *c, const struct request *
         return (struct http_text){ g->remote, (uint32_t)address_format(&request->origin.client, g->remote) };
 }
 
+static bool has_body(const struct http_head *head) {
+        return head->chunked || head->length;
+}
+
 /* The module takes it, as far as its head says: encoded now, or kept until the body is whole. */
 static int accept_head(struct client *c, struct request *request, const struct http_head *head, const char *path) {
         struct http_request_payload q = {
@@ -105,7 +108,14 @@ static int accept_head(struct client *c, struct request *request, const struct h
         };
 
         request->trace = trace_of(head);
-        return head->chunked || head->length ? request_keep(request, &q) : request_encode(request, &q);
+        if (!has_body(head))
+                return request_encode(request, &q);
+        if (!request->settings.stream)
+                return request_keep(request, &q);
+        if (!stream_new(request))
+                return -ENOMEM;
+        request->stream->takes_body = true;
+        return request_encode(request, &q);
 }
 
 /* Finds the module. 0 or an error_code. */
@@ -136,6 +146,18 @@ static bool is_idempotent(const struct http_head *head) {
         return false;
 }
 
+/* 100 Continue, at once; of a body that goes on as it comes, when somebody reads it. */
+static void expect_body(struct client *c, struct request *request, const struct http_head *head, bool more) {
+        bool waits = head->expects_continue && has_body(head) && !more;
+
+        if (request->stream) {
+                request->stream->continues = waits;
+                upstream_submit(request, request->settings.timeout_ms);
+        } else if (waits && output_append(&request->answer, "HTTP/1.1 100 Continue\r\n\r\n", 25) < 0) {
+                client_fail(c);
+        }
+}
+
 void client_on_head(struct client *c, struct http_head *head, bool more) {
         struct gateway *g = c->gateway;
         struct request *request;
@@ -161,14 +183,13 @@ void client_on_head(struct client *c, struct http_head *head, bool more) {
         request->minor = head->minor;
         r = g->target.asterisk ? 0 : route(c, request, head);
         if (r || g->target.asterisk)
-                discard(c, request, head);
+                client_discard(c, request, head->length, head->expects_continue && has_body(head));
         if (r == ERROR_NOT_FOUND)
                 request_problem(request, &no_route);
         else if (r)
                 request_error(request, r);
         else if (g->target.asterisk)
                 on_options(request);
-        else if (head->expects_continue && (head->chunked || head->length) && !more &&
-                 output_append(&request->answer, "HTTP/1.1 100 Continue\r\n\r\n", 25) < 0)
-                client_fail(c);
+        else
+                expect_body(c, request, head, more);
 }

@@ -12,6 +12,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "supervisor/gateway/request.h"
+#include "supervisor/gateway/stream.h"
 #include "supervisor/gateway/upstream.h"
 
 /* Also when it will be: a chunk that is announced is not waited for when it cannot be taken. */
@@ -19,6 +20,31 @@ static bool body_too_large(const struct client *c, const struct request *request
         uint64_t room = request->body_max - MIN(request->body_size, request->body_max), due = http_parser_due(&c->parser);
 
         return request->body_size > request->body_max || size > room || due > room - size;
+}
+
+void client_answered_early(struct client *c, struct request *request) {
+        struct stream *s = request->stream;
+        bool waits;
+
+        if (c->reading != request || !s)
+                return;
+        waits = s->continues;
+        stream_drop_body(s);
+        client_discard(c, request, http_parser_due(&c->parser), waits);
+}
+
+/* The module reads it as it comes. */
+static void on_streamed_body(struct client *c, struct request *request, const uint8_t *data, size_t size) {
+        if (body_too_large(c, request, size)) {
+                upstream_forget(request);
+                client_stop_reading(c);
+                request->keep_alive = false;
+                request_error(request, ERROR_TOO_LARGE);
+                return;
+        }
+        request->body_size += size;
+        if (stream_add_body(request->stream, data, size) < 0)
+                client_fail(c);
 }
 
 static void on_body(struct client *c, const uint8_t *data, size_t size) {
@@ -31,6 +57,10 @@ static void on_body(struct client *c, const uint8_t *data, size_t size) {
                 request->body_size += size;
                 if (body_too_large(c, request, 0))
                         client_stop_reading(c);
+                return;
+        }
+        if (request->stream) {
+                on_streamed_body(c, request, data, size);
                 return;
         }
         r = body_too_large(c, request, size) ? -EMSGSIZE : request_add_body(request, data, size, c->expected);
@@ -48,6 +78,10 @@ static void on_request_end(struct client *c) {
                 c->closing = true;
         if (request->discards)
                 return;
+        if (request->stream) {
+                request->stream->body_whole = true;
+                return;
+        }
         if (request->kept && request_encode_kept(request) < 0) {
                 request_error(request, ERROR_NO_MEMORY);
                 return;
@@ -79,13 +113,18 @@ static void hold(struct client *c, const struct http_input *in) {
         c->gateway->n_held += size;
 }
 
+/* An end needs no room, and with the last piece of a body nothing may be left that would be held, and taken, later. */
+static bool can_go_on(const struct client *c) {
+        return client_can_take(c) || (c->reading && !c->failed && http_parser_at_end(&c->parser));
+}
+
 /* Takes requests out of the input as long as there is room for them. */
 void client_take(struct client *c, struct http_input *in) {
         struct gateway *g = c->gateway;
         const uint8_t *piece;
         size_t size;
 
-        while (client_can_take(c)) {
+        while (can_go_on(c)) {
                 switch (http_parser_next(&c->parser, in, &g->head, &piece, &size)) {
                 case HTTP_EVENT_MORE:
                         return;

@@ -22,6 +22,9 @@ void client_on_head(struct client *c, struct http_head *head, bool more);
 /* The input cannot be followed any further: the answer in its place, then the end. head: it was to HEAD, and has no body. */
 void client_refuse(struct client *c, enum refusal refusal, bool head);
 
+/* What is due of its body, or still due, is read for nobody, or not at all. waits: the client does, for 100 Continue. */
+void client_discard(struct client *c, struct request *request, uint64_t due, bool waits);
+
 /* client-input.c: takes requests out of the input as long as there is room for them, and holds the rest. */
 void client_take(struct client *c, struct http_input *in);
 void client_take_held(struct client *c);

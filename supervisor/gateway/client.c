@@ -10,6 +10,8 @@
  * requests. Over all connections it is bounded, too: beyond memory_max whoever
  * makes us keep most is closed.
  *
+ * Where bodies are streamed, stream.c bounds what there is of them.
+ *
  * Everything is done once per turn of the loop: answers that came in one turn go
  * out in one call.
  *
@@ -37,6 +39,7 @@
 #include "ipc/cleanup.h"
 #include "supervisor/gateway/account.h"
 #include "supervisor/gateway/request.h"
+#include "supervisor/gateway/stream.h"
 #include "supervisor/gateway/upstream.h"
 
 #define PIPELINE_MAX 16u
@@ -108,10 +111,20 @@ static void request_remove(struct client *c, struct request *request) {
         request_free(request);
 }
 
+static void forget_requests(struct client *c) {
+        struct request *request;
+
+        while ((request = TAILQ_FIRST(&c->requests))) {
+                upstream_forget(request);
+                if (!request->stream || !request->stream->begun)
+                        request->status = 0;
+                request_remove(c, request);
+        }
+}
+
 /* Memory stays until the end of the turn: events may still name it. */
 static void client_close(struct client *c) {
         struct gateway *g = c->gateway;
-        struct request *request;
 
         if (c->dead)
                 return;
@@ -119,11 +132,7 @@ static void client_close(struct client *c) {
         if (c->touched)
                 TAILQ_REMOVE(&g->touched, c, in_touched);
         c->touched = false;
-        while ((request = TAILQ_FIRST(&c->requests))) {
-                upstream_forget(request);
-                request->status = 0;
-                request_remove(c, request);
-        }
+        forget_requests(c);
         net_socket_remove(&c->socket);
         deadline_deinit(&g->deadlines, &c->deadline);
         http_parser_deinit(&c->parser);
@@ -172,7 +181,9 @@ size_t client_buffered(const struct client *c) {
 }
 
 bool client_can_take(const struct client *c) {
-        return !c->closing && !c->failed && !c->dead && (c->reading || c->n_requests < PIPELINE_MAX) && client_buffered(c) < BUFFERED_MAX;
+        if (c->closing || c->failed || c->dead || client_buffered(c) >= BUFFERED_MAX)
+                return false;
+        return c->reading ? !c->reading->stream || !stream_is_full(c->reading->stream) : c->n_requests < PIPELINE_MAX;
 }
 
 struct request *client_add_request(struct client *c) {
@@ -186,6 +197,11 @@ struct request *client_add_request(struct client *c) {
         TAILQ_INSERT_TAIL(&c->requests, request, in_client);
         c->n_requests++;
         return request;
+}
+
+void client_expect_none(struct client *c, const struct request *request) {
+        if (c->reading != request)
+                c->closing = true;
 }
 
 void client_stop_reading(struct client *c) {
@@ -242,17 +258,57 @@ static const struct net_handler handler = { on_data, on_end, on_sent };
 
 /* Writing ----------------------------------------------------------------------------------------------------------------- */
 
+/* Would the end of the connection be taken for the end of an answer that has none? A reset tells them apart. */
+static void cut(struct client *c, const struct request *request) {
+        static const struct linger now = { .l_onoff = 1 };
+        const struct stream *s = request->stream;
+
+        if (s->chunked || s->dropped || s->left != STREAM_NO_LENGTH)
+                return;
+        setsockopt(c->socket.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        c->failed = true;
+}
+
+/* Nothing follows the answer, whatever was asked behind it. */
+static void end_behind(struct client *c) {
+        forget_requests(c);
+        c->closing = c->abandoned = true;
+}
+
 /* Answers whose turn it is move to the output. A request that is answered before it was read stays until it is. */
 static void collect(struct client *c) {
         struct request *request;
 
         while ((request = TAILQ_FIRST(&c->requests))) {
+                bool is_last = !request->keep_alive && request->stream;
+
                 request->bytes_out += request->answer.size;
                 output_splice(&c->out, &request->answer);
                 if (request->state != REQUEST_ANSWERED || request == c->reading)
                         return;
+                if (request->cut)
+                        cut(c, request);
                 request_remove(c, request);
+                if (is_last)
+                        end_behind(c);
         }
+}
+
+static void send_bodies(struct client *c) {
+        struct request *request;
+
+        TAILQ_FOREACH(request, &c->requests, in_client) {
+                if (request->stream)
+                        stream_send_body(request->stream);
+        }
+}
+
+/* Whose answer is sent now may send as much more of it as the client takes. */
+static void grant_first(struct client *c) {
+        struct request *first = TAILQ_FIRST(&c->requests);
+
+        if (first && first->stream)
+                stream_grant(first->stream, c->out.size + first->answer.size);
 }
 
 /* What stands first: a file, or all that is before the next one. */
@@ -307,6 +363,7 @@ static void client_turn(struct client *c) {
 
         do {
                 collect(c);
+                send_bodies(c);
                 more = c->held && client_can_take(c);
                 if (more)
                         client_take_held(c);
@@ -317,6 +374,7 @@ static void client_turn(struct client *c) {
                 linger(c);
         if (c->failed)
                 return;
+        grant_first(c);
         net_receive(&c->socket, c->closing || (client_can_take(c) && !c->held));
         client_update_phase(c);
 }
@@ -380,7 +438,7 @@ static uint64_t client_kept(const struct client *c) {
         const struct request *request;
 
         TAILQ_FOREACH(request, &c->requests, in_client)
-        size += output_kept(&request->answer);
+        size += output_kept(&request->answer) + (request->stream ? output_kept(&request->stream->pending) : 0);
         return size;
 }
 

@@ -50,6 +50,10 @@ struct client {
 int client_new(struct gateway *g, int fd, const struct sockaddr_storage *peer, bool proxy);
 /* There is something to do for it at the end of the turn. */
 void client_touch(struct client *client);
+/* An answer is whole, or as good as, before all of its request was read: what becomes of the rest. */
+void client_answered_early(struct client *client, struct request *request);
+/* Nothing is answered behind this one. */
+void client_expect_none(struct client *client, const struct request *request);
 /* It cannot go on: closed at the end of the turn. */
 void client_fail(struct client *client);
 /* Everything touched has its turn: answers out, held input in, deadlines. */

@@ -40,6 +40,10 @@ void http_parser_deinit(struct http_parser *p) {
         p->held_room = 0;
 }
 
+bool http_parser_at_end(const struct http_parser *p) {
+        return p->phase == PHASE_END;
+}
+
 bool http_parser_in_body(const struct http_parser *p) {
         return p->phase == PHASE_LENGTH || p->phase == PHASE_CHUNKED;
 }

@@ -54,6 +54,8 @@ enum http_event http_parser_next(struct http_parser *p, struct http_input *in, s
 static inline bool http_parser_in_head(const struct http_parser *p) {
         return p->begun;
 }
+/* Is a body's end all that comes next? */
+bool http_parser_at_end(const struct http_parser *p);
 bool http_parser_in_body(const struct http_parser *p);
 /* Bytes of the body that were announced and have not come: of all of it, or of its present chunk. */
 uint64_t http_parser_due(const struct http_parser *p);

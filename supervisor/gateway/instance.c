@@ -17,7 +17,9 @@
 #include "ipc/errors.h"
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/admin-call.h"
+#include "supervisor/gateway/client.h"
 #include "supervisor/gateway/request.h"
+#include "supervisor/gateway/stream.h"
 #include "supervisor/gateway/upstream.h"
 
 #define MESSAGES_PER_TURN 256
@@ -86,7 +88,7 @@ void instance_close(struct instance *i) {
         charge(i);
         i->state = INSTANCE_COLD;
         i->full = false;
-        i->n_abandoned = 0;
+        i->n_abandoned = i->late_max = 0;
 }
 
 bool instance_was_unused(struct instance *i) {
@@ -214,6 +216,8 @@ static void sent_remove(struct instance *i, struct request *request) {
         i->load.in_flight--;
         if (!i->load.in_flight)
                 i->full = false; /* what was cancelled will send no reply that says so */
+        if (request->stream)
+                stream_leave(request->stream);
         request->instance = NULL;
 }
 
@@ -229,10 +233,15 @@ static int receive_last(struct instance *i) {
         return r;
 }
 
+/* Bytes have gone to and fro behind it: the worker has begun it, whatever it says, and it cannot be repeated. */
+static bool has_moved(const struct request *request) {
+        return request->stream && stream_has_moved(request->stream);
+}
+
 /* Of what a worker had begun when it died, or when its time was over, what may be done twice is, once: a request that kills whoever
  * handles it ends two workers at most, however many there are. */
 static bool may_repeat(struct request *request, int error) {
-        if ((error != ERROR_PEER_DIED && error != ERROR_CUT_OFF) || !request->idempotent || request->repeated)
+        if ((error != ERROR_PEER_DIED && error != ERROR_CUT_OFF) || !request->idempotent || request->repeated || has_moved(request))
                 return false;
         request->repeated = error;
         return true;
@@ -243,8 +252,10 @@ static void give_up_sent(struct instance *i, uint64_t accepted, int error) {
         struct request *request;
 
         while ((request = TAILQ_LAST(&i->sent, request_list))) {
+                bool begun = request->position <= accepted || has_moved(request);
+
                 sent_remove(i, request);
-                if (request->position <= accepted && !may_repeat(request, error))
+                if (begun && !may_repeat(request, error))
                         request_error(request, error);
                 else
                         upstream_take_back(request);
@@ -306,9 +317,10 @@ static void sent_add(struct instance *i, struct request *request) {
 bool instance_send(struct instance *i, struct request *request) {
         struct frame frame = {
                 .kind = FRAME_REQUEST,
-                .flags = (uint8_t)((request->idempotent ? FRAME_IDEMPOTENT : 0) | (request->trace.sampled ? FRAME_SAMPLED : 0)),
+                .flags = (uint8_t)((request->idempotent ? FRAME_IDEMPOTENT : 0) | (request->trace.sampled ? FRAME_SAMPLED : 0) |
+                                   (request->stream ? FRAME_STREAM : 0)),
                 .correlation = request->id,
-                .deadline = request->deadline.when_ns,
+                .deadline = request->stream ? 0 : request->deadline.when_ns, /* how long a body takes is the client's matter */
                 .parent_span = request->trace.parent,
                 .generation = (uint32_t)i->upstream->gateway->bus.table.generation,
         };
@@ -340,11 +352,23 @@ bool instance_send(struct instance *i, struct request *request) {
 void instance_cancel(struct instance *i, struct request *request) {
         sent_remove(i, request);
         i->n_abandoned++;
+        if (request->stream)
+                i->late_max += stream_late_max();
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);
         else
                 edge_send_cancel(i->edge, request->id);
         want_flush(i);
+}
+
+int instance_put(struct instance *i, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out) {
+        int r = edge_send(i->edge, frame, payload, size, out);
+
+        /* An end that shows here is dealt with by the next receive. */
+        if (r && r != EDGE_E_FULL)
+                ring(i);
+        want_flush(i);
+        return r;
 }
 
 void instance_timed_out(struct instance *i) {
@@ -415,6 +439,106 @@ static void on_reply(struct instance *i, struct request *request, struct edge_me
         request_answer(request, &response);
 }
 
+static void begin_failed(struct instance *i, struct request *request, int error) {
+        instance_cancel(i, request);
+        request_error(request, error);
+}
+
+/* What the module has said of the length. 0 or -EBADMSG. */
+static int length_of(const struct http_reply_payload *reply, uint64_t *ret_length) {
+        *ret_length = RESPONSE_NO_LENGTH;
+        for (uint32_t k = 0; k < reply->n_fields; k++) {
+                const struct http_field *f = &reply->fields[k];
+                uint64_t length = 0;
+
+                if (f->name.size != 14 || memcmp(f->name.text, "content-length", 14) != 0)
+                        continue;
+                if (!f->value.size || f->value.size > 18 || *ret_length != RESPONSE_NO_LENGTH)
+                        return -EBADMSG;
+                for (uint32_t n = 0; n < f->value.size; n++) {
+                        if (f->value.text[n] < '0' || f->value.text[n] > '9')
+                                return -EBADMSG;
+                        length = length * 10 + (uint64_t)(f->value.text[n] - '0');
+                }
+                *ret_length = length;
+        }
+        return 0;
+}
+
+/* A head behind which the body comes in pieces. The request stays with the worker. */
+static void on_head(struct instance *i, struct request *request, const struct edge_message *message) {
+        struct http_reply_payload reply;
+        struct response response;
+
+        if (http_reply_decode(message->payload, message->size, i->upstream->gateway->reply_fields, &reply) < 0 ||
+            !reply_status_ok(reply.status) || reply.body_size || length_of(&reply, &response.length) < 0) {
+                warn_malformed(i);
+                begin_failed(i, request, ERROR_BAD_REPLY);
+                return;
+        }
+        if (!request->stream && !stream_new(request)) {
+                begin_failed(i, request, ERROR_NO_MEMORY);
+                return;
+        }
+        request->stream->moved_ns = i->upstream->gateway->now_ns;
+        response =
+                (struct response){ .status = reply.status, .fields = reply.fields, .n_fields = reply.n_fields, .length = response.length };
+        request_begin(request, &response);
+}
+
+/* Of what was given up the rest may come, but no more than was allowed, byte by byte though it be; an end counts as a byte. */
+static int on_late_part(struct instance *i, const struct edge_message *message) {
+        uint64_t n = MAX(message->size, 1u);
+
+        if (n > i->late_max)
+                return edge_poison(i->edge, VIOLATION_STREAM);
+        i->late_max -= n;
+        return 0;
+}
+
+static bool is_part(const struct frame *frame) {
+        return frame->flags & FRAME_STREAM && (frame->kind == FRAME_DATA || frame->kind == FRAME_END || frame->kind == FRAME_CREDIT);
+}
+
+/* Who has not been sent all of the request need not wait for it any more; who has may have asked for it before he saw its end. */
+static void on_answer_end(struct instance *i, struct request *request) {
+        const struct stream *s = request->stream;
+
+        if (s->takes_body && !s->body_end_sent) {
+                instance_cancel(i, request);
+        } else {
+                i->late_max += s->takes_body ? stream_late_max() : 0;
+                sent_remove(i, request);
+        }
+        request_finish(request);
+}
+
+static int on_part(struct instance *i, const struct edge_message *message) {
+        struct request *request = call_table_find(&i->upstream->gateway->calls, message->frame.correlation);
+
+        if (!request || request->instance != i)
+                return on_late_part(i, message);
+        switch (request->stream ? stream_on_part(request->stream, message) : STREAM_E_UNOPENED) {
+        case 0:
+                break;
+        case STREAM_E_ENDED:
+                on_answer_end(i, request);
+                break;
+        case STREAM_E_LENGTH:
+                warn_malformed(i);
+                begin_failed(i, request, ERROR_BAD_REPLY);
+                break;
+        case STREAM_E_UNOPENED:
+                return edge_poison(i->edge, VIOLATION_STREAM);
+        case STREAM_E_SIZE:
+                return edge_poison(i->edge, VIOLATION_STREAM_SIZE);
+        default:
+                client_fail(request->client);
+                break;
+        }
+        return 0;
+}
+
 static void fail(struct request *request, int error, const struct edge_message *message) {
         if (request->call)
                 admin_call_fail(request->call, error, message);
@@ -425,6 +549,10 @@ static void fail(struct request *request, int error, const struct edge_message *
 static void on_error(struct instance *i, struct request *request, const struct edge_message *message) {
         int error = message->frame.error;
 
+        if (has_moved(request) && error_info(error)->retryable) {
+                warn_malformed(i); /* it says that it has not begun what it has */
+                error = ERROR_BAD_REPLY;
+        }
         switch (error) {
         case ERROR_NOT_STARTED:
         case ERROR_MOVED:
@@ -464,6 +592,8 @@ static int on_message(struct instance *i, struct edge_message *message) {
                 i->refused_version = i->upstream->gateway->bus.version;
                 return 0;
         }
+        if (is_part(&message->frame))
+                return on_part(i, message);
         if (message->frame.kind != FRAME_REPLY && message->frame.kind != FRAME_ERROR)
                 return edge_poison(i->edge, VIOLATION_KIND);
         request = call_table_find(&i->upstream->gateway->calls, message->frame.correlation);
@@ -473,8 +603,16 @@ static int on_message(struct instance *i, struct edge_message *message) {
         /* An answer before all of the request was sent: the rest is not sent any more. */
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);
-        sent_remove(i, request);
         i->full = false;
+        if (message->frame.kind == FRAME_REPLY && request->stream && request->stream->begun)
+                return edge_poison(i->edge, VIOLATION_INVENTED);
+        if (message->frame.kind == FRAME_REPLY && message->frame.flags & FRAME_STREAM) {
+                if (request->call)
+                        return edge_poison(i->edge, VIOLATION_KIND);
+                on_head(i, request, message);
+                return 0;
+        }
+        sent_remove(i, request);
         if (message->frame.kind == FRAME_ERROR)
                 on_error(i, request, message);
         else if (request->call)

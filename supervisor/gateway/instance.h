@@ -41,6 +41,7 @@ struct instance {
         struct net_watch bell;
         uint64_t n_partial;   /* bytes of its replies that are not whole: its part of gateway->n_partial */
         uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
+        uint64_t late_max;    /* bytes of streams, likewise */
         struct load load;
         uint64_t swept; /* load.served, when it was last asked whether it is used */
         struct request_list sent;
@@ -65,6 +66,8 @@ void instance_close(struct instance *i);
 
 /* Sends; the request is in i->sent afterwards. False: the edge is gone, the request is where it was. */
 bool instance_send(struct instance *i, struct request *request);
+/* Sends something that belongs to a request that it has: as edge_send(). */
+int instance_put(struct instance *i, const struct frame *frame, const void *payload, uint32_t size, struct edge_outgoing *out);
 /* Takes a request out of i->sent and tells the worker when it need not go on. */
 void instance_cancel(struct instance *i, struct request *request);
 /* Tells the manager, at most once a second, that a deadline has passed. */

@@ -12,6 +12,7 @@
 #include "ipc/errors.h"
 #include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
+#include "supervisor/gateway/stream.h"
 #include "supervisor/gateway/upstream.h"
 
 #define FREE_MAX 1024u
@@ -75,6 +76,7 @@ static void end_call(struct request *request) {
 static void request_clear(struct request *request) {
         struct deadline deadline = request->deadline;
 
+        stream_free(request->stream);
         free(request->payload);
         free(request->kept);
         free(request->body);
@@ -189,24 +191,82 @@ int request_encode_kept(struct request *request) {
 
 /* Answers ----------------------------------------------------------------------------------------------------------------- */
 
-void request_answer(struct request *request, const struct response *response) {
-        struct client *client = request->client;
-        struct gateway *g = client->gateway;
-        struct response_context context = {
-                .head = request->head, .keep_alive = request->keep_alive, .minor = request->minor, .date = g->date
+static struct response_context context_of(const struct request *request) {
+        return (struct response_context){
+                .head = request->head, .keep_alive = request->keep_alive, .minor = request->minor, .date = request->gateway->date
         };
+}
 
-        request->status = response->status;
-        if (response->status >= 500)
-                g->counters.errors++;
-        deadline_clear(&g->deadlines, &request->deadline);
+/* Nothing more comes of it. */
+static void end(struct request *request) {
+        deadline_clear(&request->gateway->deadlines, &request->deadline);
         end_call(request);
         discharge(request);
         request->payload = (free(request->payload), NULL);
-        if (response_write(&request->answer, response, &context) < 0)
-                client_fail(client);
         request->state = REQUEST_ANSWERED;
-        client_touch(client);
+        client_touch(request->client);
+}
+
+static void cut(struct request *request) {
+        request->gateway->counters.errors++;
+        request->cut = true;
+        request->keep_alive = false;
+        client_answered_early(request->client, request);
+        end(request);
+}
+
+void request_answer(struct request *request, const struct response *response) {
+        struct response_context context;
+
+        if (request->stream && request->stream->begun) {
+                free(response->taken);
+                cut(request);
+                return;
+        }
+        client_answered_early(request->client, request);
+        context = context_of(request);
+        request->status = response->status;
+        if (response->status >= 500)
+                request->gateway->counters.errors++;
+        if (response_write(&request->answer, response, &context) < 0)
+                client_fail(request->client);
+        end(request);
+}
+
+/* HTTP/1.0 has nothing but the connection's end to tell that of an answer without a length. */
+static bool ends_with_connection(const struct response *response, const struct response_context *context) {
+        return response->length == RESPONSE_NO_LENGTH && !response_is_chunked(response, context) &&
+               response_has_body(response->status, context->head);
+}
+
+void request_begin(struct request *request, struct response *response) {
+        struct response_context context = context_of(request);
+        struct stream *s = request->stream;
+
+        response->streamed = true;
+        if (ends_with_connection(response, &context))
+                context.keep_alive = request->keep_alive = false;
+        if (!request->keep_alive)
+                client_expect_none(request->client, request);
+        s->begun = true;
+        s->chunked = response_is_chunked(response, &context);
+        s->dropped = !response_has_body(response->status, request->head);
+        s->left = response->length;
+        request->status = response->status;
+        if (response->status >= 500)
+                request->gateway->counters.errors++;
+        if (response_write_head(&request->answer, response, &context) < 0)
+                client_fail(request->client);
+        request->payload = (free(request->payload), NULL); /* it cannot be sent once more */
+        discharge(request);
+        client_touch(request->client);
+}
+
+void request_finish(struct request *request) {
+        if (!request->stream->dropped && response_write_end(&request->answer, request->stream->chunked) < 0)
+                client_fail(request->client);
+        client_answered_early(request->client, request);
+        end(request);
 }
 
 void request_problem(struct request *request, const struct problem *problem) {

@@ -20,12 +20,13 @@
 enum request_state {
         REQUEST_READING,  /* its body is not whole */
         REQUEST_WAITING,  /* for an instance: in upstream->waiting */
-        REQUEST_SENT,     /* in instance->sent */
+        REQUEST_SENT,     /* in instance->sent; its answer may have begun */
         REQUEST_ANSWERED, /* `answer` is whole */
 };
 
 struct admin_call;
 struct kept_head;
+struct stream;
 
 struct request {
         TAILQ_ENTRY(request) in_client;
@@ -56,6 +57,7 @@ struct request {
         uint64_t position;     /* in the edge's ring behind the request; UINT64_MAX: not all of it is there */
         uint64_t sent_version; /* of the directory by which it was */
         struct deadline deadline;
+        struct stream *stream; /* NULL: what goes to and fro is whole */
 
         /* while the body comes */
         struct kept_head *kept;
@@ -63,6 +65,7 @@ struct request {
         size_t body_size, body_room, body_max;
         uint64_t n_charged; /* bytes of it and of `kept` that count in gateway->n_charged */
         bool discards;      /* it is answered already */
+        bool cut;           /* its answer has no end */
 
         struct output answer;
 };
@@ -79,7 +82,13 @@ int request_add_body(struct request *request, const uint8_t *data, size_t size, 
 int request_encode(struct request *request, const struct http_request_payload *q);
 int request_encode_kept(struct request *request);
 
-/* Answering. The request must not be in a list of its module any more; the client is touched, a call is told and freed. */
+/* An answer that is streamed: its head (request->stream takes what follows), and its end. The request is at its instance until it is
+ * finished. */
+void request_begin(struct request *request, struct response *response);
+void request_finish(struct request *request);
+
+/* Answering. The request must not be in a list of its module any more; the client is touched, a call is told and freed. Of an
+ * answer that has begun already nothing can be said but that it ends here: it is cut, and the connection with it. */
 void request_answer(struct request *request, const struct response *response);
 void request_problem(struct request *request, const struct problem *problem);
 void request_error(struct request *request, int error); /* enum error_code */

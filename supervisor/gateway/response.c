@@ -98,12 +98,31 @@ static void put_status(struct writer *w, int status) {
         PUT(w, "\r\n");
 }
 
+bool response_has_body(int status, bool head) {
+        return !head && status != 204 && status != 205 && status != 304;
+}
+
+bool response_is_chunked(const struct response *response, const struct response_context *context) {
+        return response->streamed && response->length == RESPONSE_NO_LENGTH && context->minor &&
+               response_has_body(response->status, context->head);
+}
+
 /* RFC 9110 8.6: none with 204; with 304 and HEAD only what GET would have had, which an empty body does not tell. */
-static void put_length(struct writer *w, const struct response *response, const struct response_context *context) {
-        if (response->status == 204 || response->status == 304 || (context->head && !response->body_size))
+static bool has_length(const struct response *response, const struct response_context *context) {
+        if (response->status == 204 || response->status == 304)
+                return false;
+        if (response->status == 205)
+                return true;
+        return response->streamed ? response->length != RESPONSE_NO_LENGTH : response->body_size || !context->head;
+}
+
+static void put_framing(struct writer *w, const struct response *response, const struct response_context *context) {
+        if (response_is_chunked(response, context))
+                PUT(w, "Transfer-Encoding: chunked\r\n");
+        if (!has_length(response, context))
                 return;
         PUT(w, "Content-Length: ");
-        put_number(w, response->status == 205 ? 0 : response->body_size);
+        put_number(w, response->status == 205 ? 0 : response->streamed ? response->length : response->body_size);
         PUT(w, "\r\n");
 }
 
@@ -113,7 +132,7 @@ static void put_head(struct writer *w, const struct response *response, const st
         put(w, context->date, RESPONSE_DATE_SIZE - 1);
         PUT(w, "\r\n");
         put_fields(w, response);
-        put_length(w, response, context);
+        put_framing(w, response, context);
         if (!context->keep_alive)
                 PUT(w, "Connection: close\r\n");
         else if (context->minor == 0)
@@ -121,8 +140,27 @@ static void put_head(struct writer *w, const struct response *response, const st
         PUT(w, "\r\n");
 }
 
-static bool has_body(const struct response *response, const struct response_context *context) {
-        return !context->head && response->body_size && response->status != 204 && response->status != 205 && response->status != 304;
+int response_write_head(struct output *out, const struct response *response, const struct response_context *context) {
+        struct writer w = { .out = out };
+
+        put_head(&w, response, context);
+        return w.r;
+}
+
+int response_write_piece(struct output *out, const void *data, size_t size, bool chunked) {
+        struct writer w = { .out = out };
+        char line[20];
+
+        if (chunked)
+                put(&w, line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", size));
+        put(&w, data, size);
+        if (chunked)
+                PUT(&w, "\r\n");
+        return w.r;
+}
+
+int response_write_end(struct output *out, bool chunked) {
+        return chunked ? output_append(out, "0\r\n\r\n", 5) : 0;
 }
 
 int response_write(struct output *out, const struct response *response, const struct response_context *context) {
@@ -130,7 +168,7 @@ int response_write(struct output *out, const struct response *response, const st
         uint8_t *taken = response->taken;
 
         put_head(&w, response, context);
-        if (w.r >= 0 && has_body(response, context)) {
+        if (w.r >= 0 && response->body_size && response_has_body(response->status, context->head)) {
                 if (taken && response->body_size > RESPONSE_COPY_MAX)
                         return output_take(out, taken, (uint8_t *)(uintptr_t)response->body, response->body_size);
                 put(&w, response->body, response->body_size);

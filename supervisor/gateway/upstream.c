@@ -38,6 +38,7 @@
 #include "supervisor/gateway/instance.h"
 #include "supervisor/gateway/problem.h"
 #include "supervisor/gateway/request.h"
+#include "supervisor/gateway/stream.h"
 
 #define WAITING_MAX 1024u
 #define TIMEOUT_DEFAULT_MS 30000u
@@ -301,6 +302,22 @@ static void answer_timeout(struct request *request) {
         request_problem(request, &problem);
 }
 
+/* Of what is streamed, since something last moved. While a client is waited for, that is looked at anew. */
+static bool goes_on(struct request *request) {
+        struct gateway *g = request->gateway;
+        uint64_t due_ns;
+
+        if (!request->stream)
+                return false;
+        due_ns = stream_due_ns(request->stream);
+        if (due_ns <= g->now_ns)
+                return false;
+        if (due_ns == UINT64_MAX)
+                due_ns = g->now_ns + request->settings.timeout_ms * NS_PER_MS;
+        deadline_set(&g->deadlines, &request->deadline, due_ns);
+        return true;
+}
+
 void upstream_on_due(struct deadline *deadline) {
         struct request *request = REQUEST_OF(deadline);
         struct instance *i = request->instance;
@@ -310,6 +327,8 @@ void upstream_on_due(struct deadline *deadline) {
                 tell_asked(request->upstream);
                 answer_unplaced(request, unplaced_error(request->upstream));
         } else if (request->state == REQUEST_SENT) {
+                if (goes_on(request))
+                        return;
                 instance_cancel(i, request);
                 instance_timed_out(i);
                 if (request->call)

@@ -143,6 +143,11 @@ SOCLE_PUBLIC const char *socle_request_client(struct socle_request *req);
 SOCLE_PUBLIC const char *socle_request_scheme(struct socle_request *req);
 /* The body; *ret_size bytes, followed by a NUL that is not counted. Since 1.0 */
 SOCLE_PUBLIC const void *socle_request_body(struct socle_request *req, size_t *ret_size);
+/* The body as a stream, to be read by socle_stream_read(): piece by piece as the client sends it, where stream = yes stands in a
+ * [route PATH] of module.ini (socle_request_body() is then 0 bytes), else from memory. Valid until the handler returns; NULL: out of memory. Who does not
+ * read stops the client. A client that waits for "100 Continue" gets it with the first read. Without a deadline: the client has 30 s for
+ * each 16 KiB, and the handler request-timeout between two reads; who breaks off the body cancels the request. Since 1.1 */
+SOCLE_PUBLIC struct socle_stream *socle_request_stream(struct socle_request *req);
 
 /* The reply: the last of text, data and problem counts. All copy what they are given; it is sent whole when the handler
  * returns, and one that is larger than [bus] max-message of socled.conf (16M) becomes TOO_LARGE. -EINVAL for a status
@@ -154,6 +159,32 @@ SOCLE_PUBLIC int socle_reply_problem(struct socle_reply *reply, int status, cons
 /* Adds a header. -EINVAL when name or value cannot stand in a header (RFC 9110 5.1, 5.5) or belongs to the gateway
  * (connection, transfer-encoding, content-length). */
 SOCLE_PUBLIC int socle_reply_header(struct socle_reply *reply, const char *name, const char *value);
+
+/* Answers that are sent while they are made, in any length:
+ *
+ *         r = socle_reply_stream(reply, 200, "text/csv", &s);
+ *         while (!r && (line = next_line()))
+ *                 r = socle_stream_write(s, line, strlen(line));
+ *         return r;
+ *
+ * Headers come before it. The head goes out at once; what is written behind it goes to the client as it comes, and a client that does
+ * not take it stops the writer: 64 KiB are on their way at most. The handler's return is the end: 0, the answer is whole; anything else,
+ * the client is shown that it is not (its connection breaks off before the end), as when the worker dies. socle_stream_end() says
+ * earlier that it is whole. request-timeout counts until the head, and from then on anew from each piece: who has nothing to say for so
+ * long is cut off. There is no deadline any more (socle_deadline_left_ms()), and when the client goes away, what waits returns
+ * SOCLE_E_CANCELLED.
+ *
+ * Begins one. The stream is valid until the handler returns, and the one of socle_request_stream(). Waits for room as a write does.
+ * -EALREADY: it has begun; -EINVAL, as the other replies; SOCLE_E_TOO_LARGE: the headers are; -ENOMEM, and the errors of
+ * socle_stream_write(). To HEAD, and with 204, 205 and 304, there is nothing but the head: writes return -EPIPE, which the handler may
+ * return. Since 1.1 */
+SOCLE_PUBLIC int socle_reply_stream(struct socle_reply *reply, int status, const char *type, struct socle_stream **ret);
+/* Before it: how many bytes there will be. The client is told, and an answer with more or fewer breaks off. Since 1.1 */
+SOCLE_PUBLIC int socle_reply_length(struct socle_reply *reply, uint64_t size);
+/* Writes one server-sent event to a stream of type "text/event-stream": id, event and data (any number of lines) may each be NULL;
+ * nothing of them is a comment, which shows both sides that the other is there. -EINVAL: a line's end in id or event; -ENOMEM; and
+ * the errors of socle_stream_write(). Since 1.1 */
+SOCLE_PUBLIC int socle_stream_event(struct socle_stream *s, const char *id, const char *event, const char *data);
 
 /* Services ---------------------------------------------------------------------------------------------------------
  *
@@ -239,7 +270,7 @@ SOCLE_PUBLIC int socle_stream_open(const char *method, const struct socle_buffer
 SOCLE_PUBLIC struct socle_stream *socle_context_stream(struct socle_context *ctx);
 /* Suspends this coroutine until all bytes are on their way. 0; -EPIPE after the own end, or when the callee has answered: what it
  * answered is told by socle_stream_finish(); -EBUSY: another coroutine waits in this end; SOCLE_E_CANCELLED; SOCLE_E_TIMEOUT: the
- * call's deadline has passed; at the caller's end the errors of socle_call(). Since 1.1 */
+ * call's deadline has passed; -EPERM: the answer over HTTP has not begun; at the caller's end the errors of socle_call(). Since 1.1 */
 SOCLE_PUBLIC int socle_stream_write(struct socle_stream *s, const void *data, size_t size);
 /* Says that no more comes from this side. Does not wait. The callee's answer is its end, too. Since 1.1 */
 SOCLE_PUBLIC int socle_stream_end(struct socle_stream *s);

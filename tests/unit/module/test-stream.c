@@ -44,7 +44,7 @@ static int setup(void **state) {
         assert_int_equal(page_open_writer(page, 1, &the_worker.start.page), 0);
         fd_close(page);
         edges_join(&connection.edge, &caller, &limits);
-        task = (struct task){ .connection = &connection, .frame = { .correlation = CORRELATION } };
+        task = (struct task){ .connection = &connection, .frame = { .method = 1, .correlation = CORRELATION } };
         calls_init();
         stream = stream_new(&task);
         assert_non_null(stream);
