@@ -64,7 +64,8 @@ struct page_memory {
         _Atomic uint64_t output_lost;         /* times that stdio had something to write and its pipe was full */
         _Atomic uint64_t published, received; /* messages on topics */
         _Atomic uint64_t topic_lost;          /* of those it subscribes to: overwritten before it had read them */
-        uint64_t spare[35];
+        _Atomic uint64_t overflowed;          /* 1: the stack of what it handles is used up, and it dies of that */
+        uint64_t spare[34];
 
         char error_text[512]; /* why it failed; NUL-terminated, stable once level is PAGE_FAILED */
 

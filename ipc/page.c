@@ -210,6 +210,7 @@ void page_read(const struct page_reader *reader, struct page_vitals *ret_vitals)
         v.published = shared_load64(&p->published);
         v.received = shared_load64(&p->received);
         v.topic_lost = shared_load64(&p->topic_lost);
+        v.overflowed = shared_load64(&p->overflowed);
         if (v.level == PAGE_FAILED) {
                 v.error_code = (int)shared_load32(&p->error_code);
                 shared_copy_out(v.error_text, (const uint8_t *)p->error_text, sizeof(v.error_text) - 1);

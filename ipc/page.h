@@ -36,7 +36,7 @@ struct page_vitals {
         enum page_level level;
         uint64_t level_ns[8];
         uint64_t generation, turns, running_ns, in_flight, requests, errors, bytes_in, bytes_out, log_lines, output_lost;
-        uint64_t published, received, topic_lost;
+        uint64_t published, received, topic_lost, overflowed;
         int error_code;
         char error_text[512]; /* always terminated, control characters replaced */
 };

@@ -313,6 +313,12 @@ struct coroutine *coroutine_self(void) {
         return current;
 }
 
+bool coroutine_is_beyond(const void *address) {
+        uintptr_t at = (uintptr_t)address, guard = current ? (uintptr_t)current->map : 0;
+
+        return current && at >= guard && at < guard + GUARD_SIZE;
+}
+
 void coroutine_set_userdata(struct coroutine *co, void *userdata) {
         co->userdata = userdata;
 }

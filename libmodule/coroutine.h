@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct coroutine;
@@ -22,6 +23,8 @@ void coroutine_resume(struct coroutine *co);
 void coroutine_suspend(void);
 /* NULL outside. */
 struct coroutine *coroutine_self(void);
+/* Does the address lie in the guard below the stack of who runs? For a signal handler. */
+bool coroutine_is_beyond(const void *address);
 
 /* One pointer of the owner's. */
 void coroutine_set_userdata(struct coroutine *co, void *userdata);

@@ -43,6 +43,8 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/control.h"
+#include "ipc/shared.h"
+#include "libmodule/coroutine.h"
 #include "libmodule/symbol.h"
 #include "libmodule/worker-internal.h"
 
@@ -214,6 +216,12 @@ static void on_signal(int number, siginfo_t *info, void *context) {
         errno = saved;
 }
 
+/* Says so if it is the stack; the fault comes again and is what it would have been without this. */
+static void on_overflow(int number, siginfo_t *info, void *context) {
+        if (coroutine_is_beyond(info->si_addr))
+                shared_store64(&the_worker.start.page->overflowed, 1);
+}
+
 static _Unwind_Reason_Code no_frame(struct _Unwind_Context *context, void *userdata) {
         return _URC_END_OF_STACK;
 }
@@ -222,11 +230,20 @@ void position_prepare(void) {
         _Unwind_Backtrace(no_frame, NULL);
 }
 
+/* Whoever wants to handle it himself, be it a sanitizer that has begun before or the module later, has the word. */
+static int overflow_start(void) {
+        struct sigaction action = { .sa_sigaction = on_overflow, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND }, before;
+
+        if (sigaction(SIGSEGV, NULL, &before) < 0)
+                return -errno;
+        return before.sa_handler == SIG_DFL && sigaction(SIGSEGV, &action, NULL) < 0 ? -errno : 0;
+}
+
 int position_start(void) {
         static uint8_t stack[STACK_SIZE] __attribute__((aligned(64)));
         struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 
         if (sigaltstack(&(stack_t){ .ss_sp = stack, .ss_size = sizeof(stack) }, NULL) < 0)
                 return -errno;
-        return sigaction(DIAGNOSE_SIGNAL, &action, NULL) < 0 ? -errno : 0;
+        return sigaction(DIAGNOSE_SIGNAL, &action, NULL) < 0 ? -errno : overflow_start();
 }

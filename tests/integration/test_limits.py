@@ -219,7 +219,7 @@ def test_limits_stack(base):
     expect_equal(post(base, "stack?n=64").status, 200, "half of it")
     expect_equal(post(base, "stack?n=160").status, 502, "more than there is")
     replaced(base, worker)
-    has_reason(base, "SIGSEGV")
+    has_reason(base, "SIGSEGV", "[limits] stack")
     base.write("etc/conf.d/clinger.ini", "[limits]\nstack = 1M\n")
     base.ctl("reload")
     wait(lambda: post(base, "stack?n=640").status == 200, "as much as that with 1M")
