@@ -13,12 +13,13 @@
 
 #include "ipc/clock.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/admission.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/choices.h"
+#include "supervisor/manager/kept.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/of.h"
-#include "supervisor/manager/packages.h"
 #include "supervisor/manager/reload.h"
 #include "supervisor/manager/strategy.h"
 #include "supervisor/manager/undeploy.h"
@@ -130,7 +131,7 @@ void drop_look(struct drop_file *f, bool arrived) {
                 return;
         f->noticed_ns = clock_now_ns();
         f->again = false;
-        packages_admit(f);
+        admission_begin(f);
 }
 
 static void look_again(struct drop_file *f) {
@@ -328,6 +329,6 @@ void drop_on_deployed(struct candidate *c, const struct operation *op) {
                         continue;
                 old->held = of_holds(old);
                 if (!old->held)
-                        packages_supersede(old);
+                        kept_supersede(old);
         }
 }

@@ -23,7 +23,6 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
-#include "supervisor/manager/packages.h"
 #include "supervisor/manager/store.h"
 #include "supervisor/manager/versions.h"
 #include "supervisor/manager/writer.h"
@@ -256,7 +255,7 @@ static void on_opened(struct manager *m, int result, void *userdata) {
         writer_add(m->writer, &k->job);
 }
 
-void packages_supersede(struct candidate *c) {
+void kept_supersede(struct candidate *c) {
         struct manager *m = c->module->manager;
         struct keeping *k;
         int n;

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+struct candidate;
+
 #include <stdint.h>
 
 struct text_list;
@@ -23,3 +25,5 @@ int kept_list(int state, const char *module, struct text_list *ret_versions);
 int kept_remove(int state, const char *module, const char *version);
 /* The highest of all modules; 0. What is chosen from now on comes after it. */
 uint64_t kept_last_choice(int state);
+/* Takes a superseded package out of the drop directory and keeps it for a rollback, at most [deploy] keep of a name. */
+void kept_supersede(struct candidate *candidate);

@@ -96,7 +96,7 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         if (r >= 0)
                 manager_remember(m);
         if (r >= 0)
-                r = packages_load_keys(m);
+                r = trust_load_keys(m);
         if (r >= 0)
                 r = board_load(m);
         if (r >= 0)

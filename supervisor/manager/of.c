@@ -10,8 +10,8 @@
 
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
+#include "supervisor/manager/kept.h"
 #include "supervisor/manager/lifecycle.h"
-#include "supervisor/manager/packages.h"
 #include "supervisor/manager/strategy.h"
 #include "supervisor/manager/versions.h"
 
@@ -138,7 +138,7 @@ void of_deployed(const struct candidate *of) {
                 return;
         TAILQ_FOREACH(c, &mod->candidates, entry) {
                 if (c->file && c->held && c != mod->active && c != module_wanted(mod) && !of_holds(c))
-                        packages_supersede(c);
+                        kept_supersede(c);
         }
 }
 

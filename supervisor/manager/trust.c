@@ -19,7 +19,6 @@
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
-#include "supervisor/manager/packages.h"
 #include "supervisor/manager/reload.h"
 
 #define KEY_ENDING ".pub"
@@ -77,7 +76,7 @@ static int keys_list(const struct manager *m, struct text_list *ret_files, struc
         return 0;
 }
 
-int packages_load_keys(struct manager *m) {
+int trust_load_keys(struct manager *m) {
         struct text_list files;
         int r;
 

@@ -38,3 +38,5 @@ struct trust_policy {
 };
 int trust_decide(const struct trust_policy *policy, const struct signature *signature, const uint8_t digest[SIGNATURE_HASH_SIZE],
                  const char *name, const char *version, char ret_signed_by[128], enum fault *ret_fault, char *reason, size_t reason_size);
+/* Reads trusted.d. 0 or -errno. */
+int trust_load_keys(struct manager *manager);
