@@ -56,7 +56,7 @@ int base_config_reload(struct base_config *config, struct base_config *again, bo
 
                 if (key->flags & KEY_RELOAD) {
                         key_swap(key, config, again);
-                        *ret_gateway |= !equal && !strcmp(key->section, "gateway");
+                        *ret_gateway |= !equal && !strcmp(key->section, "gateway") && !(key->flags & KEY_OTHERS);
                         r = key_origin_move(&config->origins, &again->origins, key->section, key->name);
                 } else if (!equal) {
                         snprintf(name, sizeof(name), "[%s] %s", key->section, key->name);

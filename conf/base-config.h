@@ -15,6 +15,7 @@ enum base_forwarding { BASE_FORWARDING_X, BASE_FORWARDING_RFC7239 };
 
 enum base_affinity { BASE_AFFINITY_AUTO, BASE_AFFINITY_SPREAD, BASE_AFFINITY_NONE };
 
+enum base_access_log_format { BASE_ACCESS_LOG_COMBINED, BASE_ACCESS_LOG_JSON };
 enum base_log_to { BASE_LOG_TO_AUTO, BASE_LOG_TO_JOURNAL, BASE_LOG_TO_FILES };
 
 struct base_config {
@@ -29,6 +30,9 @@ struct base_config {
         struct text_list trusted;
         enum base_forwarding forwarding;
         uint64_t connections, client_connections; /* 0 = auto, unlimited */
+        char *access_log;                         /* "off", "journal" or a file's name */
+        enum base_access_log_format access_log_format;
+        uint64_t access_log_sample; /* percent */
         /* [packages] */
         bool require_signature;
         struct text_list include, exclude;

@@ -27,6 +27,7 @@
         X(ENTRY, TEXT, key_entry_ok, "a path inside the package such as hello.so")                                                         \
         X(RANGE, TEXT, version_range_ok, "any, or a range such as >= 0.1, < 2")                                                            \
         X(TEXT, TEXT, key_text_ok, "text of at most 255 bytes")                                                                            \
+        X(ACCESS_LOG, TEXT, key_access_log_ok, "off, journal, or a file of log/ such as access_log, which does not end in .log")           \
         X(PREFIX, TEXT, key_prefix_ok, "a path such as /app, without / at its end, at most 127 bytes")                                     \
         X(NAMES, LIST, module_name_ok, "names of a-z, 0-9 and -, separated by commas")                                                     \
         X(HOSTS, LIST, key_host_ok, "host names in lower case without port, separated by commas")                                          \
@@ -54,6 +55,7 @@ enum key_flags {
         KEY_LATER = 1 << 2,    /* read and checked, but nothing acts on it yet */
         KEY_OPERATOR = 1 << 3, /* only an override may say it */
         KEY_RELOAD = 1 << 4,   /* counts when the files are read again, not from the next start on */
+        KEY_OTHERS = 1 << 5,   /* of [gateway], and not the gateways' own: none is replaced for it */
 };
 
 struct key {

@@ -157,6 +157,10 @@ bool key_prefix_ok(const char *text) {
         return strlen(text) <= 127 && text[0] == '/' && path_parts_ok(text + 1) && !strpbrk(text, "?#%\\ \t");
 }
 
+bool key_access_log_ok(const char *text) {
+        return text_of(text, LOWER UPPER DIGITS "_.-", 63) && text[0] != '.' && text[0] != '-' && !strstr(text, ".log");
+}
+
 bool key_host_ok(const char *text) {
         if (!text_of(text, LOWER DIGITS "-.", 127))
                 return false;

@@ -32,6 +32,7 @@ int key_parse_choice(const char *text, const char *words);
 bool key_text_ok(const char *text);        /* at most 255 bytes */
 bool key_entry_ok(const char *text);       /* a path inside the package: relative, no "." or "..", at most 255 bytes */
 bool key_prefix_ok(const char *text);      /* "/", or "/app": decoded, no '/' at the end, at most 127 bytes; or "" */
+bool key_access_log_ok(const char *text);  /* "off", "journal", or a file's name: no module's, which end in .log or .log.N */
 bool key_host_ok(const char *text);        /* host name or IPv4 address in lower case without a port, at most 127 bytes */
 bool key_path_ok(const char *text);        /* absolute, no "." or "..", at most 1023 bytes */
 bool key_object_ok(const char *text);      /* what dlopen() takes: such a path, or a name without '/' */

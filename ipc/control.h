@@ -73,6 +73,13 @@ struct control_gateway_setup {
         struct address_set trusted;
 };
 
+/* Where a gateway's lines about requests go. */
+enum control_access_format { ACCESS_COMBINED, ACCESS_JSON, ACCESS_JOURNAL, ACCESS_N_FORMATS };
+struct control_access_log {
+        uint32_t format;  /* enum control_access_format; of the descriptor that comes with it: the writing end of a pipe. None: off */
+        uint32_t percent; /* of the requests, those of the status 500 and above apart */
+};
+
 struct control_boot_config {
         char name[64];
         uint64_t uid_base;

@@ -40,8 +40,9 @@ struct counts_place {
 struct counts_memory {
         _Atomic uint64_t magic;
         _Atomic uint32_t version, n_places;
-        _Atomic uint64_t no_place; /* requests that are counted nowhere, for there was no place */
-        uint64_t pad[5];
+        _Atomic uint64_t no_place;          /* requests that are counted nowhere, for there was no place */
+        _Atomic uint64_t lines, lines_lost; /* of the access log: gathered; dropped, for there was no room */
+        uint64_t pad[3];
         struct counts_place places[COUNTS_PLACES_MAX];
 };
 

@@ -120,6 +120,11 @@ void counts_add(struct counts_writer *w, struct counts_place *place, const struc
         add(&place->buckets[bucket_of(request->took_us)], 1);
 }
 
+void counts_add_line(struct counts_writer *w, bool lost) {
+        if (w)
+                add(lost ? &w->memory->lines_lost : &w->memory->lines, 1);
+}
+
 /* Reader --------------------------------------------------------------------------------------------------------------- */
 
 struct counts_reader {
@@ -164,8 +169,10 @@ uint32_t counts_n_places(const struct counts_reader *reader) {
         return MIN(shared_load32(&reader->memory->n_places), (uint32_t)COUNTS_PLACES_MAX);
 }
 
-uint64_t counts_no_place(const struct counts_reader *reader) {
-        return shared_load64(&reader->memory->no_place);
+void counts_add_others(const struct counts_reader *reader, struct counts_others *sum) {
+        sum->no_place += shared_load64(&reader->memory->no_place);
+        sum->lines += shared_load64(&reader->memory->lines);
+        sum->lines_lost += shared_load64(&reader->memory->lines_lost);
 }
 
 static void text_get(char *ret_text, const char *text, size_t size) {

@@ -27,6 +27,8 @@ struct counts_request {
         uint64_t bytes_in, bytes_out, took_us;
 };
 void counts_add(struct counts_writer *writer, struct counts_place *place, const struct counts_request *request);
+/* A line of the access log, or one that there was no room for. */
+void counts_add_line(struct counts_writer *writer, bool lost);
 
 /* Reader --------------------------------------------------------------------------------------------------------------- */
 
@@ -47,7 +49,12 @@ struct counts_reader;
 int counts_reader_new(struct counts_reader **ret_reader, int fd);
 struct counts_reader *counts_reader_free(struct counts_reader *reader);
 uint32_t counts_n_places(const struct counts_reader *reader);
-uint64_t counts_no_place(const struct counts_reader *reader);
+/* What has no place. */
+struct counts_others {
+        uint64_t no_place;          /* requests */
+        uint64_t lines, lines_lost; /* of the access log */
+};
+void counts_add_others(const struct counts_reader *reader, struct counts_others *sum);
 void counts_read(const struct counts_reader *reader, uint32_t place, struct counts_copy *ret_copy);
 
 void counts_sum(struct counts_values *to, const struct counts_values *from);

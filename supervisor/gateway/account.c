@@ -18,4 +18,6 @@ void account_request(const struct request *request) {
         };
 
         counts_add(g->bus.counts, request->upstream ? request->settings.place : g->bus.nobody, &over);
+        if (g->access.on)
+                access_log_add(request, &over);
 }

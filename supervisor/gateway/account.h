@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What is kept of a request when it is over: it is counted with its module and
- * route.
+ * route, and the access log tells of it.
  */
 #pragma once
 

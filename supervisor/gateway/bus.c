@@ -82,6 +82,9 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
         case CONTROL_KIND_CALL_CANCEL:
                 admin_call_cancel(g, record->header.request);
                 break;
+        case CONTROL_KIND_ACCESS_LOG:
+                access_log_set(g, &record->ACCESS_LOG, record->n_fds ? TAKE_FD(record->fds[0]) : -1);
+                break;
         case CONTROL_KIND_EDGE_SWEEP:
                 CONTROL_SEND(bus->manager.fd, EDGE_SWEPT, 0, NULL, 0, .n_open = upstreams_sweep(g));
                 break;

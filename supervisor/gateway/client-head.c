@@ -174,6 +174,7 @@ void client_on_head(struct client *c, struct http_head *head, bool more) {
                 return;
         c->reading = request;
         c->expected = head->length;
+        request->access = access_log_keep(g, head);
         request->origin = client_origin_of(&c->origin, g, head);
         replace_host(head, g->target.authority);
         g->counters.requests++;

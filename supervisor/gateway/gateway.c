@@ -74,6 +74,7 @@ static void gateway_deinit(struct gateway *g) {
         client_counts_deinit(&g->client_counts);
         admin_calls_forget(g);
         upstreams_deinit(g);
+        access_log_deinit(g);
         bus_deinit(&g->bus);
         listeners_deinit(&g->listeners);
         call_table_deinit(&g->calls);
@@ -99,6 +100,7 @@ static void tell_time(struct gateway *g) {
 
         g->now_ns = clock_now_ns();
         clock_gettime(CLOCK_REALTIME_COARSE, &t);
+        g->realtime_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS;
         if ((uint64_t)t.tv_sec == g->date_s)
                 return;
         g->date_s = (uint64_t)t.tv_sec;

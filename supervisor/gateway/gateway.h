@@ -14,6 +14,7 @@
 #include "ipc/deadlines.h"
 #include "ipc/http-payload.h"
 #include "supervisor/common/role.h"
+#include "supervisor/gateway/access-log.h"
 #include "supervisor/gateway/bus.h"
 #include "supervisor/gateway/client-counts.h"
 #include "supervisor/gateway/http-head.h"
@@ -49,6 +50,7 @@ struct gateway {
         struct call_table calls;
         struct output_pool pool;
         struct bus bus;
+        struct access_log access;
         struct control_gateway_setup setup; /* what socled.conf says */
         uint32_t n_gateways;                /* who share bounds over all */
         struct listeners listeners;
@@ -83,7 +85,7 @@ struct gateway {
         bool ending; /* the base stops: what has come is answered, nothing is accepted */
         struct gateway_counters counters;
         uint64_t now_ns; /* of this turn */
-        uint64_t date_s;
+        uint64_t realtime_ms, date_s;
         char date[RESPONSE_DATE_SIZE];
 
         /* room for what is being read now */

@@ -308,6 +308,7 @@ static void sent_add(struct instance *i, struct request *request) {
         request->instance = i;
         request->state = REQUEST_SENT;
         request->sent_version = i->upstream->gateway->bus.version;
+        access_log_sent(request);
         TAILQ_INSERT_TAIL(&i->sent, request, in_upstream);
         i->load.in_flight++;
         i->load.served++;

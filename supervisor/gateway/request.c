@@ -80,6 +80,7 @@ static void request_clear(struct request *request) {
         free(request->payload);
         free(request->kept);
         free(request->body);
+        free(request->access);
         output_deinit(&request->answer);
         memset(request, 0, sizeof(*request));
         request->deadline = deadline;

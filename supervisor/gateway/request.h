@@ -43,6 +43,7 @@ struct request {
         struct forwarded origin; /* whose it is, and how it came */
         int status;              /* of its answer, once that has begun */
         uint64_t begun_ns, bytes_in, bytes_out;
+        struct access_kept *access; /* for the access log */
         bool head, keep_alive;
         bool idempotent; /* it may be done twice */
         int repeated;    /* it has been, not a third time: the error_code of the first; 0: it has not */

@@ -14,6 +14,7 @@
 
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/access-log.h"
 #include "supervisor/manager/disk.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/events.h"
@@ -300,6 +301,7 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 break;
         case CONTROL_KIND_REOPEN_LOGS:
                 module_log_reopen(m);
+                access_log_reopen(m);
                 break;
         case CONTROL_KIND_RELOAD:
                 config_reload(m, "signal");

@@ -28,6 +28,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/access-log.h"
 #include "supervisor/manager/call.h"
 #include "supervisor/manager/edge-pending.h"
 #include "supervisor/manager/edge-sweep.h"
@@ -352,6 +353,7 @@ void gateway_new(struct manager *m, uint32_t index, uint64_t id, int link) {
         /* A former manager's gateway goes on with its last good copy until this one's table is whole. */
         if (m->generation)
                 directory_send(m, link);
+        access_log_offer(g);
 }
 
 /* The directory --------------------------------------------------------------------------------------------------------- */

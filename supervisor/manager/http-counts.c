@@ -67,7 +67,7 @@ int http_counts_add(struct http_counts *c, const struct counts_reader *reader) {
                 return -ENOMEM;
         for (uint32_t i = 0; i < n; i++)
                 counts_read(reader, i, &c->places[c->n++]);
-        c->no_place += counts_no_place(reader);
+        counts_add_others(reader, &c->others);
         settle(c);
         return 0;
 }
@@ -78,7 +78,9 @@ static int add_kept(struct http_counts *c, const struct http_counts *kept) {
         if (kept->n)
                 memcpy(c->places + c->n, kept->places, kept->n * sizeof(*c->places));
         c->n += kept->n;
-        c->no_place += kept->no_place;
+        c->others.no_place += kept->others.no_place;
+        c->others.lines += kept->others.lines;
+        c->others.lines_lost += kept->others.lines_lost;
         settle(c);
         return 0;
 }

@@ -16,7 +16,7 @@ struct manager;
 struct http_counts {
         struct counts_copy *places;
         size_t n;
-        uint64_t no_place;
+        struct counts_others others;
 };
 void http_counts_deinit(struct http_counts *counts);
 /* 0 or -ENOMEM: then what there was room for is summed. */

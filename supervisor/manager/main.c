@@ -16,6 +16,7 @@
 #include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
+#include "supervisor/manager/access-log.h"
 #include "supervisor/manager/admin.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/board-load.h"
@@ -113,6 +114,8 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         r = base_link_start(m);
         if (r >= 0)
                 r = module_log_start(m);
+        if (r >= 0)
+                r = access_log_start(m);
         trust_watch(m);
         if (r >= 0)
                 r = drop_start(m);

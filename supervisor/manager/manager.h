@@ -39,6 +39,7 @@ struct instance_log;
 struct health;
 struct history;
 struct log_hub;
+struct access_log_sink;
 struct admin;
 struct diagnosis;
 struct instance_topics;
@@ -264,6 +265,7 @@ struct manager {
 
         struct http_counts http_counts; /* of gateways that have ended */
         struct log_hub *logs;
+        struct access_log_sink *access_log; /* NULL: it was never on */
         struct admin *admin;
         bool restoring; /* the start scan is not settled yet */
         bool ready_sent;

@@ -16,6 +16,7 @@
 #include "conf/utf8.h"
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "supervisor/manager/access-log.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/http-counts.h"
@@ -248,7 +249,15 @@ static void metric_http_duration_seconds(struct metrics *x) {
 }
 
 static void metric_http_uncounted(struct metrics *x) {
-        put(x, NO_LABELS, x->http.no_place);
+        put(x, NO_LABELS, x->http.others.no_place);
+}
+
+static void metric_access_log_lines(struct metrics *x) {
+        put(x, NO_LABELS, x->http.others.lines);
+}
+
+static void metric_access_log_lost(struct metrics *x) {
+        put(x, NO_LABELS, x->http.others.lines_lost + access_log_lost(x->manager));
 }
 
 static void metric_gateway_in_flight(struct metrics *x) {

@@ -14,6 +14,7 @@
 
 #include "ipc/cleanup.h"
 #include "supervisor/common/log.h"
+#include "supervisor/manager/access-log.h"
 #include "supervisor/manager/admin-access.h"
 #include "supervisor/manager/admin-json.h"
 #include "supervisor/manager/admin-peer.h"
@@ -71,6 +72,8 @@ static void take(struct config_reload *r) {
         for (size_t i = 0; i < later.n; i++)
                 log_notice("reload: %s has changed, and counts from the next start on", later.items[i]);
         renewing = gateway;
+        if (access_log_start(m) < 0)
+                log_error("reload: out of memory: the access log stays as it was");
         if (gateway)
                 gateways_renew(m, r->actor);
 }

@@ -41,6 +41,24 @@ static int teardown(void **state) {
         return 0;
 }
 
+static uint64_t no_place(const struct both *b) {
+        struct counts_others others = { 0 };
+
+        counts_add_others(b->reader, &others);
+        return others.no_place;
+}
+
+static void test_lines(void **state) {
+        struct both *b = *state;
+        struct counts_others others = { .lines = 10 };
+
+        counts_add_line(b->writer, false);
+        counts_add_line(b->writer, false);
+        counts_add_line(b->writer, true);
+        counts_add_others(b->reader, &others);
+        assert_true(others.lines == 12 && others.lines_lost == 1 && !others.no_place);
+}
+
 static void test_a_place_is_found_again(void **state) {
         struct both *b = *state;
         struct counts_place *own = counts_place(b->writer, "m", ""), *route = counts_place(b->writer, "m", "/m/a");
@@ -132,10 +150,10 @@ static void test_the_places_end(void **state) {
                 last = counts_place(b->writer, name, "");
         }
         counts_add(b->writer, last, &r);
-        assert_int_equal(counts_no_place(b->reader), 0);
+        assert_int_equal(no_place(b), 0);
         counts_add(b->writer, counts_place(b->writer, "one-more", ""), &r);
         counts_add(b->writer, counts_place(b->writer, "another", ""), &r);
-        assert_int_equal(counts_no_place(b->reader), 2);
+        assert_int_equal(no_place(b), 2);
         assert_int_equal(counts_n_places(b->reader), COUNTS_PLACES_MAX);
         assert_ptr_equal(last, counts_place(b->writer, name, ""));
 }
@@ -226,6 +244,7 @@ int main(void) {
                 cmocka_unit_test(test_buckets),
                 cmocka_unit_test(test_quantiles),
                 TEST(test_the_places_end),
+                TEST(test_lines),
                 cmocka_unit_test(test_sums),
                 cmocka_unit_test(test_what_is_no_page_is_refused),
                 cmocka_unit_test(test_a_liar_is_read_within_bounds),
