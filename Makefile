@@ -9,9 +9,10 @@ PREFIX = /usr/local
 DESTDIR =
 JOBS = $(shell nproc)
 SOAK_SECONDS = 600
+CYCLES = 10000
 
 .NOTPARALLEL:
-.PHONY: build help deps deps-build deps-test deps-vm deps-bench bin packages run test test-system soak bench install uninstall clean
+.PHONY: build help deps deps-build deps-test deps-vm deps-bench bin packages run test test-system soak soak-leak bench install uninstall clean
 
 build: deps-build bin packages ## what `make` alone does: everything, runnable from $(BUILD)/bin
 
@@ -30,6 +31,9 @@ test-system: deps-test $(if $(VM:0=),deps-vm) bin packages ## the installed serv
 
 soak: deps-test bin packages ## two modules call each other while workers are killed, for SOAK_SECONDS=$(SOAK_SECONDS)
 	@SOCLE_BUILD=$(BUILD) python3 tests/soak/soak.py $(SOAK_SECONDS)
+
+soak-leak: deps-test bin packages ## a module that leaks all it can comes and goes CYCLES=$(CYCLES) times; nothing may grow, in the kernel neither (an idle machine, as root)
+	@SOCLE_BUILD=$(BUILD) python3 tests/soak/leak.py $(CYCLES) --kernel
 
 bench: deps-bench bin packages ## all benches; `make bench-NAME` runs one
 	@for b in bench/bench-*.sh; do echo "== $$b"; BUILD=$(abspath $(BUILD)) $$b || exit 1; done

@@ -120,6 +120,20 @@ static int one_line(struct socle_request *req, unsigned i) {
         return 0;
 }
 
+static int one_message(struct socle_request *req, unsigned i) {
+        return -socle_publish(socle_config("topic", ""), NULL);
+}
+
+/* The first one makes an edge; the result is not given back. */
+static int one_call(struct socle_request *req, unsigned i) {
+        struct socle_result *unused;
+
+        return socle_call("echo.nothing", NULL, NULL, &unused) ? -EIO : 0;
+}
+
+static void on_message(const struct socle_value *args, void *userdata) {
+}
+
 /* Files: names that nobody should have to print, modes that keep their owner out. */
 static int file_make(int folder, unsigned i, mode_t mode) {
         static const char *const stems[] = { "-rf", " ", "new\nline", "\x1b[31m", "\xff\xfe", "*", "caf\xc3\xa9", "$(reboot)" };
@@ -325,6 +339,8 @@ static _Noreturn void hang(void) {
         X(shared, one_shared)                                                                                                              \
         X(timers, one_timer)                                                                                                               \
         X(lines, one_line)                                                                                                                 \
+        X(messages, one_message)                                                                                                           \
+        X(calls, one_call)                                                                                                                 \
         X(files, one_file)                                                                                                                 \
         X(big, one_big)                                                                                                                    \
         X(deleted, one_deleted)                                                                                                            \
@@ -356,7 +372,7 @@ static int start(struct socle_module *self) {
                 { "/clinger/wait", on_wait },
                 { "/clinger/body", on_body },
         };
-        int r = 0;
+        int r = *socle_config("topic", "") ? socle_subscribe(self, socle_config("topic", ""), on_message, NULL) : 0;
 
         for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
                 r = socle_http_handle(self, "POST", routes[i].path, routes[i].fn);
