@@ -36,6 +36,10 @@
  *   SO_REUSEPORT    the gateways' sockets have it, and let in beside them who
  *                   has their uid: rootless, a module would be given its share
  *                   of those who connect to the base.
+ *   set-uid         rootless, a file that has it and that somebody else runs is the
+ *                   user himself, outside of all this: it is neither made nor
+ *                   created so. Nor does a module open its package, which it has
+ *                   open for reading, to others' writing.
  *   modes, times, sizes of files by their path: Landlock does not know of the
  *                   former two, old ones not of the last. It matters where the
  *                   files of others are one's own, rootless. What works by
@@ -54,6 +58,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -82,6 +87,10 @@
 #endif
 
 #define LANDLOCK_ABI_TRUNCATE 3
+
+#define O_TMPFILE_ALONE (O_TMPFILE & ~O_DIRECTORY)
+#define SET_IDS (S_ISUID | S_ISGID)
+#define WRITTEN_BY_OTHERS (S_IWGRP | S_IWOTH)
 
 #define DENY(error) (SECCOMP_RET_ERRNO | ((error)&SECCOMP_RET_DATA))
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
@@ -128,6 +137,17 @@ static void refuse_unless_bits(struct filter *f, long call, unsigned arg, uint32
         unless_equal_skip(f, (uint32_t)call, 4);
         load(f, ARG(arg));
         emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0));
+        answer(f, DENY(EPERM));
+        answer(f, SECCOMP_RET_ALLOW);
+}
+
+/* What a file is created with: only then is there a mode. */
+static void refuse_created_with(struct filter *f, long call, unsigned flags, unsigned mode, uint32_t bits) {
+        unless_equal_skip(f, (uint32_t)call, 6);
+        load(f, ARG(flags));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_CREAT | O_TMPFILE_ALONE, 0, 3));
+        load(f, ARG(mode));
+        emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1));
         answer(f, DENY(EPERM));
         answer(f, SECCOMP_RET_ALLOW);
 }
@@ -218,8 +238,13 @@ static void rules_files(struct filter *f, bool own_uid, bool truncate_is_covered
         refuse(f, SYS_fchmodat, EPERM);
         refuse(f, SYS_fchmodat2, EPERM);
         need_null(f, SYS_utimensat, 1);
+        refuse_if_bits(f, SYS_fchmod, 1, SET_IDS | WRITTEN_BY_OTHERS);
+        refuse_created_with(f, SYS_openat, 2, 3, SET_IDS);
+        refuse(f, SYS_openat2, ENOSYS); /* its mode is in memory; who uses it knows kernels without it */
 #ifdef SYS_chmod
         refuse(f, SYS_chmod, EPERM);
+        refuse_created_with(f, SYS_open, 1, 2, SET_IDS);
+        refuse_if_bits(f, SYS_creat, 1, SET_IDS);
         refuse(f, SYS_utime, EPERM);
         refuse(f, SYS_utimes, EPERM);
 #endif

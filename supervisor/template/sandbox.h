@@ -70,7 +70,7 @@ int sandbox_landlock_apply(const struct sandbox *sandbox, const struct sandbox_g
 int sandbox_seccomp_load(void);
 
 /* Worker: what the template may and this worker may not. flags: enum fork_flags. */
-#define SANDBOX_FILTER_MAX 144
+#define SANDBOX_FILTER_MAX 176
 /* Assembles the filter for a process with this pid; the number of instructions. Pure. */
 size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]);
 int sandbox_filter_load(const struct sandbox *sandbox, uint32_t flags);

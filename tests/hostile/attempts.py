@@ -238,7 +238,7 @@ class Suite:
         if answer["call"] >= 0 and seccomp.refused(self.filters[pid], answer["call"], answer["args"]):
             return "seccomp"
         if attempt.function in FILES and "on" in q:
-            return "Landlock" if as_uid(*ids(pid), lambda: FILES[attempt.function](q["on"])) else "uid"
+            return "Landlock" if as_uid(pid, lambda: FILES[attempt.function](q["on"])) else "uid"
         if expected == "seccomp" and answer["call"] >= 0:
             return "not seccomp"
         return expected

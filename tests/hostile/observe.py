@@ -6,6 +6,9 @@ import errno
 import os
 
 from harness import Failure
+from seccomp import libc
+
+PR_SET_DUMPABLE = 4
 
 
 def born(pid):
@@ -54,14 +57,17 @@ def mapping(pid, name):
     raise Failure(f"{name} is not mapped")
 
 
-def as_uid(uid, gid, try_it):
-    """Whether that uid is let try_it(), whatever comes of it; in a child."""
+def as_uid(worker, try_it):
+    """Whether the worker's uid, without Landlock, is let try_it(), whatever comes of it; in a child."""
+    uid, gid = ids(worker)
+    can_be_dumped = os.stat(f"/proc/{worker}").st_uid == uid  # decides whose /proc/self is
     pid = os.fork()
     if pid == 0:
         try:
             os.setgroups([])
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
+            libc.prctl(PR_SET_DUMPABLE, int(can_be_dumped))
             try_it()
             os._exit(0)
         except PermissionError:

@@ -40,8 +40,11 @@ def judge(results, host, column):
 
 
 def all_attempts(base, column):
+    skip_unless_root()  # who looks into workers
     s = attempts.Suite(base)
     s.prepare()
+    if column == "rootless":
+        base.rootless()
     base.start()
     s.deploy()
     results = [(a, s.attempt(a)) for a in attempts.read_table()]
@@ -50,8 +53,11 @@ def all_attempts(base, column):
 
 
 def test_attempts_as_root(base):
-    skip_unless_root()
     all_attempts(base, "root")
 
 
-test_attempts_as_root.weight = 100
+def test_attempts_rootless(base):
+    all_attempts(base, "rootless")
+
+
+test_attempts_as_root.weight = test_attempts_rootless.weight = 100

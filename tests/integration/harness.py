@@ -6,6 +6,7 @@ for a condition with a deadline. Tests run in parallel, so nothing here is share
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +21,9 @@ SOCLED = os.path.join(BUILD, "bin/socled")
 SOCLECTL = os.path.join(BUILD, "bin/soclectl")
 ROOT = os.geteuid() == 0
 SLOW = float(os.environ.get("SOCLE_TEST_SLOW", "1"))  # sanitizer builds need more time
+
+
+numbers = itertools.count()
 
 
 class Failure(AssertionError):
@@ -79,6 +83,14 @@ def children(pid):
     return found
 
 
+def end_all_of(uid):
+    """Without groups, what a module has left behind stays; the uid was made up for this base."""
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{p}").st_uid == uid:
+                os.kill(int(p), signal.SIGKILL)
+
+
 def hold_port():
     """A socket bound to a port that nobody else is given as long as it is open; as it does not listen, socled still can."""
     s = socket.socket()
@@ -113,6 +125,7 @@ class Base:
         self.socled = SOCLED
         self.wrap = []  # what socled is run by, strace say
         self.pass_fds = []  # descriptors that it inherits
+        self.uid = None  # who runs it, when it is not who runs the tests
         os.makedirs(self.path("etc"), exist_ok=True)
         self.config()
 
@@ -123,6 +136,17 @@ class Base:
         """Two gateways, on a machine of any size: most tests should not care which of them serves."""
         with open(self.path("etc/socled.conf"), "w") as f:
             f.write(f"[gateway]\nlisten = {listen or f'127.0.0.1:{self.port}'}\nprocesses = {processes}\n{text}")
+
+    def rootless(self):
+        """To be started by a user who is nobody else, where root runs the tests. Before start(), behind all that it is to find."""
+        skip_unless_root()
+        skip_unless(shutil.which("setpriv"), "there is no setpriv")
+        uid = 1800000000 + os.getpid() * 64 % 90000000 + next(numbers)
+        self.wrap = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all"]
+        runs = subprocess.run([*self.wrap, SOCLED, "--version"], capture_output=True, cwd="/")
+        skip_unless(runs.returncode == 0, f"{SOCLED} cannot be run by others than root")
+        subprocess.run(["chown", "-R", f"{uid}:{uid}", self.root], check=True)
+        self.uid = uid
 
     def write(self, path, text):
         full = self.path(path)
@@ -149,6 +173,7 @@ class Base:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
             s.bind(name)
+            os.chmod(name, 0o777)  # socled may be another user
             s.settimeout(0.1)
             self.process = self.spawn(name)
 
@@ -185,6 +210,8 @@ class Base:
                 expect(not impossible, f"the table of states does not know this: {impossible[:3]}")
         finally:
             self.holder.close()
+            if self.uid:
+                end_all_of(self.uid)
             shutil.rmtree(self.root, ignore_errors=True)
 
     def log(self):

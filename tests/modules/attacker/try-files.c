@@ -235,6 +235,27 @@ void make_setuid(struct attempt *a) {
         unlink("su");
 }
 
+void create_setuid(struct attempt *a) {
+        int fd = (int)TRY(a, openat, AT_FDCWD, P("su"), O_RDWR | O_CREAT | O_CLOEXEC, 04755);
+
+        if (fd < 0)
+                return;
+        prove(a, "a set-uid file of its own uid, in its own work folder");
+        close(fd);
+        unlink("su");
+}
+
+void create_setuid_2(struct attempt *a) {
+        static const struct open_how how = { .flags = O_RDWR | O_CREAT | O_CLOEXEC, .mode = 04755 };
+        int fd = (int)TRY(a, openat2, AT_FDCWD, P("su"), P(&how), sizeof(how));
+
+        if (fd < 0)
+                return;
+        prove(a, "a set-uid file of its own uid, in its own work folder");
+        close(fd);
+        unlink("su");
+}
+
 void watch_everything(struct attempt *a) {
         if (TRY(a, fanotify_init, 0, O_RDONLY) >= 0)
                 prove(a, "everybody's files are watched");

@@ -184,6 +184,20 @@ static int attempt_by_descriptor(void) {
         int fd = open("package/data.txt", O_RDWR | O_CLOEXEC);
         return result(fd) ?: result(fchmod(fd, 0644)) ?: result(futimens(fd, NULL)) ?: result(ftruncate(fd, 0));
 }
+static int attempt_open_up(void) {
+        int fd = open("package/data.txt", O_RDONLY | O_CLOEXEC);
+        return result(fd) ?: result(fchmod(fd, 0666));
+}
+static int attempt_set_uid(void) {
+        int fd = open("package/data.txt", O_RDWR | O_CLOEXEC);
+        return result(fd) ?: result(fchmod(fd, 04700));
+}
+static int attempt_create_set_uid(void) {
+        return result(open("package/new", O_RDWR | O_CREAT | O_CLOEXEC, 04700)) ?: result(unlink("package/new"));
+}
+static int attempt_create(void) {
+        return result(open("package/new", O_RDWR | O_CREAT | O_CLOEXEC, 0666)) ?: result(unlink("package/new"));
+}
 static int attempt_own_limit(void) {
         struct rlimit limit;
         return result(getrlimit(RLIMIT_CORE, &limit));
@@ -228,14 +242,16 @@ static void test_filter_keeps_it_undumpable(void **state) {
 
 /* Where the uid is one's own, what is others' is out of reach by itself. */
 static void test_filter_rootless(void **state) {
-        int (*const attempts[])(void) = { attempt_chmod,  attempt_fchmodat, attempt_utimensat,
-                                          attempt_utimes, attempt_truncate, attempt_parents_affinity };
+        int (*const attempts[])(void) = { attempt_chmod,   attempt_fchmodat, attempt_utimensat,
+                                          attempt_utimes,  attempt_truncate, attempt_parents_affinity,
+                                          attempt_open_up, attempt_set_uid,  attempt_create_set_uid };
 
         for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
                 assert_int_equal(under_filter(0, attempts[i]), 0);
                 assert_int_equal(under_rootless_filter(0, attempts[i]), EPERM);
         }
         assert_int_equal(under_rootless_filter(0, attempt_by_descriptor), 0);
+        assert_int_equal(under_rootless_filter(0, attempt_create), 0);
         assert_int_equal(under_rootless_filter(0, attempt_own_affinity), 0);
         assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_inet_socket), 0);
         assert_int_equal(under_rootless_filter(FORK_NETWORK_HOST, attempt_socket), EPERM);
