@@ -282,4 +282,4 @@ def tale(event):
     if event["event"] == "violation":
         return event["code"]
     oom = re.search(r"\((out of memory[^)]*)\)", event["reason"])
-    return oom[1].split(":")[0] if oom else event["reason"].split(":")[0]
+    return oom[1].split(":")[0] if oom else re.split(r":| \(", event["reason"])[0]

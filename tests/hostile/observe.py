@@ -60,7 +60,7 @@ def mapping(pid, name):
 def as_uid(worker, try_it):
     """Whether the worker's uid, without Landlock, is let try_it(), whatever comes of it; in a child."""
     uid, gid = ids(worker)
-    can_be_dumped = os.stat(f"/proc/{worker}").st_uid == uid  # decides whose /proc/self is
+    can_be_dumped = os.stat(f"/proc/{worker}/maps").st_uid == uid  # decides whose /proc/self is
     pid = os.fork()
     if pid == 0:
         try:

@@ -109,6 +109,7 @@ static int start(struct socle_module *self) {
 
         /* Neither is what a module should do: what is sent to it by the manager goes through its hands. */
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
         note_inheritance();
         r = link_take();
         if (!r)

@@ -111,18 +111,34 @@ void memory_bomb(struct attempt *a) {
         had(a, n, WANTED, "MiB");
 }
 
-/* Memory that is a file's, and no part of the data segment. */
+static char block[4 * MIB];
+
+/* Memory that is a file's, and no part of the data segment: in many files, for one must not be that large. */
 void memory_file_bomb(struct attempt *a) {
-        enum { WANTED = 256 };
-        static char megabyte[MIB];
+        enum { WANTED = 64 };
+        int fds[WANTED];
+        long n = 0;
+
+        memset(block, 1, sizeof(block));
+        while (n < WANTED && (fds[n] = memfd_create("bomb", MFD_CLOEXEC)) >= 0) {
+                n++;
+                if (TRY(a, write, fds[n - 1], P(block), sizeof(block)) != (long)sizeof(block))
+                        break;
+        }
+        for (long i = 0; i < n; i++)
+                close(fds[i]);
+        had(a, n, WANTED, "memory files of 4 MiB");
+}
+
+void large_file(struct attempt *a) {
+        enum { WANTED = 64 };
         int fd = memfd_create("bomb", MFD_CLOEXEC);
         long n = 0;
 
-        memset(megabyte, 1, sizeof(megabyte));
-        while (n < WANTED && TRY(a, write, fd, P(megabyte), sizeof(megabyte)) == (long)MIB)
+        while (n < WANTED && TRY(a, write, fd, P(block), sizeof(block)) == (long)sizeof(block))
                 n++;
         close(fd);
-        had(a, n, WANTED, "MiB");
+        had(a, n, WANTED, "pieces of 4 MiB in one file");
 }
 
 /* Kernel memory: pairs whose buffers are full. */
@@ -199,40 +215,44 @@ void watch_bomb(struct attempt *a) {
         had(a, n, WANTED, "inotify instances");
 }
 
-/* The manifest allows 8 MiB. */
-void disk_bomb(struct attempt *a) {
-        enum { WANTED = 64 };
-        static char megabyte[MIB];
-        int fd = open("bomb", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        long n = 0;
-
-        memset(megabyte, 1, sizeof(megabyte));
-        while (n < WANTED && TRY(a, write, fd, P(megabyte), sizeof(megabyte)) == (long)MIB)
-                n++;
-        close(fd);
-        unlink("bomb");
-        had(a, n, WANTED, "MiB");
+/* What it holds is looked at now and then: waits to be found. */
+static void hold(void) {
+        for (int i = 0; i < 300; i++)
+                socle_sleep(100);
 }
 
-void inode_bomb(struct attempt *a) {
-        enum { WANTED = 5000 };
+static void make_files(struct attempt *a, long wanted, size_t size, const char *what) {
         char path[32];
         long n = 0;
 
-        for (; n < WANTED; n++) {
+        for (; n < wanted; n++) {
                 int fd;
 
                 snprintf(path, sizeof(path), "f%ld", n);
                 fd = (int)TRY(a, openat, AT_FDCWD, P(path), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
                 if (fd < 0)
                         break;
+                TRY(a, write, fd, P(block), (long)size);
                 close(fd);
+                if (a->error)
+                        break;
         }
-        for (long i = 0; i < n; i++) {
+        if (!a->error)
+                hold();
+        for (long i = 0; i <= n; i++) {
                 snprintf(path, sizeof(path), "f%ld", i);
                 unlink(path);
         }
-        had(a, n, WANTED, "files");
+        had(a, n, wanted, what);
+}
+
+/* The manifest allows 8 MiB in all. */
+void disk_bomb(struct attempt *a) {
+        make_files(a, 8, sizeof(block), "files of 4 MiB");
+}
+
+void inode_bomb(struct attempt *a) {
+        make_files(a, 5000, 0, "files");
 }
 
 void log_bomb(struct attempt *a) {
