@@ -5,7 +5,7 @@ import contextlib
 import urllib.parse
 
 from harness import expect, expect_equal, wait
-from world import BAD_MEMORY, BELLS, BOMBS, INVENTED, MESSAGES, POSITIONS, RECORDS, World
+from world import ANSWERS, BAD_MEMORY, BELLS, BODIES, BOMBS, INVENTED, MESSAGES, POSITIONS, RECORDS, World
 
 
 def each(base, lies):
@@ -68,6 +68,26 @@ def test_inventions(base):
             w.tell(lie)
             w.expect_seen(lie, code, "gateway")
         w.fresh()
+
+
+def test_streams(base):
+    w = World(base)
+    for lie, code in ANSWERS.items():
+        with w.attack(lie):
+            base.try_get(f"/liar/tell?lie={lie}", timeout=20)  # it may have begun, and breaks off
+            w.expect_seen(lie, code, "gateway")
+        w.fresh()
+    for lie in BODIES:
+        with w.attack(lie):
+            base.try_get(f"/liar/tell?lie={lie}", "POST", body=b"x" * 100000, timeout=20)
+            w.expect_seen(lie, "STREAM_SIZE", "gateway")
+        w.fresh()
+    for lie in ("answer-head-with-body", "answer-head-of-nothing"):
+        with w.attack(lie):
+            expect_equal(w.tell(lie, status=502).json["code"], "BAD_REPLY", lie)
+    with w.attack("answer-not-begun"):
+        expect_equal(base.try_get("/liar/tell?lie=answer-not-begun", timeout=20), None, "what has begun is not done again")
+    expect_equal(w.events(), [], "they cost one request, not the edge")
 
 
 def test_bombs(base):

@@ -69,6 +69,19 @@ STREAMS = {
     "stream-credit-short": "STREAM_SIZE",
     "stream-of-nobody": "STREAM",
 }
+# said of an answer that is streamed, and of the body of a request that is
+ANSWERS = {
+    "answer-too-much": "STREAM_SIZE",
+    "answer-after-end": "STREAM",
+    "answer-ends-twice": "STREAM",
+    "answer-end-with-bytes": "STREAM_SIZE",
+    "answer-empty-part": "STREAM_SIZE",
+    "answer-without-head": "STREAM",
+    "answer-begins-twice": "INVENTED",
+    "answer-and-reply": "INVENTED",
+    "answer-credit": "STREAM",
+}
+BODIES = ("stream-credit-back", "stream-credit-short")
 
 
 class World:

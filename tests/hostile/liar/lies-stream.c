@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Lies in streams: more than was allowed, after the end, credit taken back, parts
- * of what nobody has opened.
+ * of what nobody has opened. Those that begin with "answer" are told in an answer
+ * to an HTTP request.
  */
 #include "lies.h"
+
+#include <string.h>
+
+#include "ipc/cleanup.h"
+#include "ipc/errors.h"
+#include "ipc/http-payload.h"
 
 #define WINDOW (64u << 10)
 
@@ -74,7 +81,100 @@ static void early(const struct lie *lie) {
         raw_publish(lie->peer->edge);
 }
 
+/* Answers over HTTP -------------------------------------------------------------------------------------------------- */
+
+static void head(const struct lie *lie, int status, const char *body, uint8_t flags) {
+        const struct http_reply_payload http = { .status = status, .body = body, .body_size = strlen(body) };
+        _cleanup_free_ uint8_t *data = NULL;
+        uint32_t size;
+
+        if (http_reply_encode(&http, &data, &size) == 0)
+                raw_put(lie->peer->edge, (struct frame){ .kind = FRAME_REPLY, .flags = flags, .correlation = lie->request->correlation },
+                        data, size);
+}
+
+static void answer_too_much(const struct lie *lie) {
+        head(lie, 204, "", FRAME_STREAM); /* nobody takes its bytes, so there is no credit for more */
+        too_much(lie);
+}
+
+static void answer_after_end(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        after_the_end(lie);
+}
+
+static void answer_ends_twice(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        own_part(lie, FRAME_END, NULL, 0);
+        own_part(lie, FRAME_END, NULL, 0);
+        raw_publish(lie->peer->edge);
+}
+
+static void answer_end_with_bytes(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        end_with_bytes(lie);
+}
+
+static void answer_empty_part(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        empty_part(lie);
+}
+
+static void answer_without_head(const struct lie *lie) {
+        own_part(lie, FRAME_DATA, bytes, sizeof(bytes));
+        raw_publish(lie->peer->edge);
+}
+
+static void answer_begins_twice(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        head(lie, 200, "", FRAME_STREAM);
+        raw_publish(lie->peer->edge);
+}
+
+static void answer_and_reply(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        head(lie, 200, "whole", 0);
+        raw_publish(lie->peer->edge);
+}
+
+static void answer_credit(const struct lie *lie) {
+        credit(lie, 10);
+        raw_publish(lie->peer->edge);
+}
+
+/* What costs the answer, not the edge. */
+static void answer_not_begun(const struct lie *lie) {
+        head(lie, 200, "", FRAME_STREAM);
+        own_part(lie, FRAME_DATA, bytes, sizeof(bytes));
+        raw_put(lie->peer->edge,
+                (struct frame){ .kind = FRAME_ERROR, .correlation = lie->request->correlation, .error = ERROR_NOT_STARTED }, NULL, 0);
+        raw_publish(lie->peer->edge);
+}
+
+static void answer_head_with_body(const struct lie *lie) {
+        head(lie, 200, "a body", FRAME_STREAM);
+        raw_publish(lie->peer->edge);
+}
+
+static void answer_head_of_nothing(const struct lie *lie) {
+        raw_put(lie->peer->edge, (struct frame){ .kind = FRAME_REPLY, .flags = FRAME_STREAM, .correlation = lie->request->correlation },
+                bytes, sizeof(bytes));
+        raw_publish(lie->peer->edge);
+}
+
 const struct lie_entry stream_lies[] = {
+        { "answer-too-much", answer_too_much },
+        { "answer-after-end", answer_after_end },
+        { "answer-ends-twice", answer_ends_twice },
+        { "answer-end-with-bytes", answer_end_with_bytes },
+        { "answer-empty-part", answer_empty_part },
+        { "answer-without-head", answer_without_head },
+        { "answer-begins-twice", answer_begins_twice },
+        { "answer-and-reply", answer_and_reply },
+        { "answer-credit", answer_credit },
+        { "answer-not-begun", answer_not_begun },
+        { "answer-head-with-body", answer_head_with_body },
+        { "answer-head-of-nothing", answer_head_of_nothing },
         { "stream-too-much", too_much },
         { "stream-after-end", after_the_end },
         { "stream-end-with-bytes", end_with_bytes },

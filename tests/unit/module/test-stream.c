@@ -29,7 +29,7 @@ static struct task task;
 static struct edge *caller;
 static struct socle_stream *stream;
 static struct {
-        enum { READ, WRITE } what;
+        enum { READ, WRITE, ANSWER, EVENT, END } what;
         uint8_t *data;
         size_t size, got;
         int result;
@@ -65,6 +65,12 @@ static int teardown(void **state) {
 static void job_main(void *unused) {
         if (job.what == READ)
                 job.result = socle_stream_read(stream, job.data, job.size, &job.got);
+        else if (job.what == ANSWER)
+                job.result = stream_answer(stream, job.data, (uint32_t)job.size);
+        else if (job.what == EVENT)
+                job.result = socle_stream_event(stream, "7", "tick", (const char *)job.data);
+        else if (job.what == END)
+                job.result = socle_stream_end(stream);
         else
                 job.result = socle_stream_write(stream, job.data, job.size);
         job.done = true;
@@ -301,6 +307,97 @@ static void test_a_reader_waits_until_the_deadline(void **state) {
         assert_int_equal(wait_timeout_ms(), -1);
 }
 
+/* Over HTTP ----------------------------------------------------------------------------------------------------------- */
+
+static void over_http(uint64_t deadline) {
+        stream = stream_free(stream);
+        task.frame.method = FRAME_METHOD_HTTP;
+        task.frame.deadline = deadline;
+        stream = stream_new(&task);
+        assert_non_null(stream);
+}
+
+static int result_of(int what, const char *text) {
+        job_begin(what, (uint8_t *)(uintptr_t)text, text ? strlen(text) : 0);
+        assert_true(job.done);
+        return job.result;
+}
+
+static void test_an_answer_begins_with_its_head(void **state) {
+        struct edge_message m;
+
+        over_http(clock_now_ns() + 3600 * NS_PER_S);
+        assert_int_equal(result_of(WRITE, "early"), -EPERM);
+        assert_int_equal(result_of(END, NULL), -EPERM);
+        assert_int_equal(next(&m), 0);
+        assert_int_equal(result_of(ANSWER, strdup("head")), 0);
+        assert_int_equal(next(&m), FRAME_REPLY);
+        assert_memory_equal(m.payload, "head", 4);
+        assert_int_equal(task.frame.deadline, 0);
+        assert_int_equal(wait_timeout_ms(), -1); /* the time is the gateway's */
+        assert_int_equal(result_of(WRITE, "w"), 0);
+        assert_int_equal(drain(), 1);
+        assert_int_equal(result_of(END, NULL), 0);
+        assert_int_equal(next(&m), FRAME_END);
+        assert_int_equal(result_of(WRITE, "late"), -EPIPE);
+        assert_int_equal(result_of(END, NULL), 0);
+        assert_int_equal(next(&m), 0); /* one end is enough, and after it there is no error */
+        serve_error(&task, ERROR_INTERNAL, NULL);
+        assert_int_equal(next(&m), 0);
+}
+
+static void test_a_head_waits_for_room(void **state) {
+        size_t size = 5 * RING;
+        struct edge_message m;
+        int kind;
+
+        over_http(0);
+        job_begin(ANSWER, calloc(1, size), size);
+        assert_false(job.done);
+        while (!(kind = next(&m)))
+                ; /* it comes in pieces of a ring */
+        assert_int_equal(kind, FRAME_REPLY);
+        assert_int_equal(m.size, size);
+        streams_turn();
+        assert_true(job.done);
+        assert_int_equal(job.result, 0);
+}
+
+static void test_a_body_that_came_whole(void **state) {
+        uint8_t data[4];
+
+        stream = stream_free(stream);
+        task.frame.method = FRAME_METHOD_HTTP;
+        stream = stream_new_whole(&task, "body!", 5);
+        assert_int_equal(give(FRAME_END, NULL, 0), EDGE_E_POISONED);
+        assert_int_equal(give(FRAME_DATA, "x", 1), EDGE_E_POISONED);
+        for (size_t want = 4; want != 0; want = want == 4 ? 1 : 0) {
+                job_begin(READ, data, sizeof(data));
+                assert_true(job.done && !job.result);
+                assert_int_equal(job.got, want);
+        }
+        job_begin(READ, data, sizeof(data));
+        assert_true(job.done && !job.result);
+        assert_int_equal(job.got, 0);
+}
+
+static void expect_event(const char *data, const char *text) {
+        struct edge_message m;
+
+        assert_int_equal(result_of(EVENT, data), 0);
+        assert_int_equal(next(&m), FRAME_DATA);
+        assert_int_equal(m.size, strlen(text));
+        assert_memory_equal(m.payload, text, m.size);
+}
+
+static void test_events(void **state) {
+        expect_event("one", "id: 7\nevent: tick\ndata: one\n\n");
+        expect_event("", "id: 7\nevent: tick\ndata: \n\n");
+        expect_event("a\nb\r\n\rc", "id: 7\nevent: tick\ndata: a\ndata: b\ndata: \ndata: c\n\n");
+        assert_int_equal(socle_stream_event(stream, "a\nb", NULL, NULL), -EINVAL);
+        assert_int_equal(socle_stream_event(stream, NULL, "a\rb", NULL), -EINVAL);
+}
+
 static void busy_main(void *unused) {
         uint8_t data[10];
         size_t n;
@@ -330,6 +427,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_an_edge_that_ends_under_a_writer, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_has_ended_writes_no_more, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_reader_waits_until_the_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_an_answer_begins_with_its_head, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_head_waits_for_room, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_body_that_came_whole, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_events, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_one_at_a_time_waits_in_it, setup, teardown),
         };
 
