@@ -42,7 +42,9 @@ enum layer {
         LAYER_SECCOMP = 1 << 4,
         LAYER_FILTER = 1 << 5,
         LAYER_PAGE = 1 << 6,
-        LAYER_CGROUP = 1 << 7,
+        LAYER_LAYOUT = 1 << 7,
+        LAYER_CLOSE = 1 << 8,
+        LAYER_CGROUP = 1 << 9,
 };
 
 struct row {
@@ -65,6 +67,8 @@ static struct row rows[] = {
         { .name = "+ inherited seccomp list", .layers = 31, .root = true },
         { .name = "+ filter per worker", .layers = 63, .root = true },
         { .name = "+ page and settings", .layers = 127, .root = true },
+        { .name = "+ random gap", .layers = 255, .root = true },
+        { .name = "+ other descriptors closed", .layers = 511, .root = true },
         { .name = "floor + cgroup (mkdir, into)", .layers = LAYER_CGROUP, .root = true },
 };
 static struct row peer = { .name = "peer: posix_spawn, empty program" };
@@ -102,7 +106,7 @@ struct forker {
 };
 
 static void child_layers(struct forker *f, int page_fd) {
-        const struct control_limits limits = { .memory = UINT64_C(256) << 20, .files = 256 };
+        const struct control_fork_worker asked = { .limits = { .memory = UINT64_C(256) << 20, .files = 256 } };
         struct sandbox_grants grants = { .package = f->package, .work = -1, .data = -1 };
         struct worker_settings *settings;
         struct page_memory *page;
@@ -115,13 +119,17 @@ static void child_layers(struct forker *f, int page_fd) {
         if (!r && f->layers & LAYER_NETWORK)
                 r = sandbox_network_enter(f->sandbox.network_fd);
         if (!r && f->layers & LAYER_LIMITS)
-                r = sandbox_rlimits_apply(&f->sandbox, &limits, false);
+                r = sandbox_rlimits_apply(&f->sandbox, &asked);
         if (!r && f->layers & LAYER_USERS)
                 r = sandbox_users_drop(1000, 1000);
         if (!r && f->layers & LAYER_PAGE)
                 r = worker_settings_decode(f->settings, &settings);
         if (!r && f->layers & LAYER_LANDLOCK)
                 r = sandbox_landlock_apply(&f->sandbox, &grants, &path);
+        if (!r && f->layers & LAYER_CLOSE)
+                r = fd_close_all_except(f->floor.told, N_ELEMENTS(f->floor.told));
+        if (!r && f->layers & LAYER_LAYOUT)
+                r = sandbox_layout_shift();
         if (!r && f->layers & LAYER_FILTER)
                 r = sandbox_filter_load(&f->sandbox, 0);
         if (r)
@@ -181,6 +189,8 @@ static void forker_prepare(struct forker *f, int ask, int answer) {
         }
         if (f->layers & LAYER_SECCOMP && sandbox_seccomp_load())
                 die("seccomp");
+        if (f->layers & LAYER_LAYOUT && sandbox_layout_close())
+                die("address layout");
 }
 
 static _Noreturn void forker_main(unsigned layers, int cgroups, int ask, int answer) {
@@ -328,6 +338,18 @@ static void row_print(struct row *row, double floor, double *previous) {
         *previous = median;
 }
 
+/* What each layer costs: its row less the one above it, or the floor. */
+static void json_layers(void) {
+        for (size_t i = 1; i < N_ELEMENTS(rows); i++) {
+                const struct row *above = &rows[rows[i].layers == LAYER_CGROUP ? 0 : i - 1];
+                double us = samples_quantile(&rows[i].us, 0.5);
+
+                if (rows[i].us.n)
+                        printf("{\"id\":\"Start 1, layer\",\"what\":\"%s\",\"value\":%.1f,\"unit\":\"us\",\"with_it\":%.1f,\"peers\":{}}\n",
+                               rows[i].name, us - samples_quantile(&above->us, 0.5), us);
+        }
+}
+
 static int cgroups_open(char *path, size_t size) {
         char type[64], where[256], line[1024];
         FILE *file = fopen("/proc/self/mounts", "re");
@@ -362,6 +384,7 @@ static void report(double kib, size_t rounds) {
         row_print(&ours, floor, &previous);
         mine = samples_quantile(&ours.us, 0.5);
         spawn = samples_quantile(&peer.us, 0.5);
+        json_layers();
         printf("private memory of an idle worker: %.0f KiB\n\n", kib);
         printf("{\"id\":\"Start 1\",\"what\":\"worker: fork, sandbox, dlopen, start, ready\",\"value\":%.1f,\"unit\":\"us\",\"floor\":%.1f,"
                "\"peers\":{\"posix_spawn\":%.1f},\"ratio\":%.2f,\"budget\":\"<= 3x floor, <= 0.5x "
