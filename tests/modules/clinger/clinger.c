@@ -326,6 +326,103 @@ static int on_body(struct socle_request *req, struct socle_reply *reply) {
         return answer(reply, (unsigned)size, 0);
 }
 
+/* Burning: as much as it is given of one thing, for so long. */
+
+static double now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static _Atomic double burn_until;
+
+static void burn_cpu(void) {
+}
+
+static void burn_memory(void) {
+        size_t size = 64 * MIB;
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (p == MAP_FAILED)
+                return;
+        memset(p, 1, size);
+        munmap(p, size);
+}
+
+static void burn_fds(void) {
+        int fds[4096], n = 0;
+
+        while (n < 4096 && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+                n++;
+        while (n--)
+                close(fds[n]);
+}
+
+static void burn_logs(void) {
+        static const char line[] = "a line that nobody wants to read, and many of them\n";
+
+        (void)!write(STDERR_FILENO, line, sizeof(line) - 1);
+}
+
+static void burn_disk(void) {
+        int fd = open("burnt", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        (void)fill(fd, 8);
+        close(fd);
+}
+
+static void *burn(void *one) {
+        while (now() < burn_until)
+                ((void (*)(void))one)();
+        return NULL;
+}
+
+/* Calls another module from its own coroutine, as often as there is an answer. */
+static int burn_edges(struct socle_reply *reply) {
+        unsigned n = 0;
+
+        for (; now() < burn_until; n++) {
+                struct socle_result *result = NULL;
+                int r = socle_call("echo.nothing", NULL, NULL, &result);
+
+                socle_result_free(result);
+                if (r)
+                        socle_sleep(1);
+        }
+        return answer(reply, n, 0);
+}
+
+static int on_burn(struct socle_request *req, struct socle_reply *reply) {
+        static const struct {
+                const char *name;
+                void (*one)(void);
+                unsigned n_threads;
+        } what[] = { { "cpu", burn_cpu, 8 },
+                     { "memory", burn_memory, 1 },
+                     { "fds", burn_fds, 1 },
+                     { "logs", burn_logs, 1 },
+                     { "disk", burn_disk, 1 } };
+        const char *name = socle_request_query(req, "what", "");
+        unsigned ms = number(req, "ms", "1000"), n = 0;
+
+        burn_until = now() + ms / 1e3;
+        if (!strcmp(name, "edges"))
+                return burn_edges(reply);
+        for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+                pthread_t thread;
+
+                for (unsigned k = 0; !strcmp(what[i].name, name) && k < what[i].n_threads; k++) {
+                        if (!pthread_create(&thread, NULL, burn, (void *)what[i].one)) {
+                                pthread_detach(thread);
+                                n++;
+                        }
+                }
+        }
+        socle_sleep(ms);
+        return answer(reply, n, 0);
+}
+
 static _Noreturn void hang(void) {
         for (volatile unsigned turns = 0;; turns++)
                 ;
@@ -374,6 +471,8 @@ static int start(struct socle_module *self) {
         };
         int r = *socle_config("topic", "") ? socle_subscribe(self, socle_config("topic", ""), on_message, NULL) : 0;
 
+        if (!r)
+                r = socle_http_handle(self, "GET", "/clinger/burn", on_burn);
         for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
                 r = socle_http_handle(self, "POST", routes[i].path, routes[i].fn);
         return r;
