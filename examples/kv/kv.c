@@ -4,6 +4,7 @@
  *
  *   GET, PUT, DELETE /kv/KEY               the value is the body
  *   GET /kv?prefix=P&after=KEY&limit=N     keys, one a line
+ *   GET /kv?watch=P                        server-sent events: put or delete, and the key; lost: some were
  *
  *   kv.get    {key}                        {value}         NOT_FOUND
  *   kv.put    {key, value}                 {created}
@@ -23,6 +24,7 @@
 
 #include "../common/utf8.h"
 #include "store.h"
+#include "watch.h"
 
 #define KEY_FORM "a key is 1 to 511 bytes of UTF-8 without control characters"
 #define VALUE_MAX ((size_t)1 << 20) /* as [limits] body in the manifest */
@@ -61,7 +63,10 @@ static void run_change(void *arg) {
 static int change(struct change *c) {
         int r = socle_offload(run_change, c);
 
-        return r ? r : c->result;
+        if (r || c->result)
+                return r ? r : c->result;
+        watch_tell(c->deletes ? "delete" : "put", c->key, c->key_size);
+        return 0;
 }
 
 /* What stands for an error outside; `ret_detail` says why. */
@@ -154,7 +159,7 @@ static int put_line(void *f, const void *key, size_t size) {
 }
 
 static int on_list(struct socle_request *req, struct socle_reply *reply) {
-        const char *limit = socle_request_query(req, "limit", "1000");
+        const char *limit = socle_request_query(req, "limit", "1000"), *watch = socle_request_query(req, "watch", NULL);
         char *text = NULL, *end;
         size_t size = 0;
         bool more;
@@ -162,6 +167,8 @@ static int on_list(struct socle_request *req, struct socle_reply *reply) {
         long n;
         int r;
 
+        if (watch)
+                return watch_serve(reply, watch);
         n = strtol(limit, &end, 10);
         if (end == limit || *end || n < 1 || n > LIST_MAX)
                 return socle_reply_problem(reply, 400, "BAD_REQUEST", "limit is a number from 1 to 1000");
@@ -324,6 +331,8 @@ static int start(struct socle_module *self) {
         } methods[] = { { "kv.get", kv_get }, { "kv.put", kv_put }, { "kv.delete", kv_delete }, { "kv.list", kv_list } };
         int r = open_store();
 
+        if (!r)
+                r = watch_start(self);
         for (size_t i = 0; !r && i < sizeof(routes) / sizeof(routes[0]); i++)
                 r = socle_http_handle(self, routes[i].method, routes[i].path, routes[i].fn);
         for (size_t i = 0; !r && i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -335,4 +344,9 @@ static void stop(struct socle_module *self) {
         store_flush(store); /* not closed: a thread may be at it still, and the kernel closes it anyway */
 }
 
-SOCLE_MODULE(.start = start, .stop = stop);
+static void event(struct socle_module *self, const struct socle_event *event) {
+        if (event->kind == SOCLE_EVENT_DRAIN || event->kind == SOCLE_EVENT_RESUME)
+                watch_set(event->kind == SOCLE_EVENT_RESUME);
+}
+
+SOCLE_MODULE(.start = start, .stop = stop, .event = event);

@@ -337,6 +337,27 @@ def test_an_upgrade_waits_and_then_cuts(base):
     base.serves("/stream/poured")
 
 
+def test_an_example_tells_of_changes(base):
+    base.config(processes=1)
+    base.start()
+    base.drop(package(base, "examples/kv"))
+    base.serves("/kv/")
+    for version in ("1.1.0", "1.2.0"):
+        with Raw(base) as c:
+            c.ask("/kv?watch=a/")
+            c.head()
+            expect_equal(base.request("PUT", "/kv/b/other", b"1").status in (201, 204), True, "PUT")
+            base.request("PUT", "/kv/a/x", b"2")
+            expect_equal(c.chunk(), b"event: put\ndata: a/x\n\n", "a change")
+            base.request("DELETE", "/kv/a/x")
+            expect_equal(c.chunk(), b"event: delete\ndata: a/x\n\n", "another one")
+            # a new version takes its place at once: who listens is let go, and comes back
+            base.ctl("deploy", package(base, "examples/kv", version=version))
+            while c.chunk():
+                pass
+    wait(lambda: len(base.instances("kv")) == 1, "the old ones to go")
+
+
 # bodies
 
 
