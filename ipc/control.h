@@ -412,6 +412,12 @@ struct control_edge_poisoned {
         uint32_t reason; /* enum violation */
         uint32_t reserved;
 };
+struct control_file_channel {
+        uint64_t peer; /* the instance at the other end */
+};
+struct control_file_pass {
+        uint64_t correlation; /* of the request, on the edge beside the channel */
+};
 struct control_level {
         uint32_t level; /* enum page_level */
         uint32_t reserved;

@@ -55,6 +55,12 @@ static void put_body(struct writer *w, const void *body, size_t size) {
         put_bytes(w, body, size);
 }
 
+static void put_file(struct writer *w, uint64_t offset, uint64_t size) {
+        put_head(w, 0x92, 0, 0);
+        put_head(w, 0xcf, offset, 8);
+        put_head(w, 0xcf, size, 8);
+}
+
 static bool is_token_char(unsigned char c) {
         if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
                 return true;
@@ -78,6 +84,11 @@ static bool field_ok(const struct http_field *f) {
                         return false;
         }
         return true;
+}
+
+/* As far as a file can reach. */
+static bool is_range(uint64_t offset, uint64_t size) {
+        return offset <= INT64_MAX && size <= INT64_MAX - offset;
 }
 
 static int fields_size(const struct http_field *fields, uint32_t n, uint64_t *size) {
@@ -132,7 +143,7 @@ int http_reply_encode(const struct http_reply_payload *p, uint8_t **ret_data, ui
         uint8_t *data;
         int r;
 
-        if (p->status < 100 || p->status > 599)
+        if (p->status < 100 || p->status > 599 || (p->is_file && (p->body_size || !is_range(p->file_offset, p->file_size))))
                 return -EINVAL;
         r = fields_size(p->fields, p->n_fields, &size);
         if (r >= 0)
@@ -143,7 +154,10 @@ int http_reply_encode(const struct http_reply_payload *p, uint8_t **ret_data, ui
         put_head(&w, HTTP_PAYLOAD_VERSION, 0, 0);
         put_head(&w, 0xcd, (uint64_t)p->status, 2);
         put_fields(&w, p->fields, p->n_fields);
-        put_body(&w, p->body, p->body_size);
+        if (p->is_file)
+                put_file(&w, p->file_offset, p->file_size);
+        else
+                put_body(&w, p->body, p->body_size);
         *ret_size = (uint32_t)(w.at - data);
         *ret_data = data;
         return 0;
@@ -182,6 +196,22 @@ static int take_body(struct value *v, const void **ret_body, size_t *ret_size) {
         if (value_get_bin(v, ret_body, ret_size) < 0)
                 return -EBADMSG;
         value_next(v);
+        return 0;
+}
+
+static int take_file(struct value *v, uint64_t *ret_offset, uint64_t *ret_size) {
+        struct value at;
+        int64_t offset, size;
+        uint32_t n;
+
+        if (value_get_array(v, &n, &at) < 0 || n != 2 || value_get_int(&at, &offset) < 0 || offset < 0)
+                return -EBADMSG;
+        value_next(&at);
+        if (value_get_int(&at, &size) < 0 || size < 0 || !is_range((uint64_t)offset, (uint64_t)size))
+                return -EBADMSG;
+        value_next(v);
+        *ret_offset = (uint64_t)offset;
+        *ret_size = (uint64_t)size;
         return 0;
 }
 
@@ -227,7 +257,10 @@ int http_reply_decode(const void *data, size_t size, struct http_field fields[HT
                 return -EBADMSG;
         p.status = (int)status;
         value_next(&at);
-        if (take_fields(&at, fields, &p.n_fields) < 0 || take_body(&at, &p.body, &p.body_size) < 0)
+        if (take_fields(&at, fields, &p.n_fields) < 0)
+                return -EBADMSG;
+        p.is_file = value_type(&at) == VALUE_ARRAY;
+        if (p.is_file ? take_file(&at, &p.file_offset, &p.file_size) < 0 : take_body(&at, &p.body, &p.body_size) < 0)
                 return -EBADMSG;
         *ret = p;
         return 0;

@@ -4,7 +4,9 @@
  * bounded writer of our own shape, read through the validating cursor.
  *
  *   request  [1, method str, path str, query str, headers [name, value, ...], body bin, remote str, secure bool]
- *   reply    [1, status int, headers [name, value, ...], body bin]
+ *   reply    [1, status int, headers [name, value, ...], body bin or file [offset int, size int]]
+ *
+ * A file is sent beside the bus, and only where its bytes are wanted (FILE_PASS in ipc/control.def).
  *
  * Header names are lower case. The first item is the version of the form.
  */
@@ -41,6 +43,8 @@ struct http_reply_payload {
         uint32_t n_fields;
         const void *body;
         size_t body_size;
+        bool is_file; /* the body is this piece of a file, in place of the above */
+        uint64_t file_offset, file_size;
 };
 
 /* Encodes into one malloc'ed buffer. 0 or -ENOMEM, -EINVAL (too many fields, a size over 4 GiB). */

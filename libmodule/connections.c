@@ -50,6 +50,7 @@ static void connection_close(struct connection *c) {
                         task_cancel(task);
         }
         connection_unwatch(edge);
+        file_channel_close(c);
         c->n_sending++; /* on_sent callbacks of edge_free() must not free the connection under us */
         edge_free(edge);
         c->n_sending--;
@@ -77,6 +78,7 @@ static struct connection *connection_new(const struct control_edge_offer *offer)
         c->bell.on_ring = on_bell;
         c->id = offer->edge;
         c->peer = offer->peer;
+        c->files.fd = -1;
         memcpy(c->methods, offer->methods, sizeof(c->methods));
         c->next = the_worker.connections;
         c->link = &the_worker.connections;

@@ -12,6 +12,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "ipc/http-status.h"
+#include "libmodule/file-answer.h"
 #include "libmodule/request.h"
 
 int reply_take(struct socle_reply *reply, int status, const char *type, void *body, size_t size) {
@@ -28,6 +29,7 @@ int reply_take(struct socle_reply *reply, int status, const char *type, void *bo
                 return -ENOMEM;
         }
         free(reply->body);
+        file_drop(reply);
         reply->status = status;
         reply->type = copy;
         reply->body = body;
@@ -135,24 +137,61 @@ void reply_error(struct socle_reply *reply, int error, const char *detail) {
                 reply->status = 500;
 }
 
+static struct http_field field_of(const char *name, const char *value) {
+        return (struct http_field){ { name, (uint32_t)strlen(name) }, { value, (uint32_t)strlen(value) } };
+}
+
+/* What a file says of itself, and nobody else. */
+static uint32_t put_file_fields(const struct reply_file *f, struct http_field fields[4]) {
+        uint32_t n = 0;
+
+        fields[n++] = field_of("etag", f->tag);
+        fields[n++] = field_of("last-modified", f->modified);
+        fields[n++] = field_of("accept-ranges", "bytes");
+        if (f->content_range)
+                fields[n++] = field_of("content-range", f->content_range);
+        return n;
+}
+
+static bool is_files_own(const char *name) {
+        static const char *const names[] = { "etag", "last-modified", "accept-ranges", "content-range" };
+
+        for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+                if (!strcmp(name, names[i]))
+                        return true;
+        }
+        return false;
+}
+
 int reply_encode(const struct socle_reply *reply, uint8_t **ret_data, uint32_t *ret_size) {
-        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX + 1]; /* with one too many it is refused */
-        struct http_reply_payload p = { .status = reply->status, .fields = fields, .body = reply->body, .body_size = reply->body_size };
+        struct http_field fields[HTTP_PAYLOAD_HEADERS_MAX + 6]; /* with one too many it is refused */
+        struct http_reply_payload p = { .status = reply->status, .fields = fields };
         bool typed = false;
         char length[24];
 
         for (uint32_t i = 0; i < reply->n_fields; i++) {
                 const struct reply_field *f = &reply->fields[i];
 
+                if (reply->file.tag && is_files_own(f->name))
+                        continue;
                 typed |= !strcmp(f->name, "content-type");
-                fields[p.n_fields++] =
-                        (struct http_field){ { f->name, (uint32_t)strlen(f->name) }, { f->value, (uint32_t)strlen(f->value) } };
+                fields[p.n_fields++] = field_of(f->name, f->value);
         }
         if (!typed && reply->type)
-                fields[p.n_fields++] = (struct http_field){ { "content-type", 12 }, { reply->type, (uint32_t)strlen(reply->type) } };
-        if (reply->has_length)
-                fields[p.n_fields++] = (struct http_field){ { "content-length", 14 },
-                                                            { length, (uint32_t)snprintf(length, sizeof(length), "%llu",
-                                                                                         (unsigned long long)reply->length) } };
+                fields[p.n_fields++] = field_of("content-type", reply->type);
+        if (reply->has_length) {
+                snprintf(length, sizeof(length), "%llu", (unsigned long long)reply->length);
+                fields[p.n_fields++] = field_of("content-length", length);
+        }
+        if (reply->file.tag)
+                p.n_fields += put_file_fields(&reply->file, fields + p.n_fields);
+        p.is_file = reply->file.fd >= 0;
+        if (p.is_file) {
+                p.file_offset = reply->file.offset;
+                p.file_size = reply->file.size;
+        } else {
+                p.body = reply->body;
+                p.body_size = reply->body_size;
+        }
         return http_reply_encode(&p, ret_data, ret_size);
 }

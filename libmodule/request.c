@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "ipc/errors.h"
+#include "ipc/fd.h"
 #include "libmodule/stream.h"
 
 struct socle_request *request_new(const struct frame *frame, uint8_t *payload, uint32_t size, int *ret_error) {
@@ -25,6 +26,7 @@ struct socle_request *request_new(const struct frame *frame, uint8_t *payload, u
         req->task.frame = *frame;
         req->task.payload = payload;
         req->reply.arena = &req->task.arena;
+        req->reply.file.fd = -1;
         if (http_request_decode(payload, size, req->fields, &req->http) < 0) {
                 *ret_error = ERROR_BAD_REQUEST;
                 return request_free(req);
@@ -48,6 +50,7 @@ struct socle_request *request_free(struct socle_request *req) {
         stream_free(req->task.stream);
         arena_deinit(&req->task.arena);
         free(req->reply.body);
+        fd_close(req->reply.file.fd);
         free(req->task.payload);
         free(req);
         return NULL;

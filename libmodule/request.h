@@ -16,6 +16,12 @@
 struct reply_field {
         char *name, *value;
 };
+/* What was opened for a reply, and what is said of it; tag NULL: there is none. */
+struct reply_file {
+        int fd; /* -1: the body is not a file */
+        uint64_t offset, size;
+        const char *tag, *modified, *content_range;
+};
 struct socle_reply {
         struct arena *arena;
         int status; /* 0: nothing yet */
@@ -25,6 +31,7 @@ struct socle_reply {
         char *type;
         void *body;
         size_t body_size;
+        struct reply_file file;
         struct reply_field fields[HTTP_PAYLOAD_HEADERS_MAX];
 };
 

@@ -14,6 +14,7 @@
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/shared.h"
+#include "libmodule/file-answer.h"
 #include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
@@ -147,6 +148,11 @@ static void request_answer(struct socle_request *req) {
 
         if (!req->task.connection->edge || req->task.cancelled || req->reply.streamed)
                 return;
+        r = file_answer(req);
+        if (r) {
+                serve_error(&req->task, r, NULL);
+                return;
+        }
         r = reply_encode(&req->reply, &data, &size);
         if (r < 0) {
                 serve_error(&req->task, r == -ENOMEM ? ERROR_NO_MEMORY : ERROR_BAD_REPLY, NULL);

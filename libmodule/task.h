@@ -44,7 +44,8 @@ struct task {
         struct socle_stream *waits_in; /* likewise */
         struct socle_stream *stream;   /* the callee's end of the one behind this call */
         bool cancelled;
-        bool answered; /* the end of its answer was sent */
+        bool answered;      /* the end of its answer was sent */
+        bool wants_channel; /* it sleeps until there is one for its file */
         struct error_detail detail;
 };
 

@@ -19,6 +19,7 @@
 #include "libmodule/bus.h"
 #include "libmodule/call.h"
 #include "libmodule/coroutine.h"
+#include "libmodule/file-channel.h"
 #include "libmodule/request.h"
 #include "libmodule/route.h"
 #include "libmodule/worker.h"
@@ -41,6 +42,7 @@ struct connection {
         uint32_t n_sending;    /* answers on their way */
         uint64_t sending_size; /* their bytes */
         bool pending;          /* there may be something to receive */
+        struct file_channel files;
 };
 
 struct worker {

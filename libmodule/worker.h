@@ -62,6 +62,7 @@ struct worker_start {
         int link;    /* control link to the manager */
         int package; /* folder of the package */
         int work;    /* work folder; also the current directory, HOME and TMPDIR */
+        int data;    /* data folder; -1: it has none */
         struct worker_settings *settings;
         struct page_memory *page; /* mapped and sealed */
         struct board *board;      /* already narrowed; may be NULL */

@@ -75,6 +75,9 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
         case CONTROL_KIND_EDGE_REFUSED:
                 upstreams_on_refused(g, record->header.request, record->EDGE_REFUSED.error);
                 break;
+        case CONTROL_KIND_FILE_CHANNEL:
+                upstreams_on_file_channel(g, record->FILE_CHANNEL.peer, TAKE_FD(record->fds[0]));
+                break;
         case CONTROL_KIND_CALL:
                 bus_sync(bus); /* what the manager had published when it asked */
                 admin_call_begin(g, record->header.request, &record->CALL, record->n_fds ? record->fds[0] : -1);

@@ -358,18 +358,29 @@ static void linger(struct client *c) {
         net_receive(&c->socket, true);
 }
 
-static void client_turn(struct client *c) {
+static bool can_take_held(const struct client *c) {
+        return c->held && client_can_take(c);
+}
+
+static void move_on(struct client *c) {
         bool more;
 
         do {
                 collect(c);
                 send_bodies(c);
-                more = c->held && client_can_take(c);
+                more = can_take_held(c);
                 if (more)
                         client_take_held(c);
         } while (more);
-        if (!c->failed)
-                send_output(c);
+}
+
+static void client_turn(struct client *c) {
+        do {
+                move_on(c);
+                if (!c->failed)
+                        send_output(c);
+                /* What went out at once has made room, and nothing else might come to tell us so. */
+        } while (can_take_held(c));
         if (!c->failed && c->closing && !c->n_requests && !c->out.size && c->phase != CLIENT_LINGER)
                 linger(c);
         if (c->failed)

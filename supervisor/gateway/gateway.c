@@ -19,6 +19,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "ipc/http-date.h"
 #include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/admin-call.h"
@@ -104,7 +105,7 @@ static void tell_time(struct gateway *g) {
         if ((uint64_t)t.tv_sec == g->date_s)
                 return;
         g->date_s = (uint64_t)t.tv_sec;
-        response_date(g->date_s, g->date);
+        http_date_format(g->date_s, g->date);
 }
 
 static void flush(struct gateway *g) {

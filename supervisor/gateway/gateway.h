@@ -12,6 +12,7 @@
 #include "ipc/call-table.h"
 #include "ipc/control.h"
 #include "ipc/deadlines.h"
+#include "ipc/http-date.h"
 #include "ipc/http-payload.h"
 #include "supervisor/common/role.h"
 #include "supervisor/gateway/access-log.h"
@@ -86,7 +87,7 @@ struct gateway {
         struct gateway_counters counters;
         uint64_t now_ns; /* of this turn */
         uint64_t realtime_ms, date_s;
-        char date[RESPONSE_DATE_SIZE];
+        char date[HTTP_DATE_SIZE];
 
         /* room for what is being read now */
         struct http_head head;

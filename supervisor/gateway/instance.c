@@ -15,9 +15,11 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/errors.h"
+#include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
+#include "supervisor/gateway/file-channel.h"
 #include "supervisor/gateway/request.h"
 #include "supervisor/gateway/stream.h"
 #include "supervisor/gateway/upstream.h"
@@ -39,6 +41,7 @@ struct instance *instance_new(struct upstream *u, uint64_t id) {
                 return NULL;
         i->upstream = u;
         i->id = id;
+        i->files_fd = -1;
         TAILQ_INIT(&i->sent);
         TAILQ_INSERT_TAIL(&u->instances, i, entry);
         return i;
@@ -85,6 +88,8 @@ void instance_close(struct instance *i) {
         if (i->state == INSTANCE_OPEN)
                 net_watch_remove(i->upstream->gateway->net, &i->bell);
         i->edge = edge_free(i->edge);
+        file_channel_close(i);
+        i->n_files_due = 0;
         charge(i);
         i->state = INSTANCE_COLD;
         i->full = false;
@@ -312,6 +317,7 @@ static void sent_add(struct instance *i, struct request *request) {
         TAILQ_INSERT_TAIL(&i->sent, request, in_upstream);
         i->load.in_flight++;
         i->load.served++;
+        i->n_files_due++;
         want_flush(i);
 }
 
@@ -333,6 +339,8 @@ bool instance_send(struct instance *i, struct request *request) {
                 admin_call_fail(request->call, ERROR_NO_METHOD, NULL);
                 return true;
         }
+        request->file_fd = fd_close(request->file_fd); /* of who had it before */
+        request->file_lost = false;
         request->position = UINT64_MAX;
         request->out = (struct edge_outgoing){ .on_sent = on_sent, .userdata = request };
         r = edge_send(i->edge, &frame, request->payload, request->payload_size, &request->out);
@@ -413,6 +421,17 @@ static void warn_malformed(struct instance *i) {
         log_warning("%s: instance %llu sent a malformed reply", upstream_name(i->upstream), (unsigned long long)i->id);
 }
 
+static void on_file(struct instance *i, struct request *request, const struct http_reply_payload *reply) {
+        struct response_file file = { -1, reply->file_offset, reply->file_size };
+        const struct response response = { .status = reply->status, .fields = reply->fields, .n_fields = reply->n_fields, .file = &file };
+        int error = file.size && !request->head ? file_channel_take(i, request, &file) : 0;
+
+        if (error)
+                request_error(request, error);
+        else
+                request_answer(request, &response);
+}
+
 static void on_reply(struct instance *i, struct request *request, struct edge_message *message) {
         struct gateway *g = i->upstream->gateway;
         struct http_reply_payload reply;
@@ -421,6 +440,10 @@ static void on_reply(struct instance *i, struct request *request, struct edge_me
         if (http_reply_decode(message->payload, message->size, g->reply_fields, &reply) < 0 || !reply_status_ok(reply.status)) {
                 warn_malformed(i);
                 request_error(request, ERROR_BAD_REPLY);
+                return;
+        }
+        if (reply.is_file) {
+                on_file(i, request, &reply);
                 return;
         }
         response = (struct response){

@@ -39,6 +39,8 @@ struct instance {
         uint64_t warned_ns;       /* when a malformed reply was last logged */
         struct edge *edge;
         struct net_watch bell;
+        int files_fd;         /* the channel beside the edge; -1: there is none (yet) */
+        uint64_t n_files_due; /* that may still come: as many as it was sent requests */
         uint64_t n_partial;   /* bytes of its replies that are not whole: its part of gateway->n_partial */
         uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
         uint64_t late_max;    /* bytes of streams, likewise */

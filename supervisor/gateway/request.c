@@ -10,6 +10,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
+#include "ipc/fd.h"
 #include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/stream.h"
@@ -42,6 +43,7 @@ struct request *request_new(struct gateway *g, struct client *client) {
         request->gateway = g;
         request->client = client;
         request->begun_ns = g->now_ns;
+        request->file_fd = -1;
         output_init(&request->answer, &g->pool);
         return request;
 }
@@ -81,6 +83,7 @@ static void request_clear(struct request *request) {
         free(request->kept);
         free(request->body);
         free(request->access);
+        fd_close(request->file_fd);
         output_deinit(&request->answer);
         memset(request, 0, sizeof(*request));
         request->deadline = deadline;

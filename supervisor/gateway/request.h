@@ -59,6 +59,8 @@ struct request {
         uint64_t sent_version; /* of the directory by which it was */
         struct deadline deadline;
         struct stream *stream; /* NULL: what goes to and fro is whole */
+        int file_fd;           /* that came for its answer; -1: none */
+        bool file_lost;        /* one came, and we could not have it */
 
         /* while the body comes */
         struct kept_head *kept;

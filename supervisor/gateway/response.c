@@ -9,24 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/fd.h"
+#include "ipc/http-date.h"
 #include "ipc/http-status.h"
-
-void response_date(uint64_t realtime_s, char ret_date[RESPONSE_DATE_SIZE]) {
-        static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-        static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-        time_t t = (time_t)realtime_s;
-        char text[80];
-        struct tm tm;
-
-        gmtime_r(&t, &tm);
-        snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-                 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-        memcpy(ret_date, text, RESPONSE_DATE_SIZE - 1);
-        ret_date[RESPONSE_DATE_SIZE - 1] = '\0';
-}
 
 /* Writes as long as nothing failed. */
 struct writer {
@@ -107,13 +94,21 @@ bool response_is_chunked(const struct response *response, const struct response_
                response_has_body(response->status, context->head);
 }
 
+static uint64_t response_size(const struct response *response) {
+        if (response->file)
+                return response->file->size;
+        return response->streamed ? response->length : response->body_size;
+}
+
 /* RFC 9110 8.6: none with 204; with 304 and HEAD only what GET would have had, which an empty body does not tell. */
 static bool has_length(const struct response *response, const struct response_context *context) {
         if (response->status == 204 || response->status == 304)
                 return false;
         if (response->status == 205)
                 return true;
-        return response->streamed ? response->length != RESPONSE_NO_LENGTH : response->body_size || !context->head;
+        if (response->streamed)
+                return response->length != RESPONSE_NO_LENGTH;
+        return response->file || response->body_size || !context->head;
 }
 
 static void put_framing(struct writer *w, const struct response *response, const struct response_context *context) {
@@ -122,14 +117,14 @@ static void put_framing(struct writer *w, const struct response *response, const
         if (!has_length(response, context))
                 return;
         PUT(w, "Content-Length: ");
-        put_number(w, response->status == 205 ? 0 : response->streamed ? response->length : response->body_size);
+        put_number(w, response->status == 205 ? 0 : response_size(response));
         PUT(w, "\r\n");
 }
 
 static void put_head(struct writer *w, const struct response *response, const struct response_context *context) {
         put_status(w, response->status);
         PUT(w, "Server: socle\r\nDate: ");
-        put(w, context->date, RESPONSE_DATE_SIZE - 1);
+        put(w, context->date, HTTP_DATE_SIZE - 1);
         PUT(w, "\r\n");
         put_fields(w, response);
         put_framing(w, response, context);
@@ -163,11 +158,20 @@ int response_write_end(struct output *out, bool chunked) {
         return chunked ? output_append(out, "0\r\n\r\n", 5) : 0;
 }
 
+static int put_file(struct writer *w, const struct response_file *file, bool wanted) {
+        if (w->r >= 0 && wanted)
+                return output_take_file(w->out, file->fd, file->offset, file->size);
+        fd_close(file->fd);
+        return w->r;
+}
+
 int response_write(struct output *out, const struct response *response, const struct response_context *context) {
         struct writer w = { .out = out };
         uint8_t *taken = response->taken;
 
         put_head(&w, response, context);
+        if (response->file)
+                return put_file(&w, response->file, response->file->size && response_has_body(response->status, context->head));
         if (w.r >= 0 && response->body_size && response_has_body(response->status, context->head)) {
                 if (taken && response->body_size > RESPONSE_COPY_MAX)
                         return output_take(out, taken, (uint8_t *)(uintptr_t)response->body, response->body_size);

@@ -35,6 +35,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/errors.h"
+#include "supervisor/gateway/file-channel.h"
 #include "supervisor/gateway/instance.h"
 #include "supervisor/gateway/problem.h"
 #include "supervisor/gateway/request.h"
@@ -619,6 +620,17 @@ void upstreams_on_edge(struct gateway *g, uint64_t request, int memory_fd, int b
         }
         instance_open(i, memory_fd, bell_fd);
         settle_instances(i->upstream);
+}
+
+void upstreams_on_file_channel(struct gateway *g, uint64_t instance, int fd) {
+        struct instance *i = NULL;
+
+        for (struct upstream *u = g->upstreams; u && !i; u = u->next)
+                i = find_instance(u, instance);
+        if (i)
+                file_channel_open(i, fd);
+        else
+                fd_close(fd);
 }
 
 void upstreams_on_refused(struct gateway *g, uint64_t request, int error) {

@@ -247,6 +247,41 @@ bool edges_reach(const struct gateway *g, const struct instance *instance) {
         return g->sweep.open && (g->index >= GATEWAY_BITS || instance->gateways >> g->index & 1);
 }
 
+static struct gateway *gateway_find(struct manager *m, uint64_t id) {
+        struct gateway *g;
+
+        TAILQ_FOREACH(g, &m->gateways, entry) {
+                if (g->id == id)
+                        return g;
+        }
+        return NULL;
+}
+
+/* To the gateway first, so that it has its end before a reply speaks of a file. We make the pair, so nobody holds the other's
+ * end; and there is one for an edge, for whoever gets another closes the one before. */
+static bool file_channel_give(struct instance *i, struct gateway *g) {
+        int fds[2], r;
+
+        if (fd_socketpair(fds) < 0)
+                return false;
+        r = CONTROL_SEND(g->link, FILE_CHANNEL, 0, &fds[0], 1, .peer = i->id);
+        if (!r)
+                r = CONTROL_SEND(i->link, FILE_CHANNEL, 0, &fds[1], 1, .peer = g->id);
+        fd_close(fds[0]);
+        fd_close(fds[1]);
+        return !r;
+}
+
+void edges_on_file_channel(struct manager *m, struct instance *i, uint64_t id) {
+        struct gateway *g = gateway_find(m, id);
+        struct control_file_channel none = { .peer = id };
+
+        if (i->state == INSTANCE_KILLED)
+                return;
+        if (!g || !edges_reach(g, i) || !may_ask(i) || !file_channel_give(i, g))
+                outbox_send(i->link, CONTROL_KIND_FILE_CHANNEL, 0, &none, sizeof(none), NULL, 0);
+}
+
 void edges_forget(struct manager *m, struct instance *instance, int error) {
         pending_forget(m, &(struct pending_edge){ .caller = instance }, NULL);
         pending_refuse(m, instance, error);

@@ -131,6 +131,9 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
         case CONTROL_KIND_EDGE_RELEASED:
                 edges_on_released(m, i, record->EDGE_RELEASED.target);
                 break;
+        case CONTROL_KIND_FILE_CHANNEL_ASK:
+                edges_on_file_channel(m, i, record->FILE_CHANNEL_ASK.peer);
+                break;
         case CONTROL_KIND_EDGE_SWEPT:
                 edge_sweep_swept(&i->sweep, record->EDGE_SWEPT.n_open);
                 break;

@@ -352,6 +352,7 @@ _Noreturn void worker_child_main(struct template *template, const struct child_o
                 .link = b.fds[FORK_WORKER_LINK],
                 .package = b.fds[FORK_WORKER_PACKAGE],
                 .work = b.fds[FORK_WORKER_WORK],
+                .data = b.fds[FORK_WORKER_DATA],
                 .settings = b.settings,
                 .page = b.page,
                 .board = b.board,

@@ -149,7 +149,7 @@ SOCLE_PUBLIC const void *socle_request_body(struct socle_request *req, size_t *r
  * each 16 KiB, and the handler request-timeout between two reads; who breaks off the body cancels the request. Since 1.1 */
 SOCLE_PUBLIC struct socle_stream *socle_request_stream(struct socle_request *req);
 
-/* The reply: the last of text, data and problem counts. All copy what they are given; it is sent whole when the handler
+/* The reply: the last of text, data, problem and file counts. The first three copy what they are given; it is sent whole when the handler
  * returns, and one that is larger than [bus] max-message of socled.conf (16M) becomes TOO_LARGE. -EINVAL for a status
  * outside 200...599, -ENOMEM. Since 1.0 */
 SOCLE_PUBLIC int socle_reply_text(struct socle_reply *reply, int status, const char *format, ...) SOCLE_PRINTF(3, 4);
@@ -185,6 +185,23 @@ SOCLE_PUBLIC int socle_reply_length(struct socle_reply *reply, uint64_t size);
  * nothing of them is a comment, which shows both sides that the other is there. -EINVAL: a line's end in id or event; -ENOMEM; and
  * the errors of socle_stream_write(). Since 1.1 */
 SOCLE_PUBLIC int socle_stream_event(struct socle_stream *s, const char *id, const char *event, const char *data);
+/* Where a file is. Since 1.1 */
+enum socle_folder {
+        SOCLE_FOLDER_PACKAGE = 1, /* the module's package, as it was packed */
+        SOCLE_FOLDER_WORK = 2,    /* its work folder, which goes with the worker */
+        SOCLE_FOLDER_DATA = 3,    /* its data folder, with [data] dir = yes */
+        SOCLE_FOLDER_GRANTED = 4, /* what [sandbox] read and write grant: the path is absolute and at or below one of them */
+};
+/* Replies with a file, or with what the request wants of it: 200; 206 and 416 for Range (one; of several the whole is sent);
+ * 304 and 412 for If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since; If-Range; HEAD. ETag, Last-Modified,
+ * Accept-Ranges and Content-Range are the file's; other headers are added as to any reply, Cache-Control, say. type: NULL for what
+ * the end of the name says (application/octet-stream when it says nothing). The path may be a stranger's: what leads out of the
+ * folder, by ".." or a link, is not there. The file is open when this returns, and is sent from there, of whatever size; it may be
+ * replaced (rename) meanwhile, but one that becomes shorter ends the connection. The ETag is made of inode, size and time of
+ * change: it is weak while that is less than 2 s ago, and not the same on another machine.
+ * SOCLE_E_NOT_FOUND; -EISDIR for a folder; -ENOMEM, -EMFILE and the like: nothing has been replied then. Since 1.1 */
+SOCLE_PUBLIC int socle_reply_file(struct socle_request *req, struct socle_reply *reply, enum socle_folder folder, const char *path,
+                                  const char *type);
 
 /* Services ---------------------------------------------------------------------------------------------------------
  *

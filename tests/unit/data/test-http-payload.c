@@ -93,6 +93,38 @@ static void test_reply(void **state) {
         }
 }
 
+static void test_reply_of_a_file(void **state) {
+        static const struct {
+                uint64_t offset, size;
+                int r;
+        } cases[] = { { 0, 0, 0 },
+                      { 7, UINT64_C(6000000000), 0 },
+                      { INT64_MAX, 0, 0 },
+                      { INT64_MAX, 1, -EINVAL },
+                      { 0, UINT64_MAX, -EINVAL },
+                      { UINT64_MAX, 1, -EINVAL } };
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                struct http_reply_payload in = {
+                        .status = 206, .is_file = true, .file_offset = cases[i].offset, .file_size = cases[i].size
+                };
+                struct http_field room[HTTP_PAYLOAD_HEADERS_MAX];
+                struct http_reply_payload out;
+                _cleanup_free_ uint8_t *data = NULL;
+                uint32_t size;
+
+                assert_int_equal(http_reply_encode(&in, &data, &size), cases[i].r);
+                if (cases[i].r)
+                        continue;
+                assert_int_equal(http_reply_decode(data, size, room, &out), 0);
+                assert_true(out.is_file && out.file_offset == in.file_offset && out.file_size == in.file_size);
+                for (uint32_t cut = 0; cut < size; cut++)
+                        assert_int_equal(http_reply_decode(data, cut, room, &out), -EBADMSG);
+                data[size - 8] |= 0x80; /* beyond what a file can be */
+                assert_int_equal(http_reply_decode(data, size, room, &out), -EBADMSG);
+        }
+}
+
 /* Every size at which the head of a text or body grows. */
 static void test_sizes(void **state) {
         static const uint32_t sizes[] = { 0, 1, 31, 32, 255, 256, 65535, 65536, 200000 };
@@ -277,7 +309,11 @@ static void test_other_forms(void **state) {
                       { { 0xa1, 'x' }, 2 },
                       { { 0xdd, 0xff, 0, 0, 0 }, 5 },
                       { { 0x98, 1, 1, 1, 1, 1, 1, 1, 1 }, 9 },
-                      { { 0x94, 1, 0xcc, 200, 0x90, 0xc0 }, 6 } };
+                      { { 0x94, 1, 0xcc, 200, 0x90, 0xc0 }, 6 },
+                      { { 0x94, 1, 0xcc, 200, 0x90, 0x91, 1 }, 7 },
+                      { { 0x94, 1, 0xcc, 200, 0x90, 0x92, 1, 0xff }, 8 },
+                      { { 0x94, 1, 0xcc, 200, 0x90, 0x92, 0xff, 1 }, 8 },
+                      { { 0x94, 1, 0xcc, 200, 0x90, 0x92, 0xc0, 1 }, 8 } };
         struct http_field room[HTTP_PAYLOAD_HEADERS_MAX];
         struct http_request_payload request;
         struct http_reply_payload reply;
@@ -290,9 +326,9 @@ static void test_other_forms(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_request),          cmocka_unit_test(test_reply),          cmocka_unit_test(test_sizes),
-                cmocka_unit_test(test_number_of_fields), cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_decode_refuses),
-                cmocka_unit_test(test_other_forms),
+                cmocka_unit_test(test_request),          cmocka_unit_test(test_reply),           cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_number_of_fields), cmocka_unit_test(test_encode_refuses),  cmocka_unit_test(test_decode_refuses),
+                cmocka_unit_test(test_other_forms),      cmocka_unit_test(test_reply_of_a_file),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,7 @@ static int setup(void **state) {
         TAILQ_INIT(&g->clients);
         TAILQ_INIT(&g->touched);
         call_table_init(&g->calls);
-        response_date(0, g->date);
+        http_date_format(0, g->date);
         assert_int_equal(net_new(&g->net), 0);
         assert_int_equal(listeners_init(&g->listeners, g), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ipc/cleanup.h"
 #include "supervisor/gateway/response.h"
@@ -22,10 +24,10 @@ static struct http_field field(const char *name, const char *value) {
 }
 
 static char *text_of(struct output *out) {
-        char *text = malloc(out->size + 1), *at = text;
+        char *text = malloc(out->size - out->file_size + 1), *at = text;
 
         assert_non_null(text);
-        for (struct output_chunk *c = out->first; c; c = c->next) {
+        for (struct output_chunk *c = out->first; c && c->fd < 0; c = c->next) {
                 memcpy(at, c->data, c->size);
                 at += c->size;
         }
@@ -131,13 +133,36 @@ static void test_a_buffer_that_is_handed_over(void **state) {
         }
 }
 
-static void test_dates(void **state) {
-        char date[RESPONSE_DATE_SIZE];
+/* Its length is told, also where its bytes are not wanted; where they are not, it is closed. */
+static void test_a_file(void **state) {
+        static const struct {
+                int status;
+                bool head, sent, has_length;
+        } cases[] = { { 200, false, true, true }, { 206, false, true, true }, { 200, true, false, true }, { 204, false, false, false } };
 
-        response_date(784111777, date);
-        assert_string_equal(date, DATE);
-        response_date(0, date);
-        assert_string_equal(date, "Thu, 01 Jan 1970 00:00:00 GMT");
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                const struct response_context context = { .head = cases[i].head, .keep_alive = true, .minor = 1, .date = DATE };
+                struct response_file file = { memfd_create("file", MFD_CLOEXEC), 7, UINT64_C(6000000000) };
+                const struct response response = { .status = cases[i].status, .file = &file };
+                struct output_pool pool = { 0 };
+                const struct output_chunk *piece;
+                _cleanup_free_ char *text = NULL;
+                struct output out;
+
+                output_init(&out, &pool);
+                assert_int_equal(response_write(&out, &response, &context), 0);
+                text = text_of(&out);
+                assert_int_equal(strstr(text, "Content-Length: 6000000000\r\n") != NULL, cases[i].has_length);
+                assert_int_equal(fcntl(file.fd, F_GETFD) >= 0, cases[i].sent);
+                output_consume(&out, strlen(text));
+                piece = output_file(&out);
+                assert_int_equal(piece != NULL, cases[i].sent);
+                if (piece)
+                        assert_true(piece->fd == file.fd && piece->offset == 7 && piece->size == file.size);
+                output_deinit(&out);
+                assert_int_equal(fcntl(file.fd, F_GETFD), -1);
+                output_pool_deinit(&pool);
+        }
 }
 
 int main(void) {
@@ -145,7 +170,7 @@ int main(void) {
                 cmocka_unit_test(test_status_and_body),
                 cmocka_unit_test(test_what_is_not_the_modules_to_say),
                 cmocka_unit_test(test_a_buffer_that_is_handed_over),
-                cmocka_unit_test(test_dates),
+                cmocka_unit_test(test_a_file),
         };
 
         return cmocka_run_group_tests_name("response", tests, NULL, NULL);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The manager is asked for a channel with the first file on a connection. He may
+ * just have died: then he is asked again after a second, and the link keeps what
+ * he was asked for his successor. A gateway that had no descriptor left for its
+ * end closes it, and whoever closes the edge closes the channel: both show when
+ * the next file is passed, and another channel is asked for.
+ */
+#include "libmodule/file-channel.h"
+
+#include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "ipc/errors.h"
+#include "ipc/fd.h"
+#include "libmodule/worker-internal.h"
+
+#define ASK_MS 1000
+#define AGAIN_MS 50 /* after one was lost */
+#define ROOM_MS 5   /* while the files that have been passed are not taken */
+
+static bool is_asked(const struct file_channel *channel) {
+        return channel->asked_ns && clock_now_ns() - channel->asked_ns < ASK_MS * NS_PER_MS;
+}
+
+static void ask(struct connection *c) {
+        struct file_channel *channel = &c->files;
+
+        if (is_asked(channel))
+                return;
+        channel->refused = false;
+        channel->asked_ns = clock_now_ns();
+        CONTROL_SEND(the_worker.start.link, FILE_CHANNEL_ASK, 0, NULL, 0, .peer = c->peer); /* no room: as if nobody answered */
+}
+
+/* Is there still somebody who waits for the answer? */
+static int check(const struct task *task) {
+        if (!task->connection->edge || task->cancelled)
+                return ERROR_CANCELLED;
+        return task->frame.deadline && clock_now_ns() >= task->frame.deadline ? ERROR_TIMEOUT : 0;
+}
+
+static int wait_for_channel(struct task *task, bool brief) {
+        struct connection *c = task->connection;
+
+        while (c->files.fd < 0) {
+                int r = check(task);
+
+                if (r)
+                        return r;
+                ask(c);
+                task->wants_channel = true;
+                r = socle_sleep(ASK_MS);
+                task->wants_channel = false;
+                if (c->files.fd < 0 && (r < 0 || c->files.refused || brief))
+                        return ERROR_UNAVAILABLE;
+        }
+        return 0;
+}
+
+int file_channel_pass(struct task *task, int fd, bool brief) {
+        struct connection *c = task->connection;
+
+        for (;;) {
+                int r = wait_for_channel(task, brief);
+
+                if (!r)
+                        r = check(task);
+                if (r)
+                        return r;
+                r = CONTROL_SEND(c->files.fd, FILE_PASS, 0, &fd, 1, .correlation = task->frame.correlation);
+                if (!r)
+                        return 0;
+                if (r < 0)
+                        return ERROR_INTERNAL;
+                if (r == CONTROL_E_CLOSED)
+                        file_channel_close(c);
+                if (socle_sleep(r == CONTROL_E_CLOSED ? AGAIN_MS : ROOM_MS) < 0)
+                        return ERROR_INTERNAL;
+        }
+}
+
+static struct connection *connection_find(uint64_t peer) {
+        struct connection *c = the_worker.connections;
+
+        while (c && (c->peer != peer || !c->edge))
+                c = c->next;
+        return c;
+}
+
+void file_channel_on_answer(uint64_t peer, int fd) {
+        struct connection *c = connection_find(peer);
+
+        if (!c) {
+                fd_close(fd);
+                return;
+        }
+        file_channel_close(c);
+        c->files.fd = fd;
+        c->files.refused = fd < 0;
+        for (struct task *task = c->tasks; task; task = task->next) {
+                if (task->wants_channel && task->sleep)
+                        deadline_set(wait_deadlines(), task->sleep, 0);
+        }
+}
+
+void file_channel_close(struct connection *c) {
+        c->files = (struct file_channel){ .fd = fd_close(c->files.fd) };
+}
