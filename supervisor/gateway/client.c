@@ -271,8 +271,9 @@ static void cut(struct client *c, const struct request *request) {
 
 /* Nothing follows the answer, whatever was asked behind it. */
 static void end_behind(struct client *c) {
+        c->closing = true;
+        c->abandoned |= c->held || !TAILQ_EMPTY(&c->requests);
         forget_requests(c);
-        c->closing = c->abandoned = true;
 }
 
 /* Answers whose turn it is move to the output. A request that is answered before it was read stays until it is. */
