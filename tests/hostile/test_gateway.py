@@ -79,7 +79,7 @@ def test_streams(base):
         w.fresh()
     for lie in BODIES:
         with w.attack(lie):
-            base.try_get(f"/liar/tell?lie={lie}", "POST", body=b"x" * 100000, timeout=20)
+            base.try_get(f"/liar/body?lie={lie}", "POST", body=b"x" * 100000, timeout=20)
             w.expect_seen(lie, "STREAM_SIZE", "gateway")
         w.fresh()
     for lie in ("answer-head-with-body", "answer-head-of-nothing"):

@@ -7,6 +7,7 @@
  * It is told what to do by a request on an edge that works as it should:
  *
  *   GET /liar/tell?lie=NAME           lies to the gateway over this very edge
+ *   POST /liar/body?lie=NAME          likewise, while a body is to be streamed
  *   GET /liar/tell?lie=NAME&target=ID asks for an edge to an instance and lies there
  *   GET /liar/next?lie=NAME           the next edges' memory or doorbell is a lie
  *   GET /liar/link?lie=NAME           lies to the manager
