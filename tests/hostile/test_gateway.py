@@ -2,10 +2,11 @@
 """A worker that lies to the gateway, which asks it for something."""
 
 import contextlib
+import http.client
 import urllib.parse
 
 from harness import expect, expect_equal, wait
-from world import ANSWERS, BAD_MEMORY, BELLS, BODIES, BOMBS, INVENTED, MESSAGES, POSITIONS, RECORDS, World
+from world import ANSWERS, BAD_MEMORY, BELLS, BODIES, BOMBS, FILES, INVENTED, MESSAGES, POSITIONS, RECORDS, World
 
 
 def each(base, lies):
@@ -114,6 +115,28 @@ def test_memory(base):
             expect(w.tell("honest").status in (503, 504), lie)
             w.expect_seen(lie, code, "gateway")
         w.fresh()
+
+
+def test_files(base):
+    w = World(base)
+    expect_equal(w.tell("file-honest", status=200).text, "true bytes", "the way that is lied about")
+    for lie, code in FILES.items():
+        with w.attack(lie):
+            w.tell(lie, status=502)
+            w.expect_seen(lie, code, "gateway")
+        w.fresh()
+    # what may come of a file that has changed, or costs no more than the request
+    for lie in ("file-no-channel", "file-missing", "file-short", "file-beyond", "file-closed"):
+        with w.attack(lie):
+            expect_equal(w.tell(lie, status=502).json["code"], "BAD_REPLY", lie)
+    with w.attack("file-shrinks"), contextlib.suppress(http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError):
+        r = base.get("/liar/tell?lie=file-shrinks")
+        expect((r.status, r.text) in ((200, "true bytes"), (200, "true byte\0"), (502, r.text)), f"file-shrinks: {r.status} {r.text}")
+    with w.attack("file-flood"):
+        w.tell("file-flood", status=200)
+        expect(w.tell("file-honest").status in (200, 502), "behind a flood")
+    w.fresh()
+    expect_equal(w.tell("file-honest", status=200).text, "true bytes", "afterwards")
 
 
 def test_silence(base):

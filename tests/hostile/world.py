@@ -56,6 +56,22 @@ BAD_MEMORY = {
     "doorbell-file": "BELL",
     "doorbell-memory": "BELL",
 }
+# passed as the file of an answer, or beside it
+FILES = {
+    "file-for-writing": "FILE",
+    "file-path": "FILE",
+    "file-folder": "FILE",
+    "file-device": "FILE",
+    "file-memory": "FILE",
+    "file-pipe": "FILE",
+    "file-socket": "FILE_RECORD",
+    "file-two": "FILE_RECORD",
+    "file-three": "FILE_RECORD",
+    "file-without": "FILE_RECORD",
+    "file-garbage": "FILE_RECORD",
+    "file-other-record": "FILE_RECORD",
+    "file-of-others": "FILE_RECORD",
+}
 INNOCENT = ("hello", "echo", "caller")
 
 

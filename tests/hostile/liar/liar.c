@@ -51,6 +51,7 @@ void peer_close(struct peer *peer) {
         TAILQ_REMOVE(&liar.peers, peer, entry);
         edge_free(peer->edge);
         fd_close(peer->kept_bell);
+        fd_close(peer->files);
         free(peer);
 }
 
@@ -60,6 +61,7 @@ static struct peer *peer_new(uint64_t id, const char *lie, int ret_fds[2]) {
         if (!peer || edge_new(&peer->edge, &limits) != 0)
                 abort();
         peer->id = id;
+        peer->files = -1;
         edge_local_fds(peer->edge, ret_fds);
         peer->kept_bell = fd_dup(ret_fds[1]);
         TAILQ_INSERT_TAIL(&liar.peers, peer, entry);
@@ -145,7 +147,7 @@ static void on_http(struct peer *peer, const struct frame *frame, const struct e
                         peer_reply(peer, frame, 404, "no such lie\n");
         } else if (order.target) {
                 ask_edge(&order, peer, frame);
-        } else if (!lie_on_edge(peer, &order, frame)) {
+        } else if (!lie_about_file(peer, &order, frame) && !lie_on_edge(peer, &order, frame)) {
                 peer_reply(peer, frame, 404, "no such lie\n");
         }
 }
@@ -265,6 +267,17 @@ static void on_ready(struct control_record *record) {
                 order_done(peer, 200, hear(peer).text);
 }
 
+static void on_channel(struct control_record *record) {
+        struct peer *peer;
+
+        TAILQ_FOREACH(peer, &liar.peers, entry) {
+                if (peer->id == record->FILE_CHANNEL.peer && peer->is_open) {
+                        on_file_channel(peer, TAKE_FD(record->fds[0]));
+                        return;
+                }
+        }
+}
+
 static void on_refused(const struct control_record *record) {
         struct peer *peer = peer_of_request(record->header.request);
         char text[64];
@@ -293,6 +306,8 @@ static void on_manager(void) {
                         on_ready(&record);
                 else if (record.header.kind == CONTROL_KIND_EDGE_REFUSED)
                         on_refused(&record);
+                else if (record.header.kind == CONTROL_KIND_FILE_CHANNEL)
+                        on_channel(&record);
                 else
                         pass_on(liar.sdk, &record);
                 control_record_deinit(&record);

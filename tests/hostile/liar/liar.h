@@ -27,6 +27,7 @@ struct peer {
         struct edge *edge;
         uint64_t id, asked; /* the instance; id of the EDGE_REQUEST that waits for READY */
         uint64_t opened;    /* id of the edge */
+        int files;          /* the channel beside the edge; -1: there is none */
         int kept_bell;      /* the end of our bell that the other one holds, too */
         bool is_open, deaf; /* deaf: it is not read any more */
         /* the order to be carried out when it is open, and who is to be answered then */
@@ -62,5 +63,8 @@ void sleep_ms(uint32_t ms);
 /* lies-*.c. False: no such lie. `request` is what the order came with, or what an honest caller would send. */
 bool lie_on_edge(struct peer *peer, const struct order *order, const struct frame *request);
 bool lie_on_link(struct peer *peer, const struct order *order, const struct frame *request);
+/* Of files: told when the channel has come. */
+bool lie_about_file(struct peer *peer, const struct order *order, const struct frame *request);
+void on_file_channel(struct peer *peer, int fd);
 /* Replaces one of the two descriptors by another, when there is such a lie. */
 void lie_of_memory(const char *lie, struct edge *edge, int fds[2]);
