@@ -152,6 +152,7 @@ struct control_file_result {
 /* What the base and template need to know of a worker; everything else lies in the settings. */
 enum fork_flags {
         FORK_NETWORK_HOST = 1 << 0,
+        FORK_IO_URING = 1 << 1,
         FORK_PROCESSES = 1 << 2,
         FORK_DATA = 1 << 3, /* it has a folder that outlives it */
 };

@@ -3,6 +3,7 @@
  * What a module can learn of its surroundings: configuration, board, time.
  */
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <string.h>
 
 #include "ipc/cleanup.h"
@@ -17,6 +18,15 @@ const char *socle_config(const char *name, const char *fallback) {
                         return s->config[i].value;
         }
         return fallback;
+}
+
+int socle_uring(struct socle_module *self, void *ret_params, size_t size) {
+        if (the_worker.start.ring < 0)
+                return -EPERM;
+        if (size != sizeof(*the_worker.start.ring_params))
+                return -EINVAL;
+        memcpy(ret_params, the_worker.start.ring_params, size);
+        return the_worker.start.ring;
 }
 
 int socle_board_get(const char *key, struct socle_value *ret) {

@@ -66,6 +66,8 @@ struct worker_start {
         struct worker_settings *settings;
         struct page_memory *page; /* mapped and sealed */
         struct board *board;      /* already narrowed; may be NULL */
+        int ring;                 /* restricted io_uring; -1: it has none */
+        const struct io_uring_params *ring_params;
 };
 
 /* Loads the module, runs `start`, serves until told to stop. Never returns. Failures are published on the page

@@ -257,7 +257,7 @@ static bool check_IO_URING(struct check *c) {
         setting(c, "/proc/sys/kernel/io_uring_disabled");
         memcpy(policy, c->have, sizeof(policy));
         have(c, "kernel.io_uring_disabled: %.16s", policy);
-        return true;
+        return policy[0] != '1' && policy[0] != '2';
 }
 
 static bool check_USERS(struct check *c) {

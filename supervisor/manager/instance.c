@@ -210,7 +210,8 @@ static void fork_fill(const struct candidate *c, struct control_fork *body) {
                 /* Of the version before as well, while one replaces the other. */
                 .user_pids = (uint32_t)MIN(2 * replicas_wanted(c) * c->manifest.pids, UINT32_MAX),
                 .flags = (c->manifest.network == MANIFEST_NETWORK_HOST ? FORK_NETWORK_HOST : 0u) |
-                         (c->manifest.processes ? FORK_PROCESSES : 0u) | (c->manifest.data_dir ? FORK_DATA : 0u),
+                         (c->manifest.processes ? FORK_PROCESSES : 0u) | (c->manifest.io_uring ? FORK_IO_URING : 0u) |
+                         (c->manifest.data_dir ? FORK_DATA : 0u),
         };
 }
 

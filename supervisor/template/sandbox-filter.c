@@ -15,9 +15,10 @@
  *                   namespace gives capabilities) and not CLONE_PARENT (it
  *                   would be a child of the base that is in no table).
  *   namespaces      unshare, setns.
- *   io_uring        would go round this filter. A ring that is restricted to
- *                   what the filter lets through is not made by anybody yet,
- *                   so [sandbox] io-uring = yes changes nothing.
+ *   io_uring        goes round this filter. With [sandbox] io-uring = yes the
+ *                   worker has one ring, restricted to what the filter lets
+ *                   through (sandbox-uring.c), and may enter it; there is no
+ *                   other and no way to change what it may do.
  *   signals, limits, placement of other processes: rootless, they have the
  *                   same uid. A file has a signal of one's choice sent to its
  *                   owner, who can be anybody: no owners are set.
@@ -262,7 +263,8 @@ size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t
         refuse(&f, SYS_unshare, EPERM);
         refuse(&f, SYS_setns, EPERM);
         refuse(&f, SYS_io_uring_setup, EPERM);
-        refuse(&f, SYS_io_uring_enter, EPERM);
+        if (!(flags & FORK_IO_URING))
+                refuse(&f, SYS_io_uring_enter, EPERM);
         refuse(&f, SYS_io_uring_register, EPERM);
         refuse_either(&f, SYS_prctl, 0, UINT32_MAX, PR_SET_PDEATHSIG, PR_SET_DUMPABLE);
         rules_others(&f, processes, own_uid, (uint32_t)pid);

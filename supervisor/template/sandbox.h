@@ -75,6 +75,13 @@ int sandbox_seccomp_load(void);
 size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t pid, struct sock_filter ret_code[SANDBOX_FILTER_MAX]);
 int sandbox_filter_load(const struct sandbox *sandbox, uint32_t flags);
 
+/* Asynchronous input and output ------------------------------------------------------------------------------------ */
+
+struct io_uring_params;
+/* Worker, before its own filter: a ring on which can be asked for what the filter lets through anyway. Its descriptor or -errno
+ * (-EPERM, -ENOSYS: the host has none to give). */
+int sandbox_uring_new(struct io_uring_params *ret_params);
+
 /* Address layout --------------------------------------------------------------------------------------------------- */
 
 /* Template: closes the holes between its mappings, so that sandbox_layout_shift() moves all that a worker maps. 0 or -errno. */

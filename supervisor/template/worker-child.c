@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,6 +51,8 @@ struct birth {
         int fds[FORK_WORKER_DATA + 1]; /* -1: it has no such */
         struct page_memory *page;
         struct worker_settings *settings;
+        int ring; /* -1: it has none */
+        struct io_uring_params ring_params;
         uint64_t canary;
         char detail[256]; /* what the failing step was about */
 };
@@ -282,6 +285,18 @@ static int step_board(struct birth *b) {
         return 0;
 }
 
+/* Behind the closing of descriptors, for it is one that stays. */
+static int step_ring(struct birth *b) {
+        b->ring = -1;
+        if (!(b->asked->limits.flags & FORK_IO_URING))
+                return 0;
+        b->ring = sandbox_uring_new(&b->ring_params);
+        if (b->ring < 0)
+                snprintf(b->detail, sizeof(b->detail),
+                         "[sandbox] io-uring = yes, and this host gives none (sysctl kernel.io_uring_disabled): ");
+        return MIN(b->ring, 0);
+}
+
 static int step_filter(struct birth *b) {
         return sandbox_filter_load(b->sandbox, b->asked->limits.flags);
 }
@@ -309,6 +324,7 @@ static const struct {
         { "address layout", step_layout, 0, PAGE_FAILURE_SANDBOX },
         { "secrets", step_secrets, 0, PAGE_FAILURE_SANDBOX },
         { "board", step_board, 0, PAGE_FAILURE_SANDBOX },
+        { "io_uring", step_ring, 0, PAGE_FAILURE_SANDBOX },
         { "seccomp", step_filter, ENFORCED_SECCOMP, PAGE_FAILURE_SANDBOX },
 };
 
@@ -356,5 +372,7 @@ _Noreturn void worker_child_main(struct template *template, const struct child_o
                 .settings = b.settings,
                 .page = b.page,
                 .board = b.board,
+                .ring = b.ring,
+                .ring_params = &b.ring_params,
         });
 }

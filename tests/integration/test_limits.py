@@ -326,3 +326,23 @@ def in_group(pid, group):
             return f"0::{group}\n" in f.read()
     except OSError:
         return False
+
+
+def test_sandbox_io_uring(base):
+    base.config(processes=1)
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/ring"))
+    expect_equal(base.get("/ring").text, "EPERM\n", "without the key")
+    with open("/proc/sys/kernel/io_uring_disabled") if os.path.exists("/proc/sys/kernel/io_uring_disabled") else open(os.devnull) as f:
+        skip_unless(f.read().strip() in ("", "0"), "this host has no io_uring to give")
+    base.write("etc/conf.d/ring.ini", "[sandbox]\nio-uring = yes\n")
+    base.ctl("reload")
+    wait(lambda: base.get("/ring").text == "ok\n", "a ring to be given")
+    expect_equal(base.get("/ring/file").text, "ok\n", "a file written and read on it")
+    expect_equal(base.get("/ring/open?path=/etc/ld.so.cache").text, "ok\n", "what it may open")
+    if enforced(base, "landlock"):
+        expect_equal(base.get("/ring/open?path=/proc/self/status").text, "EACCES\n", "what Landlock does not let it open")
+    expect_equal(base.get("/ring/socket").text, "EACCES\n", "what is not on the ring's list")
+    if enforced(base, "seccomp"):
+        expect_equal(base.get("/ring/other").text, "EPERM\n", "another ring")
+        expect_equal(base.get("/ring/register").text, "EPERM\n", "something registered")
