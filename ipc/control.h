@@ -165,7 +165,7 @@ struct control_limits {
         uint32_t files;
         uint32_t flags;     /* enum fork_flags */
         uint32_t user_pids; /* of all workers of the module together; 0 = none */
-        uint32_t reserved;
+        uint32_t placed;    /* 1 + the CPU that it is to run on; 0 = any */
 };
 struct control_fork {
         char name[CONTROL_NAME_SIZE];  /* of the module: gives the uid */

@@ -53,7 +53,7 @@ static void directory_send(struct manager *m, int link) {
                 .epoch = m->hello.epoch,
                 .ring_size = (uint32_t)m->config.ring,
                 .max_message = (uint32_t)m->config.max_message,
-                .prefer_near = m->config.affinity == BASE_AFFINITY_AUTO,
+                .prefer_near = m->config.affinity != BASE_AFFINITY_NONE,
         };
         int fd = directory_writer_fd(m->directory);
 

@@ -19,6 +19,7 @@
 #include "supervisor/manager/health.h"
 #include "supervisor/manager/module.h"
 #include "supervisor/manager/packages.h"
+#include "supervisor/manager/placement.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/topics.h"
 
@@ -80,6 +81,7 @@ static void adopt_one(struct manager *m, struct candidate *c, struct adopted *a)
         if (i && instance_attach(i, &a->record, a->fds) == 0) {
                 if (page_reader_new(&i->page, fd_dup(i->page_fd)) == 0)
                         i->page_fd = fd_close(i->page_fd);
+                i->placed = placement_of(i->pid);
                 if (c->manifest.calls_allow.n)
                         edge_sweep_opened(m, &i->sweep);
                 adopt_level(i);

@@ -28,6 +28,7 @@
 #include "supervisor/manager/module-log.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/quiescence.h"
+#include "supervisor/manager/placement.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/topics.h"
 #include "supervisor/manager/violations.h"
@@ -192,7 +193,7 @@ static int settings_for(const struct candidate *c) {
         return fd;
 }
 
-static void fork_fill(const struct candidate *c, struct control_fork *body) {
+static void fork_fill(const struct candidate *c, uint32_t placed, struct control_fork *body) {
         struct instance_tag tag = { .version = 2, .methods = manifest_methods_hash(&c->manifest), .conf = c->conf };
 
         snprintf(body->name, sizeof(body->name), "%s", c->module->name);
@@ -209,6 +210,7 @@ static void fork_fill(const struct candidate *c, struct control_fork *body) {
                 .files = (uint32_t)c->manifest.files,
                 /* Of the version before as well, while one replaces the other. */
                 .user_pids = (uint32_t)MIN(2 * replicas_wanted(c) * c->manifest.pids, UINT32_MAX),
+                .placed = placed,
                 .flags = (c->manifest.network == MANIFEST_NETWORK_HOST ? FORK_NETWORK_HOST : 0u) |
                          (c->manifest.processes ? FORK_PROCESSES : 0u) | (c->manifest.io_uring ? FORK_IO_URING : 0u) |
                          (c->manifest.data_dir ? FORK_DATA : 0u),
@@ -220,16 +222,19 @@ struct instance *instance_start(struct candidate *c) {
         struct control_fork body = { 0 };
         _cleanup_close_ int settings = settings_for(c);
         struct instance *i;
+        uint32_t placed;
         int r;
 
         if (settings < 0) {
                 log_error("%s %s: settings: %s", c->module->name, c->manifest.version, strerror(-settings));
                 return NULL;
         }
+        placed = placement_choose(c);
         i = instance_new(c);
         if (!i)
                 return NULL;
-        fork_fill(c, &body);
+        i->placed = placed;
+        fork_fill(c, i->placed, &body);
         i->request = manager_request(m);
         r = base_link_fork(m, i->request, &body, settings, c->package);
         if (r < 0) {

@@ -25,6 +25,7 @@
 #include <inttypes.h>
 #include <linux/io_uring.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,7 +152,19 @@ static int step_network(struct birth *b) {
         return b->asked->limits.flags & FORK_NETWORK_HOST ? 0 : sandbox_network_enter(b->sandbox->network_fd);
 }
 
+/* A wish: where the CPU has gone offline meanwhile, it runs anywhere. */
+static void place(uint32_t placed) {
+        cpu_set_t one;
+
+        if (!placed || placed > CPU_SETSIZE)
+                return;
+        CPU_ZERO(&one);
+        CPU_SET(placed - 1, &one);
+        sched_setaffinity(0, sizeof(one), &one);
+}
+
 static int step_limits(struct birth *b) {
+        place(b->asked->limits.placed);
         return sandbox_rlimits_apply(b->sandbox, b->asked);
 }
 
