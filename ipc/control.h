@@ -104,7 +104,7 @@ struct control_hello {
         uint32_t n_gateways;   /* processes that share the gateways' work and their bounds */
         uint32_t first_start;  /* 1 for the first manager and installer of this base process: clean old packages */
         uint32_t private_root; /* 1: --root DIR, an instance beside the machine's own */
-        uint32_t reserved;
+        uint32_t confined;     /* of enforced: what the base has taken on itself */
 };
 
 enum handover {
@@ -310,12 +310,16 @@ struct control_board_segment {
         uint32_t n;
         uint64_t generation;
 };
+struct control_confined {
+        uint32_t enforced; /* enum enforced */
+        uint32_t reserved;
+};
 struct control_role {
         char name[16];
         int32_t pid;
         uint32_t uid;
         uint32_t n_restarts;
-        uint32_t enforced; /* template: what it has in force */
+        uint32_t enforced; /* what it says that it has in force */
         uint64_t started_ns;
         uint64_t generation; /* template */
 };

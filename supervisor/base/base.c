@@ -192,7 +192,7 @@ static int step_privileges(struct base *base) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
         r = confine_capabilities(CONFINE_BASE);
-        return r ? r : confine(CONFINE_BASE, NULL, 0);
+        return r ? r : confine(CONFINE_BASE, NULL, 0, &base->confined);
 }
 
 /* Each step: 0, -errno, or an exit status when it has said why. */
@@ -246,12 +246,12 @@ static int step_uids(struct base *base) {
 /* The template judges the other layers, and refuses a rootless base. */
 static int groups_suffice(const struct base *base) {
         const uint32_t wanted = ENFORCED_CGROUP | ENFORCED_CGROUP_MEMORY | ENFORCED_CGROUP_PIDS | ENFORCED_CGROUP_CPU;
-
+        uint32_t lacks = (wanted & ~base->enforced) | (confine_wanted(CONFINE_BASE) & ~base->confined);
         char missing[128];
 
-        if (!base->config.strict || !base->root || !(wanted & ~base->enforced))
+        if (!base->config.strict || !base->root || !lacks)
                 return 0;
-        host_names(wanted & ~base->enforced, missing, sizeof(missing));
+        host_names(lacks, missing, sizeof(missing));
         log_error("[sandbox] enforce = strict, and this host does not give %s; `socled --check-host` says what can be done", missing);
         return BASE_EXIT_CONFIG;
 }

@@ -45,6 +45,7 @@ struct base {
         struct ids ids;
         uint64_t start_ns;
         uint32_t enforced;
+        uint32_t confined; /* what the base has taken on itself */
 
         struct role roles[ROLE_SLOTS];
         uint32_t n_roles;

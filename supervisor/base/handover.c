@@ -16,7 +16,7 @@ static int hello(struct base *base, struct role *role, uint64_t epoch) {
         return LINK_SEND(base, &role->link, HELLO, 0, NULL, 0, .epoch = epoch, .start_ns = base->start_ns, .base_pid = getpid(),
                          .root = base->root, .enforced = base->enforced, .self_index = role->index, .instance = role->bus_id,
                          .n_gateways = base->config.n_gateways, .first_start = role->n_restarts == 0,
-                         .private_root = base->options->root != NULL);
+                         .private_root = base->options->root != NULL, .confined = base->confined);
 }
 
 static int give(struct base *base, struct role *role, enum handover what, uint32_t index, uint64_t id, int fd) {

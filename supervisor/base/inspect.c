@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ipc/cleanup.h"
 #include "supervisor/base/base.h"
@@ -69,17 +70,36 @@ static void read_namespaces(const char *process, uint64_t ns[INSPECT_N_NS]) {
         }
 }
 
-void inspect_on_request(struct base *base, struct role *role, uint64_t request, uint64_t id) {
-        struct control_inspected body = { .instance = id, .error = -ESRCH };
-        const struct instance *i = instance_find(base, id);
+static void inspect(struct control_inspected *body, pid_t of) {
         char pid[16], path[48];
 
-        if (i && i->state == INSTANCE_RUNNING) {
-                snprintf(pid, sizeof(pid), "%d", i->pid);
-                snprintf(path, sizeof(path), "/proc/%s/fd", pid);
-                body.error = count_fds(path, body.n_fds);
-                read_namespaces(pid, body.ns);
-                read_namespaces("self", body.base_ns);
-        }
+        snprintf(pid, sizeof(pid), "%d", of);
+        snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+        body->error = count_fds(path, body->n_fds);
+        read_namespaces(pid, body->ns);
+        read_namespaces("self", body->base_ns);
+}
+
+static void answer(struct base *base, struct role *role, uint64_t request, uint64_t id, pid_t pid) {
+        struct control_inspected body = { .instance = id, .error = -ESRCH };
+
+        if (pid)
+                inspect(&body, pid);
         link_send(base, &role->link, CONTROL_KIND_INSPECTED, request, &body, sizeof(body), NULL, 0);
+}
+
+void inspect_on_request(struct base *base, struct role *role, uint64_t request, uint64_t id) {
+        const struct instance *i = instance_find(base, id);
+
+        answer(base, role, request, id, i && i->state == INSTANCE_RUNNING ? i->pid : 0);
+}
+
+/* Of those in the table, and of the base. */
+void inspect_on_role_request(struct base *base, struct role *role, uint64_t request, uint64_t pid) {
+        pid_t found = pid == (uint64_t)getpid() ? getpid() : 0;
+
+        for (uint32_t i = 0; !found && pid && i < base->n_roles; i++)
+                if (pid == (uint64_t)base->roles[i].pid)
+                        found = base->roles[i].pid;
+        answer(base, role, request, pid, found);
 }

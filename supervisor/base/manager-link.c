@@ -44,6 +44,12 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
         case CONTROL_KIND_EXIT_ACK:
                 instance_on_ack(base, record->EXIT_ACK.instance);
                 break;
+        case CONTROL_KIND_CONFINED:
+                role_on_confined(base, role, &record->CONFINED);
+                break;
+        case CONTROL_KIND_INSPECT_ROLE:
+                inspect_on_role_request(base, role, record->header.request, record->INSPECT_ROLE.instance);
+                break;
         case CONTROL_KIND_INSPECT:
                 inspect_on_request(base, role, record->header.request, record->INSPECT.instance);
                 break;

@@ -17,12 +17,14 @@
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "ipc/host.h"
 #include "supervisor/base/backoff.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/handover.h"
 #include "supervisor/base/manager-link.h"
 #include "supervisor/base/renew.h"
 #include "supervisor/base/template-link.h"
+#include "supervisor/common/confine.h"
 #include "supervisor/common/log.h"
 
 #define TEMPLATE_GENERATION 1
@@ -30,7 +32,10 @@
 static void pong_only(struct base *base, void *userdata, struct control_record *record) {
         struct role *role = userdata;
 
-        role->pinged_ns = 0;
+        if (record->header.kind == CONTROL_KIND_CONFINED)
+                role_on_confined(base, role, &record->CONFINED);
+        else
+                role->pinged_ns = 0;
 }
 
 static void gateway_on_record(struct base *base, void *userdata, struct control_record *record) {
@@ -50,12 +55,13 @@ struct role_kind {
         link_fn on_record;
         int (*give)(struct base *base, struct role *role);
         bool drops; /* is told its uid and drops to it; the template takes a namespace */
+        enum confine_role confine;
 };
 static const struct role_kind kinds[] = {
         [ROLE_TEMPLATE] = { "template", CONTROL_TEMPLATE, template_on_record, handover_template, false },
-        [ROLE_INSTALLER] = { "installer", CONTROL_INSTALLER, pong_only, handover_installer, true },
-        [ROLE_MANAGER] = { "manager", CONTROL_MANAGER, manager_on_record, handover_manager, true },
-        [ROLE_GATEWAY] = { "gateway", CONTROL_GATEWAY, gateway_on_record, handover_gateway, true },
+        [ROLE_INSTALLER] = { "installer", CONTROL_INSTALLER, pong_only, handover_installer, true, CONFINE_INSTALLER },
+        [ROLE_MANAGER] = { "manager", CONTROL_MANAGER, manager_on_record, handover_manager, true, CONFINE_MANAGER },
+        [ROLE_GATEWAY] = { "gateway", CONTROL_GATEWAY, gateway_on_record, handover_gateway, true, CONFINE_GATEWAY },
 };
 
 void role_take_place(struct role *role, uint32_t index) {
@@ -103,6 +109,20 @@ void role_tell(struct base *base, const struct role *role) {
 
 bool role_is_told(const struct role *role) {
         return !role->coming && !role->leaving && (role->pid || role->respawn_ns != UINT64_MAX);
+}
+
+/* Strict: what the host has for workers it has for roles, but what a role says counts. */
+void role_on_confined(struct base *base, struct role *role, const struct control_confined *said) {
+        uint32_t missing = confine_wanted(role->kind->confine) & ~said->enforced;
+        char names[128];
+
+        role->enforced = said->enforced;
+        role_tell(base, role);
+        if (!base->config.strict || !missing)
+                return;
+        host_names(missing, names, sizeof(names));
+        log_error("[sandbox] enforce = strict, and %s has not taken on %s; `socled --check-host` says what can be done", role->name, names);
+        base_fail(base, BASE_EXIT_CONFIG);
 }
 
 void role_kill(struct base *base, struct role *role, const char *why) {
@@ -183,6 +203,7 @@ static void on_death(struct base *base, struct watch *watch, uint32_t events) {
         watch_stop(base, &role->pidfd);
         role->pid = 0;
         role->ready = false;
+        role->enforced = 0;
         role->pinged_ns = 0;
         respawn_plan(base, role);
         if (role == &base->roles[ROLE_TEMPLATE]) {

@@ -31,7 +31,7 @@ struct role {
         bool ready;        /* has spoken as it should after its birth */
         bool coming;       /* the other one of its place still serves */
         bool leaving;      /* another one has its place: it ends what it has begun */
-        uint32_t enforced; /* template */
+        uint32_t enforced; /* what it says that it has in force */
         uint64_t bus_id;   /* gateway */
         int manager_end;   /* gateway: the manager's end of its bus link, kept over the manager's death */
         int cgroup;        /* template: its leaf */
@@ -59,6 +59,8 @@ uint64_t roles_tick(struct base *base);
 
 /* Tells the manager about it. */
 void role_tell(struct base *base, const struct role *role);
+/* It has confined itself. */
+void role_on_confined(struct base *base, struct role *role, const struct control_confined *said);
 bool role_is_told(const struct role *role); /* does it have its name by itself? */
 
 /* Folder of the role programs: 0 or -errno; the program's path is then DIR/NAME/socle-NAME or DIR/socle-NAME. */

@@ -79,7 +79,7 @@ static int filter_load(struct filter *f) {
                 return -E2BIG;
         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
                 return 0;
-        return errno == ENOSYS || errno == EINVAL ? 0 : -errno; /* a kernel without */
+        return errno == ENOSYS || errno == EINVAL ? CONFINE_CALLS_E_NONE : -errno;
 }
 
 int confine_calls(enum confine_role role) {
@@ -99,7 +99,7 @@ int confine_never(enum confine_role role) {
         unsigned at = 0;
 
         if (!confine_line_next(role, CONFINE_NEVER, &at))
-                return 0;
+                return CONFINE_CALLS_E_NONE;
         at = 0;
         emit_begin(&f);
 #ifdef __x86_64__

@@ -7,6 +7,11 @@
 
 #include "supervisor/common/confine.h"
 
-/* Taken on for good, and by every child. 0, also where the kernel has no seccomp, or -errno. */
+enum {
+        _CONFINE_CALLS_E_SUCCESS,
+        CONFINE_CALLS_E_NONE, /* the kernel has no seccomp, or the role no such line */
+};
+
+/* Taken on for good, and by every child. 0, CONFINE_CALLS_E_NONE or -errno. */
 int confine_calls(enum confine_role role);
 int confine_never(enum confine_role role);

@@ -4,6 +4,7 @@
  */
 #include "supervisor/common/confine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -14,12 +15,15 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/control.h"
+#include "ipc/host.h"
 #include "supervisor/common/confine-calls.h"
 #include "supervisor/common/landlock.h"
 #include "supervisor/common/log.h"
@@ -35,6 +39,12 @@
 #ifndef SANITIZED
 #define SANITIZED false
 #endif
+
+enum {
+        _CONFINE_E_SUCCESS,
+        CONFINE_E_NONE, /* it is not in force: the host has no such layer, or there is nothing to do */
+};
+static_assert((int)CONFINE_E_NONE == (int)CONFINE_CALLS_E_NONE, "one is forwarded as the other");
 
 /* Layers. */
 #define FILES 1
@@ -72,11 +82,12 @@
 
 const struct confine_line confine_lines[] = {
 #define LINE(the_kind, the_role, the_what, reason) .kind = CONFINE_##the_kind, .role = CONFINE_##the_role, .what = the_what, .why = reason
-#define ROLE(role, program, layers, why) { LINE(ROLE, role, program, why), .number = layers },
+#define ROLE(role, program, layers, why) { LINE(ROLE, role, program, why), .number = layers, .how = #layers },
 #define CAPABILITY(role, name, why) { LINE(CAPABILITY, role, #name, why), .number = CAP_##name },
 #define FOLDER(role, name, kind, why) { LINE(FOLDER, role, #name, why), .number = HANDOVER_##name, .access = kind, .how = #kind },
 #define PATH(role, path, kind, why) { LINE(PATH, role, path, why), .access = kind, .how = #kind },
 #define CALL(role, name, why) { LINE(CALL, role, #name, why), .number = SYS_##name },
+#define LIMIT(role, name, limit, why) { LINE(LIMIT, role, #name, why), .number = RLIMIT_##name, .access = limit, .how = #limit },
 #define NEVER(role, name, why) { LINE(NEVER, role, #name, why), .number = SYS_##name },
 #define CALL_IF(role, name, n, condition, bits, why)                                                                                       \
         { LINE(CALL, role, #name, why), .number = SYS_##name, .how = #condition " " #bits,                                                 \
@@ -165,7 +176,7 @@ static int confine_files(enum confine_role role, const struct role_handover *han
         int abi = landlock_probe(), r;
 
         if (!abi)
-                return 0;
+                return CONFINE_E_NONE;
         ruleset = landlock_new(abi, true);
         if (ruleset < 0)
                 return ruleset;
@@ -185,7 +196,7 @@ static int confine_apart(void) {
         int abi = landlock_probe(), r;
 
         if (abi < 2)
-                return 0;
+                return CONFINE_E_NONE;
         ruleset = landlock_new_of(LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_REFER);
         if (ruleset < 0)
                 return ruleset;
@@ -193,20 +204,87 @@ static int confine_apart(void) {
         return r ? r : landlock_enter(ruleset);
 }
 
-int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers) {
-        unsigned at = 0;
-        uint32_t layers = confine_line_next(role, CONFINE_ROLE, &at)->number;
-        int r = 0;
+/* Limits ------------------------------------------------------------------------------------------------------------- */
 
-        if (layers & FILES)
-                r = confine_files(role, handovers, n_handovers);
-        if (!r && layers & APART)
-                r = confine_apart();
-        if (!r && layers & CALLS && !SANITIZED)
-                r = confine_calls(role);
-        if (!r && !SANITIZED)
-                r = confine_never(role);
-        if (r)
-                log_error("cannot confine itself: %s", strerrordesc_np(-r));
+/* A hard one that is lower already stays. */
+static int limit_lower(const struct confine_line *line) {
+        struct rlimit limit;
+
+        if (getrlimit((int)line->number, &limit) < 0)
+                return -errno;
+        limit.rlim_cur = limit.rlim_max = MIN(limit.rlim_max, (rlim_t)line->access);
+        return setrlimit((int)line->number, &limit) < 0 ? -errno : 0;
+}
+
+static int confine_limits(enum confine_role role, const struct role_handover *handovers, uint32_t n) {
+        const struct confine_line *line;
+        int r = CONFINE_E_NONE;
+
+        for (unsigned at = 0; r >= 0 && (line = confine_line_next(role, CONFINE_LIMIT, &at));)
+                r = limit_lower(line);
         return r;
+}
+
+/* All of them ------------------------------------------------------------------------------------------------------- */
+
+static int apart(enum confine_role role, const struct role_handover *handovers, uint32_t n) {
+        return confine_apart();
+}
+
+static int calls(enum confine_role role, const struct role_handover *handovers, uint32_t n) {
+        return SANITIZED ? CONFINE_E_NONE : confine_calls(role);
+}
+
+static int never(enum confine_role role, const struct role_handover *handovers, uint32_t n) {
+        return SANITIZED ? CONFINE_E_NONE : confine_never(role);
+}
+
+/* In this order: what a step needs, a later one takes away. */
+static const struct {
+        uint32_t layer; /* 0: what the role has lines for */
+        int (*run)(enum confine_role role, const struct role_handover *handovers, uint32_t n);
+        uint32_t enforced;
+} steps[] = {
+        { 0, confine_limits, ENFORCED_RLIMITS }, { FILES, confine_files, ENFORCED_LANDLOCK },
+        { APART, apart, ENFORCED_LANDLOCK },     { CALLS, calls, ENFORCED_SECCOMP },
+        { 0, never, ENFORCED_SECCOMP },
+};
+
+static uint32_t layers_of(enum confine_role role) {
+        unsigned at = 0;
+
+        return confine_line_next(role, CONFINE_ROLE, &at)->number;
+}
+
+uint32_t confine_wanted(enum confine_role role) {
+        unsigned at = 0;
+        bool has_calls = layers_of(role) & CALLS || confine_line_next(role, CONFINE_NEVER, &at);
+
+        return (layers_of(role) & (FILES | APART) ? ENFORCED_LANDLOCK : 0u) | (has_calls && !SANITIZED ? ENFORCED_SECCOMP : 0u);
+}
+
+int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers, uint32_t *ret_enforced) {
+        uint32_t layers = layers_of(role), enforced = 0;
+
+        for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
+                int r = steps[i].layer && !(steps[i].layer & layers) ? CONFINE_E_NONE : steps[i].run(role, handovers, n_handovers);
+
+                if (r < 0) {
+                        log_error("cannot confine itself: %s", strerrordesc_np(-r));
+                        return r;
+                }
+                if (r == 0)
+                        enforced |= steps[i].enforced;
+        }
+        *ret_enforced = enforced;
+        return 0;
+}
+
+int confine_role(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers) {
+        uint32_t enforced;
+        int r = confine(role, handovers, n_handovers, &enforced);
+
+        if (!r)
+                r = CONTROL_SEND(ROLE_LINK_FD, CONFINED, 0, NULL, 0, .enforced = enforced);
+        return r > 0 ? -EPIPE : r;
 }

@@ -16,7 +16,7 @@ enum confine_role {
         N_CONFINE_ROLES,
 };
 
-enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PATH, CONFINE_CALL, CONFINE_NEVER };
+enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PATH, CONFINE_LIMIT, CONFINE_CALL, CONFINE_NEVER };
 
 #define CONFINE_NO_CALL UINT32_MAX /* the number of a system call that this machine does not have */
 
@@ -24,10 +24,10 @@ enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PA
 struct confine_line {
         enum confine_kind kind;
         enum confine_role role;
-        uint32_t number; /* layers, capability, enum handover, or system call */
-        uint64_t access; /* folder, path: Landlock's bits */
+        uint32_t number; /* layers, capability, enum handover, RLIMIT_*, or system call */
+        uint64_t access; /* folder, path: Landlock's bits; limit: the value */
         const char *what, *why;
-        const char *how; /* folder, path: the access; call: the condition, or NULL */
+        const char *how; /* folder, path: the access; limit: the value; call: the condition, or NULL */
         struct confine_test {
                 uint8_t argument;
                 bool equal; /* (argument & mask) == value, else != */
@@ -43,6 +43,11 @@ const struct confine_line *confine_line_next(enum confine_role role, enum confin
 /* Root: keeps the capabilities of its lines, for good; others have none to lose. 0 or -errno. */
 int confine_capabilities(enum confine_role role);
 
-/* All but capabilities, as far as the host has Landlock and seccomp; that it has not is said by status. 0 or -errno, with a
+/* The layers of enum enforced that its lines ask for. */
+uint32_t confine_wanted(enum confine_role role);
+
+/* All but capabilities, as far as the host has Landlock and seccomp. 0, and what is in force of enum enforced; or -errno, with a
  * line in the log. */
-int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers);
+int confine(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers, uint32_t *ret_enforced);
+/* Of a role: that, and tells the base. */
+int confine_role(enum confine_role role, const struct role_handover *handovers, uint32_t n_handovers);

@@ -224,3 +224,32 @@ int show_inspection(const json_t *inspection, FILE *out) {
                 text_line(out, document_text(inspection, "module"), " has no worker: `soclectl status` says why");
         return show_http(json_object_get(inspection, "http"), out);
 }
+
+static void show_role(const json_t *role, FILE *out) {
+        const json_t *may = json_object_get(role, "may"), *row;
+        size_t i;
+
+        text_line(out, document_text(role, "name"), ": pid ", text_number(document_number(role, "pid")).text);
+        show_privileges(role, out);
+        show_namespaces(json_object_get(role, "namespaces"), out);
+        line(out, "landlock", document_true(json_object_get(role, "told"), "landlock") ? "on, as it says" : "NOT on, as it says");
+        show_members(out, "cgroup", json_object_get(role, "cgroup"));
+        show_members(out, "rlimits", json_object_get(role, "rlimits"));
+        show_members(out, "descriptors", json_object_get(role, "fds"));
+        json_array_foreach(may, i, row) {
+                fprintf(out, "  %-14s ", i ? "" : "may");
+                text_line(out, document_text(row, "may"), " (", document_text(row, "why"), ")");
+        }
+}
+
+int show_inspected_roles(const json_t *inspection, FILE *out) {
+        const json_t *role;
+        size_t i;
+
+        json_array_foreach(json_object_get(inspection, "roles"), i, role) {
+                if (i)
+                        fputc('\n', out);
+                show_role(role, out);
+        }
+        return 0;
+}

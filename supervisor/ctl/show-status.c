@@ -61,18 +61,39 @@ static void show_missing(const json_t *base, FILE *out) {
         }
 }
 
+/* What the kernel says of it; of capabilities, those that it could ever have; of Landlock, what it says itself. */
+static void add_in_force(struct table *t, const json_t *k, bool is_template) {
+        const char *effective = document_text(k, "cap_effective"), *bounding = document_text(k, "cap_bounding");
+        bool none = *effective && !effective[strspn(effective, "0")] && !bounding[strspn(bounding, "0")];
+
+        table_add(t, none ? "none" : is_template ? "its namespace's" : *bounding ? bounding : "-");
+        if (json_is_integer(json_object_get(k, "seccomp_filters")))
+                add_number(t, k, "seccomp_filters");
+        else
+                table_add(t, *document_text(k, "seccomp") ? document_text(k, "seccomp") : "-");
+        table_add(t, *effective ? document_true(k, "no_new_privs") ? "on" : "OFF" : "-");
+        table_add(t, document_true(json_object_get(k, "told"), "landlock") ? "on" : "-");
+}
+
 static int show_roles(const json_t *base, FILE *out) {
         const json_t *roles = json_object_get(base, "roles"), *role;
         _cleanup_(table_deinit) struct table t;
         size_t i;
 
-        table_init(&t, "ROLE >PID >UID >RESTARTS >UPTIME");
+        table_init(&t, "ROLE >PID >UID >RESTARTS >UPTIME CAPABILITIES >FILTERS NO-NEW-PRIVS LANDLOCK");
+        table_add(&t, "base");
+        add_number(&t, base, "pid");
+        add_number(&t, json_object_get(base, "in_force"), "uid");
+        table_add(&t, "-");
+        add_uptime(&t, base);
+        add_in_force(&t, json_object_get(base, "in_force"), false);
         json_array_foreach(roles, i, role) {
                 table_add(&t, document_text(role, "name"));
                 add_number(&t, role, "pid");
                 add_number(&t, role, "uid");
                 add_number(&t, role, "restarts");
                 add_uptime(&t, role);
+                add_in_force(&t, json_object_get(role, "in_force"), !strcmp(document_text(role, "name"), "template"));
         }
         return table_print(&t, out);
 }

@@ -26,6 +26,7 @@ int show_reload(const json_t *reload, FILE *out);
 /* Keys of socled.conf or of a manifest, with the source of each value. */
 int show_config(const json_t *config, FILE *out);
 int show_inspection(const json_t *inspection, FILE *out);
+int show_inspected_roles(const json_t *inspection, FILE *out);
 int show_event(const json_t *event, FILE *out); /* also {"lost": N} */
 int show_events(const json_t *events, FILE *out);
 int show_logs(const json_t *logs, FILE *out);

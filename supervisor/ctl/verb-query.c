@@ -57,11 +57,11 @@ int verb_health(const struct command *c, FILE *out, FILE *err) {
 }
 
 static int on_inspected(const struct command *c, const json_t *document, FILE *out) {
-        return show_inspection(document, out);
+        return c->n_args ? show_inspection(document, out) : show_inspected_roles(document, out);
 }
 
 int verb_inspect(const struct command *c, FILE *out, FILE *err) {
-        return ask(c, "/v1/modules/", "/inspect", on_inspected, out, err);
+        return ask(c, c->n_args ? "/v1/modules/" : "/v1/roles", c->n_args ? "/inspect" : "", on_inspected, out, err);
 }
 
 static int on_config(const struct command *c, const json_t *document, FILE *out) {

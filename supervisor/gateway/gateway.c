@@ -193,7 +193,7 @@ int gateway_run(const struct control_hello *hello, const struct control_gateway_
         }
         /* All is made that one is enough of; from here on it reads what others send. */
         if (r >= 0)
-                r = confine(CONFINE_GATEWAY, NULL, 0);
+                r = confine_role(CONFINE_GATEWAY, NULL, 0);
         while (r >= 0 && !is_over(g))
                 r = gateway_turn(g);
         if (r < 0)

@@ -157,7 +157,7 @@ static int installer_begin(struct installer *in) {
         pool_touch(&in->pool);
         r = sandbox_prepare(&in->pool.kit.sandbox);
         /* No package has been looked at yet. */
-        return r ? r : confine(CONFINE_INSTALLER, &granted, 1);
+        return r ? r : confine_role(CONFINE_INSTALLER, &granted, 1);
 }
 
 int main(void) {

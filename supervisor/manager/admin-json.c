@@ -18,6 +18,7 @@
 #include "ipc/clock.h"
 #include "ipc/http-status.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/inspect-role.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/of.h"
@@ -189,9 +190,10 @@ static json_t *json_roles(struct manager *m) {
                 const struct control_role *r = &m->roles[i];
 
                 self |= !strcmp(r->name, "manager");
-                json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I, s:I}", "name", r->name, "pid", r->pid, "uid",
+                json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I, s:I, s:o}", "name", r->name, "pid", r->pid, "uid",
                                                       (json_int_t)r->uid, "restarts", (json_int_t)r->n_restarts, "uptime_ms",
-                                                      (json_int_t)(now > r->started_ns ? (now - r->started_ns) / NS_PER_MS : 0)));
+                                                      (json_int_t)(now > r->started_ns ? (now - r->started_ns) / NS_PER_MS : 0), "in_force",
+                                                      role_in_force_json(r)));
         }
         if (!self)
                 json_array_append_new(list,
@@ -212,11 +214,11 @@ static json_t *json_base(struct manager *m) {
                         generation = m->roles[i].generation;
         }
         format_time(m->started_ms, started, sizeof(started));
-        return json_pack("{s:i, s:s, s:o, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version", SOCLE_VERSION,
-                         "name", json_text(m->config.name), "started", started, "uptime_ms",
+        return json_pack("{s:i, s:s, s:o, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version",
+                         SOCLE_VERSION, "name", json_text(m->config.name), "started", started, "uptime_ms",
                          (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode", m->hello.root ? "root" : "rootless", "generation",
                          (json_int_t)generation, "ready", m->ready_sent, "enforced", enforced, "missing", missing, "listen", listen,
-                         "roles", json_roles(m));
+                         "in_force", base_in_force_json(m), "roles", json_roles(m));
 }
 
 json_t *json_rejected(struct manager *m) {

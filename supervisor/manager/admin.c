@@ -157,6 +157,8 @@ static void on_get(struct manager *m, struct evhttp_request *req, char *path, co
                 get_module(m, req, path + 12, query);
         else if (!strcmp(path, "/v1/logs"))
                 get_logs(m, req, NULL, query);
+        else if (!strcmp(path, "/v1/roles"))
+                inspect_begin(m, req, NULL);
         else if (!strcmp(path, "/v1/config"))
                 admin_reply(req, config_json_base(&m->config));
         else if (!strcmp(path, "/v1/events"))

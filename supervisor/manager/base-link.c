@@ -176,12 +176,20 @@ void base_link_ack(struct manager *m, uint64_t instance) {
         link_send(m, CONTROL_KIND_EXIT_ACK, manager_request(m), &body, sizeof(body), NULL, 0);
 }
 
-uint64_t base_link_inspect(struct manager *m, uint64_t instance) {
-        struct control_instance_id body = { .instance = instance };
+static uint64_t ask_about(struct manager *m, enum control_kind kind, uint64_t id) {
+        struct control_instance_id body = { .instance = id };
         uint64_t request = manager_request(m);
 
-        link_send(m, CONTROL_KIND_INSPECT, request, &body, sizeof(body), NULL, 0);
+        link_send(m, kind, request, &body, sizeof(body), NULL, 0);
         return request;
+}
+
+uint64_t base_link_inspect(struct manager *m, uint64_t instance) {
+        return ask_about(m, CONTROL_KIND_INSPECT, instance);
+}
+
+uint64_t base_link_inspect_role(struct manager *m, int32_t pid) {
+        return ask_about(m, CONTROL_KIND_INSPECT_ROLE, (uint64_t)pid);
 }
 
 uint64_t base_link_renew(struct manager *m, uint32_t index, bool anew) {

@@ -24,6 +24,7 @@ void base_link_ack(struct manager *manager, uint64_t instance);
 /* Another process for the gateway of that index; anew: by what socled.conf says now. The request that RENEWED answers. */
 uint64_t base_link_renew(struct manager *manager, uint32_t index, bool anew);
 uint64_t base_link_inspect(struct manager *manager, uint64_t instance);
+uint64_t base_link_inspect_role(struct manager *manager, int32_t pid);
 int base_link_board(struct manager *manager, uint32_t index, uint32_t n, uint64_t generation, int fd);
 void base_link_ready(struct manager *manager);
 void base_link_shutdown_done(struct manager *manager);

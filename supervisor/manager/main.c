@@ -144,7 +144,7 @@ int manager_run(void) {
         if (r >= 0)
                 r = role_receive_setup(CONTROL_MANAGER, &m.hello, handovers, HANDOVERS_MAX, &n);
         if (r >= 0)
-                r = confine(CONFINE_MANAGER, handovers, n);
+                r = confine_role(CONFINE_MANAGER, handovers, n);
         if (r < 0 || sodium_init() < 0)
                 return EXIT_FAILURE;
         TAILQ_INIT(&m.files);

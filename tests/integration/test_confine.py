@@ -2,6 +2,7 @@
 """What the processes have given up, read back from the kernel. What they cannot do then is tried in
 tests/unit/common/test-confine.c."""
 
+import json
 import os
 import re
 
@@ -46,3 +47,42 @@ def test_the_base_keeps_what_the_table_names_and_no_more(base):
         expect(0 < n <= named, f"{kind} has {n} capabilities, the table {named}")
     expect_equal(int(s["CapInh"], 16) | int(s["CapAmb"], 16), 0, "inherited capabilities")
     expect_equal(s["NoNewPrivs"].strip(), "1", "no_new_privs")
+
+
+CAPABILITIES = {"cap_effective": "CapEff", "cap_permitted": "CapPrm", "cap_bounding": "CapBnd", "cap_inheritable": "CapInh", "cap_ambient": "CapAmb"}
+
+
+def expect_read_back(got, pid, whose):
+    s = proc_status(pid)
+    expect_equal({k: got[k] for k in CAPABILITIES}, {k: s[v].strip() for k, v in CAPABILITIES.items()}, f"capabilities of {whose}")
+    expect_equal((got["uid"], got["no_new_privs"], got["seccomp_filters"]),
+                 (int(s["Uid"].split()[0]), s["NoNewPrivs"].strip() == "1", int(s["Seccomp_filters"])), f"what is in force for {whose}")
+
+
+def test_status_reads_back_what_is_in_force(base):
+    base.start()
+    b = base.status()["base"]
+    expect_read_back(b["in_force"], base.pid, "the base")
+    for role in b["roles"]:
+        expect_read_back(role["in_force"], role["pid"], role["name"])
+        expect_equal(role["in_force"]["told"]["landlock"], "landlock" in b["enforced"], f"what {role['name']} says of Landlock")
+    lines = base.ctl("status").stdout.splitlines()
+    for name in ("base", *ROLES):
+        expect(any(re.match(rf"{name} .* on +on$", line) for line in lines) or "landlock" not in b["enforced"], f"{name} in {lines}")
+
+
+def test_inspect_has_base_and_roles(base):
+    """Limits, namespaces, descriptors, and the table that is in force."""
+    base.start()
+    got = {r["name"]: r for r in json.loads(base.ctl("inspect", "--json").stdout)["roles"]}
+    expect_equal(sorted(got), sorted(["base", *ROLES]), "who is told of")
+    pids = {**base.roles(), "base": base.pid}
+    for name, role in got.items():
+        expect_equal(role["pid"], pids[name], f"pid of {name}")
+        expect_read_back(role, role["pid"], name)
+        expect(role["fds"]["socket"] >= 1 and role["namespaces"]["net"]["inode"] and role["cgroup"] != {}, f"{name}: {role}")
+        expect_equal(role["namespaces"]["user"]["own"], name == "template" and harness.ROOT, f"user namespace of {name}")
+    for name in ("manager", "installer", "gateway", "gateway-2"):
+        expect_equal((got[name]["rlimits"]["core"], got[name]["rlimits"]["message_queues"]), (1, 0), f"limits of {name}")
+        expect(any("no core dumps" in row["why"] for row in got[name]["may"]), f"the table of {name}")
+    expect("never: bpf" in base.ctl("inspect").stdout, "what socled may never do")

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -34,6 +33,7 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/common/confine-text.h"
 #include "supervisor/common/confine.h"
 #include "supervisor/common/landlock.h"
 
@@ -148,7 +148,7 @@ static int attempts_in_child(enum confine_role role, const struct role_handover 
 
         assert_true(pid >= 0);
         if (pid == 0) {
-                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine(role, handover, handover ? 1 : 0) < 0)
+                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine(role, handover, handover ? 1 : 0, &(uint32_t){ 0 }) < 0)
                         _exit(99);
                 for (size_t i = 0; i < n; i++) {
                         int r;
@@ -366,69 +366,16 @@ static void test_a_manager_writes_its_folders_and_reads_what_is_named(void **sta
 
 /* The page ----------------------------------------------------------------------------------------------------------- */
 
-static void lower(const char *text, FILE *out) {
-        for (; *text; text++)
-                fputc(*text == '_' ? '-' : tolower((unsigned char)*text), out);
-}
-
-/* "NOT_BOTH PROT_WRITE | PROT_EXEC"; a bar would end the cell. */
-static void condition(const char *how, FILE *out) {
-        size_t n = how ? strcspn(how, " ") : 0;
-
-        if (!how)
-                return;
-        fputc(' ', out);
-        for (size_t i = 0; i < n; i++)
-                fputc(how[i] == '_' ? ' ' : tolower((unsigned char)how[i]), out);
-        for (how += n; *how; how++)
-                fputs(*how == '|' ? "and" : (char[]){ *how, '\0' }, out);
-}
-
-/* Neighbours of one reason share a row. */
-static unsigned row(unsigned i, const char *program, FILE *out) {
-        const struct confine_line *first = &confine_lines[i];
-
-        fprintf(out, "| `%s` | ", program);
-        switch (first->kind) {
-        case CONFINE_ROLE:
-                fprintf(out, "%s", first->number == 4 ? "*apart*" : first->number == 1 ? "*files*" : "*files, calls*");
-                i++;
-                break;
-        case CONFINE_CAPABILITY:
-                fprintf(out, "CAP_%s", first->what);
-                i++;
-                break;
-        case CONFINE_FOLDER:
-        case CONFINE_PATH:
-                if (first->kind == CONFINE_FOLDER)
-                        lower(first->what, out);
-                else
-                        fprintf(out, "`%s`", first->what);
-                fputs(": ", out);
-                lower(first->how, out);
-                i++;
-                break;
-        case CONFINE_CALL:
-        case CONFINE_NEVER:
-                fputs(first->kind == CONFINE_NEVER ? "never: " : "", out);
-                for (; i < n_confine_lines && confine_lines[i].kind == first->kind && !strcmp(confine_lines[i].why, first->why); i++) {
-                        fprintf(out, "%s`%s`", &confine_lines[i] == first ? "" : ", ", confine_lines[i].what);
-                        condition(confine_lines[i].how, out);
-                }
-                break;
-        }
-        fprintf(out, " | %s |\n", first->why);
-        return i;
-}
-
 static void print(FILE *out) {
         const char *program = "";
 
         fputs("| process | may | why |\n|---|---|---|\n", out);
-        for (unsigned i = 0; i < n_confine_lines;) {
+        for (unsigned i = 0, next; i < n_confine_lines; i = next) {
                 if (confine_lines[i].kind == CONFINE_ROLE)
                         program = confine_lines[i].what;
-                i = row(i, program, out);
+                fprintf(out, "| `%s` | ", program);
+                next = confine_text(i, "`", out);
+                fprintf(out, " | %s |\n", confine_lines[i].why);
         }
 }
 

@@ -195,7 +195,7 @@ uint32_t front_ping(void) {
         do {
                 assert_int_equal(control_receive_wait(front.base, CONTROL_GATEWAY, CONTROL_BASE, 20000, &record), 0);
                 n_ready += record.header.kind == CONTROL_KIND_READY;
-        } while (record.header.kind == CONTROL_KIND_READY);
+        } while (record.header.kind == CONTROL_KIND_READY || record.header.kind == CONTROL_KIND_CONFINED);
         assert_int_equal(record.header.kind, CONTROL_KIND_PONG);
         assert_int_equal(record.header.request, 42);
         return n_ready;

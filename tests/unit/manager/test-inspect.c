@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "supervisor/manager/inspect.h"
+#include "supervisor/manager/inspect-process.h"
 
 static json_int_t number(const json_t *j, const char *key) {
         return json_integer_value(json_object_get(j, key));
