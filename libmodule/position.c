@@ -220,6 +220,8 @@ static void on_signal(int number, siginfo_t *info, void *context) {
 static void on_overflow(int number, siginfo_t *info, void *context) {
         if (coroutine_is_beyond(info->si_addr))
                 shared_store64(&the_worker.start.page->overflowed, 1);
+        if (info->si_code <= 0) /* somebody has sent it: no fault will come again */
+                raise(number);
 }
 
 static _Unwind_Reason_Code no_frame(struct _Unwind_Context *context, void *userdata) {
