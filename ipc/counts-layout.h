@@ -37,14 +37,28 @@ struct counts_place {
         uint64_t spare[2];
 };
 
+/* Connections of clients: X(name, the reason for which we have closed it, or NULL) */
+#define COUNTS_CONNECTIONS                                                                                                                 \
+        X(ACCEPTED, NULL)                                                                                                                  \
+        X(CLOSED_CLIENT, "client-connections") /* of an address that has too many */                                                       \
+        X(CLOSED_PROXY, "proxy-protocol")      /* no PROXY header, or of somebody who is not trusted */                                    \
+        X(CLOSED_ROOM, "room")                 /* idle, when there was no room for another one */
+enum counts_connection {
+#define X(name, reason) COUNTS_##name,
+        COUNTS_CONNECTIONS
+#undef X
+                COUNTS_N_CONNECTIONS
+};
+
 struct counts_memory {
         _Atomic uint64_t magic;
         _Atomic uint32_t version, n_places;
         _Atomic uint64_t no_place;          /* requests that are counted nowhere, for there was no place */
         _Atomic uint64_t lines, lines_lost; /* of the access log: gathered; dropped, for there was no room */
-        uint64_t pad[3];
+        _Atomic uint64_t connections[COUNTS_N_CONNECTIONS];
+        uint64_t pad[7];
         struct counts_place places[COUNTS_PLACES_MAX];
 };
 
 static_assert(sizeof(struct counts_place) == 448, "counts layout");
-static_assert(offsetof(struct counts_memory, places) == 64, "counts layout");
+static_assert(offsetof(struct counts_memory, places) == 128, "counts layout");

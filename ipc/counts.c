@@ -125,6 +125,11 @@ void counts_add_line(struct counts_writer *w, bool lost) {
                 add(lost ? &w->memory->lines_lost : &w->memory->lines, 1);
 }
 
+void counts_add_connection(struct counts_writer *w, enum counts_connection what) {
+        if (w)
+                add(&w->memory->connections[what], 1);
+}
+
 /* Reader --------------------------------------------------------------------------------------------------------------- */
 
 struct counts_reader {
@@ -173,6 +178,8 @@ void counts_add_others(const struct counts_reader *reader, struct counts_others 
         sum->no_place += shared_load64(&reader->memory->no_place);
         sum->lines += shared_load64(&reader->memory->lines);
         sum->lines_lost += shared_load64(&reader->memory->lines_lost);
+        for (unsigned i = 0; i < COUNTS_N_CONNECTIONS; i++)
+                sum->connections[i] += shared_load64(&reader->memory->connections[i]);
 }
 
 static void text_get(char *ret_text, const char *text, size_t size) {

@@ -29,6 +29,7 @@ struct counts_request {
 void counts_add(struct counts_writer *writer, struct counts_place *place, const struct counts_request *request);
 /* A line of the access log, or one that there was no room for. */
 void counts_add_line(struct counts_writer *writer, bool lost);
+void counts_add_connection(struct counts_writer *writer, enum counts_connection what);
 
 /* Reader --------------------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +54,7 @@ uint32_t counts_n_places(const struct counts_reader *reader);
 struct counts_others {
         uint64_t no_place;          /* requests */
         uint64_t lines, lines_lost; /* of the access log */
+        uint64_t connections[COUNTS_N_CONNECTIONS];
 };
 void counts_add_others(const struct counts_reader *reader, struct counts_others *sum);
 void counts_read(const struct counts_reader *reader, uint32_t place, struct counts_copy *ret_copy);

@@ -26,16 +26,19 @@
 #define TELL_NS (60 * NS_PER_S)
 
 /* Once a minute for each reason, with how many it were. */
-static void tell(struct gateway *g, struct gateway_refused *refused, const char *text, const char *why) {
+static void tell(struct gateway *g, const struct client_origin *o, enum counts_connection what, const char *why) {
+        struct gateway_refused *refused = what == COUNTS_CLOSED_PROXY ? &g->refused_proxy : &g->refused_clients;
+
+        counts_add_connection(g->bus.counts, what);
         refused->n++;
         if (refused->told_ns && g->now_ns - refused->told_ns < TELL_NS)
                 return;
-        log_warning("a connection of %s is closed: %s (%llu since the gateway's start)", text, why, (unsigned long long)refused->n);
+        log_warning("a connection of %s is closed: %s (%llu such since the gateway's start)", o->text, why, (unsigned long long)refused->n);
         refused->told_ns = g->now_ns;
 }
 
 static int tell_proxy(struct gateway *g, const struct client_origin *o, const char *why, int error) {
-        tell(g, &g->refused_proxy, o->text, why);
+        tell(g, o, COUNTS_CLOSED_PROXY, why);
         return error;
 }
 
@@ -45,7 +48,7 @@ static int origin_count(struct client_origin *o, struct gateway *g) {
         if (g->setup.client_connections && !o->trusted && o->address.kind == ADDRESS_IP)
                 r = client_counts_enter(&g->client_counts, &o->address, g->setup.client_connections, &o->count);
         if (r == -EUSERS)
-                tell(g, &g->refused_clients, o->text, "it has as many as [gateway] client-connections allows");
+                tell(g, o, COUNTS_CLOSED_CLIENT, "it has as many as [gateway] client-connections allows");
         return r;
 }
 

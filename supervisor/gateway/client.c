@@ -440,8 +440,10 @@ bool clients_drop_idle(struct gateway *g) {
                 longest = c;
                 since = c->phase_ns;
         }
-        if (longest)
+        if (longest) {
+                counts_add_connection(g->bus.counts, COUNTS_CLOSED_ROOM);
                 client_close(longest);
+        }
         return longest;
 }
 

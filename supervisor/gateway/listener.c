@@ -82,6 +82,7 @@ static void on_accept(struct net_listener *net_listener, int fd, const struct so
         const struct listener *listener = LISTENER_OF(net_listener);
         struct gateway *g = net_listener->owner;
 
+        counts_add_connection(g->bus.counts, COUNTS_ACCEPTED);
         if (client_new(g, fd, address, listener->proxy) < 0)
                 fd_close(fd);
         else if (g->n_clients >= g->listeners.clients_max && !clients_drop_idle(g))

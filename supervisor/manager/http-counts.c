@@ -81,6 +81,8 @@ static int add_kept(struct http_counts *c, const struct http_counts *kept) {
         c->others.no_place += kept->others.no_place;
         c->others.lines += kept->others.lines;
         c->others.lines_lost += kept->others.lines_lost;
+        for (unsigned i = 0; i < COUNTS_N_CONNECTIONS; i++)
+                c->others.connections[i] += kept->others.connections[i];
         settle(c);
         return 0;
 }

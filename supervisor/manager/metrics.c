@@ -260,6 +260,22 @@ static void metric_access_log_lost(struct metrics *x) {
         put(x, NO_LABELS, x->http.others.lines_lost + access_log_lost(x->manager));
 }
 
+static void metric_http_connections(struct metrics *x) {
+        put(x, NO_LABELS, x->http.others.connections[COUNTS_ACCEPTED]);
+}
+
+static void metric_http_connections_closed(struct metrics *x) {
+        static const char *const reasons[] = {
+#define X(name, reason) reason,
+                COUNTS_CONNECTIONS
+#undef X
+        };
+
+        for (unsigned i = 0; i < COUNTS_N_CONNECTIONS; i++)
+                if (reasons[i])
+                        put(x, LABELS({ "reason", reasons[i] }), x->http.others.connections[i]);
+}
+
 static void metric_gateway_in_flight(struct metrics *x) {
         char name[GATEWAY_NAME_SIZE];
         const struct gateway *g;

@@ -10,6 +10,7 @@ import subprocess
 import harness
 from harness import expect, expect_equal, package, skip_unless, wait
 from test_http import NGINX
+from test_listeners import Unix as Admin
 
 PROXY = "127.0.0.2"
 TRUSTED = f"trusted = {PROXY}, 10.0.0.0/8\n"
@@ -155,6 +156,7 @@ def test_who_may_not_speak_it(base):
         with connect(base, PROXY, port) as s:
             s.sendall(header)
             expect(closed(s), f"{header}")
+    wait(lambda: metric(base, 'socle_http_connections_closed_total{reason="proxy-protocol"}') == 5, "they are counted")
     # and none of it harms who speaks it well
     expect_equal(ask(base, PROXY, before=HEADERS[0][0], port=port)[0], "192.0.2.1 http", "behind all that")
 
@@ -178,6 +180,16 @@ def test_a_unix_peer_is_believed_when_it_is_said(base):
     expect_equal(ask(base, "127.0.0.1", "X-Forwarded-For: 192.0.2.1")[0], "127.0.0.1 http", "by TCP")
 
 
+def metric(base, name):
+    """Its value at the moment, labels and all in the name."""
+    with contextlib.closing(Admin(base.path("run/admin.sock"))) as c:
+        c.request("GET", "/metrics")
+        for line in c.getresponse().read().decode().splitlines():
+            if line.startswith(name + " "):
+                return int(line.split()[-1])
+    return None
+
+
 # Connections -----------------------------------------------------------------------------------------------------------------
 
 def served(sock, before=b""):
@@ -195,6 +207,7 @@ def test_connections_of_one_client(base):
         with connect(base, "127.0.0.5") as s:
             expect(closed(s), "a fourth")
         wait(lambda: "a connection of 127.0.0.5 is closed: it has as many as [gateway] client-connections allows" in base.log(), "the log says so")
+        expect_equal(metric(base, 'socle_http_connections_closed_total{reason="client-connections"}'), 1, "how many were closed")
         # others are not concerned, trusted ones not counted
         for source in ["127.0.0.6"] * 3 + [PROXY] * 5:
             expect(served(stack.enter_context(connect(base, source))), f"of {source}")
@@ -224,6 +237,7 @@ def test_connections_in_all(base):
             expect(served(clients[-1]), "a newcomer")
         wait(lambda: sum(socket_count(pid, base.port) for pid in base.gateways()) <= 16, "16 connections")
         expect(closed(clients[0]), "the oldest is there still")
+        expect(metric(base, 'socle_http_connections_closed_total{reason="room"}') >= 24, "they are counted")
         expect(served(clients[-1]), "the newest is gone")
 
 

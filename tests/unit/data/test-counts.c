@@ -139,6 +139,20 @@ static void test_quantiles(void **state) {
         assert_int_equal(counts_quantile_us(&v, 1000), 32768);
 }
 
+static void test_connections(void **state) {
+        struct both *b = *state;
+        struct counts_others sum = { 0 };
+
+        counts_add_connection(NULL, COUNTS_ACCEPTED);
+        for (unsigned i = 0; i < COUNTS_N_CONNECTIONS; i++)
+                for (unsigned n = 0; n <= i; n++)
+                        counts_add_connection(b->writer, (enum counts_connection)i);
+        counts_add_others(b->reader, &sum);
+        for (unsigned i = 0; i < COUNTS_N_CONNECTIONS; i++)
+                assert_int_equal(sum.connections[i], i + 1);
+        assert_int_equal(sum.no_place, 0);
+}
+
 static void test_the_places_end(void **state) {
         struct both *b = *state;
         struct counts_request r = { .status = 200 };
@@ -245,6 +259,7 @@ int main(void) {
                 cmocka_unit_test(test_quantiles),
                 TEST(test_the_places_end),
                 TEST(test_lines),
+                TEST(test_connections),
                 cmocka_unit_test(test_sums),
                 cmocka_unit_test(test_what_is_no_page_is_refused),
                 cmocka_unit_test(test_a_liar_is_read_within_bounds),
