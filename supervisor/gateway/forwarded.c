@@ -131,37 +131,22 @@ static bool node_parse(struct http_text t, struct address *ret_address) {
         return end && is_port((struct http_text){ end, t.size - n }) && address_parse(t.text, n, ret_address);
 }
 
-static bool proto_parse(struct http_text t, bool *ret_secure) {
-        if (!text_is(t, "http") && !text_is(t, "https"))
-                return false;
-        *ret_secure = t.size == 5;
-        return true;
+/* What is neither says nothing. */
+static void proto_parse(struct http_text t, bool *ret_secure) {
+        if (text_is(t, "http") || text_is(t, "https"))
+                *ret_secure = t.size == 5;
 }
 
 /* X-Forwarded-... --------------------------------------------------------------------------------------------------------- */
 
-static uint32_t walk_count(const struct http_head *head, const char *name) {
-        struct walk w = walk_begin(head, name);
-        struct http_text item;
-        uint32_t n = 0;
-
-        while (walk_back(&w, &item))
-                n++;
-        return n;
-}
-
-/* Proxies that append to it, too, have said of each hop how it was reached: then it is the client's that counts, `nth` from the
- * right. Otherwise it is what the last of them says. */
+/* Proxies that append to it, too, say of each hop how it was reached: the client's is the `nth` from the right, as its address is.
+ * Where there are fewer values, some have set it anew or nothing at all, and it is the first one. */
 static void follow_proto(struct forwarded *f, const struct http_head *head, uint32_t nth) {
         struct walk w = walk_begin(head, "x-forwarded-proto");
-        struct http_text item;
+        struct http_text item = { 0 };
 
-        if (nth && walk_count(head, "x-forwarded-proto") != walk_count(head, "x-forwarded-for"))
-                nth = 1;
-        do {
-                if (!walk_back(&w, &item))
-                        return;
-        } while (nth-- > 1);
+        for (uint32_t i = 0; i < MAX(nth, 1u) && walk_back(&w, &item); i++)
+                ;
         proto_parse(item, &f->secure);
 }
 

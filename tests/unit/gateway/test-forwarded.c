@@ -95,11 +95,11 @@ static void test_x_forwarded_proto(void **state) {
         X("10.0.0.1", "192.0.2.1", false, FOR, "192.0.2.1", PROTO, "httpss");
         X("10.0.0.1", "10.0.0.1", true, PROTO, "https");
         X("192.0.2.9", "192.0.2.9", false, PROTO, "https");
-        /* As many as hops: the client's. */
+        /* As far from the right as the client. */
         X("10.0.0.1", "192.0.2.1", true, FOR, "192.0.2.1, 10.0.0.2", PROTO, "https, http");
         X("10.0.0.1", "192.0.2.1", true, FOR, "192.0.2.8, 192.0.2.1, 10.0.0.2", PROTO, "http, https, http");
         X("10.0.0.1", "192.0.2.1", false, FOR, "192.0.2.8, 192.0.2.1", PROTO, "https, http");
-        /* Others: the last one. */
+        /* There are fewer: the first one; what stands left of the client's is anybody's. */
         X("10.0.0.1", "192.0.2.1", true, FOR, "192.0.2.8, 192.0.2.1, 10.0.0.2", PROTO, "https");
         X("10.0.0.1", "192.0.2.1", false, FOR, "192.0.2.1", PROTO, "https, http");
         X("10.0.0.1", "192.0.2.1", false, FOR, "192.0.2.1", PROTO, "https", PROTO, "http");
