@@ -11,8 +11,8 @@
  * come by on the way are kept for their replies, which may come in another order.
  *
  * What it sends is not believed: each of its files is counted against the requests
- * that it was sent, which bounds the records that are looked at, and what lies
- * unread is charged to the worker by the kernel. A file is answered with only when
+ * that it was sent, which bounds the records that are looked at and the files that
+ * are kept, and what lies unread is charged to the worker by the kernel. A file is answered with only when
  * it is a regular one, opened for reading, and has the bytes that were promised:
  * whatever else could be behind a descriptor is never read, and a socket never
  * comes so far (control.c). Files of /proc are regular, too, but have no size.
@@ -31,6 +31,8 @@
 #include "supervisor/gateway/request.h"
 #include "supervisor/gateway/upstream.h"
 
+#define KEPT_MAX 256u /* files of one instance whose replies have not come: so many are on their way at once rarely */
+
 /* Who is waited for by whoever has asked for it, and by nobody else. */
 static struct request *owner(struct instance *i, struct request *request, uint64_t correlation) {
         struct request *other;
@@ -46,11 +48,18 @@ static int poison(struct instance *i, enum violation violation) {
         return ERROR_BAD_REPLY;
 }
 
-/* What we could not be given, for want of room, is known to be lost. */
-static void keep(struct request *request, int fd) {
-        fd_close(request->file_fd);
+/* fd < 0: it could not be given to us, for we may have no more. */
+static void keep(struct instance *i, struct request *request, int fd) {
+        bool waits = request->instance == i;
+
+        if (request->file_fd >= 0 || (waits && i->n_files >= KEPT_MAX)) {
+                fd_close(fd);
+                request->file_lost = true;
+                return;
+        }
         request->file_fd = fd;
         request->file_lost = fd < 0;
+        i->n_files += waits && fd >= 0;
 }
 
 /* One record. 0 or an error_code, of `request` (or NULL). */
@@ -67,7 +76,7 @@ static int receive(struct instance *i, struct request *request) {
                 return ERROR_BUSY;
         of = owner(i, request, record.FILE_PASS.correlation);
         if (of)
-                keep(of, r ? -1 : TAKE_FD(record.fds[0]));
+                keep(i, of, r ? -1 : TAKE_FD(record.fds[0]));
         if (!r)
                 control_record_deinit(&record);
         if (!i->n_files_due)

@@ -15,7 +15,6 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/errors.h"
-#include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/admin-call.h"
 #include "supervisor/gateway/client.h"
@@ -29,6 +28,7 @@
 #define ANSWER_AGAIN_NS (100 * NS_PER_MS)
 #define TELL_NS NS_PER_S
 #define GREEDY_NS NS_PER_S
+#define FILES_LATE_MAX 1024u /* passed for answers that nobody waits for any more */
 
 #define INSTANCE_OF(watch_) ((struct instance *)((char *)(watch_)-offsetof(struct instance, bell)))
 
@@ -223,6 +223,7 @@ static void sent_remove(struct instance *i, struct request *request) {
                 i->full = false; /* what was cancelled will send no reply that says so */
         if (request->stream)
                 stream_leave(request->stream);
+        i->n_files -= request->file_fd >= 0;
         request->instance = NULL;
 }
 
@@ -317,7 +318,7 @@ static void sent_add(struct instance *i, struct request *request) {
         TAILQ_INSERT_TAIL(&i->sent, request, in_upstream);
         i->load.in_flight++;
         i->load.served++;
-        i->n_files_due++;
+        i->n_files_due = MIN(i->n_files_due + 1, i->load.in_flight + FILES_LATE_MAX);
         want_flush(i);
 }
 
@@ -339,8 +340,6 @@ bool instance_send(struct instance *i, struct request *request) {
                 admin_call_fail(request->call, ERROR_NO_METHOD, NULL);
                 return true;
         }
-        request->file_fd = fd_close(request->file_fd); /* of who had it before */
-        request->file_lost = false;
         request->position = UINT64_MAX;
         request->out = (struct edge_outgoing){ .on_sent = on_sent, .userdata = request };
         r = edge_send(i->edge, &frame, request->payload, request->payload_size, &request->out);

@@ -40,7 +40,8 @@ struct instance {
         struct edge *edge;
         struct net_watch bell;
         int files_fd;         /* the channel beside the edge; -1: there is none (yet) */
-        uint64_t n_files_due; /* that may still come: as many as it was sent requests */
+        uint64_t n_files_due; /* that may still come: one for each request, and some that are late */
+        uint32_t n_files;     /* that requests in `sent` keep */
         uint64_t n_partial;   /* bytes of its replies that are not whole: its part of gateway->n_partial */
         uint64_t n_abandoned; /* answers that may still come and that nobody waits for */
         uint64_t late_max;    /* bytes of streams, likewise */

@@ -89,6 +89,11 @@ static void request_clear(struct request *request) {
         request->deadline = deadline;
 }
 
+void request_forget_file(struct request *request) {
+        request->file_fd = fd_close(request->file_fd);
+        request->file_lost = false;
+}
+
 void request_free(struct request *request) {
         struct gateway *g = request->gateway;
 
@@ -206,6 +211,7 @@ static void end(struct request *request) {
         deadline_clear(&request->gateway->deadlines, &request->deadline);
         end_call(request);
         discharge(request);
+        request_forget_file(request);
         request->payload = (free(request->payload), NULL);
         request->state = REQUEST_ANSWERED;
         client_touch(request->client);
@@ -224,6 +230,8 @@ void request_answer(struct request *request, const struct response *response) {
 
         if (request->stream && request->stream->begun) {
                 free(response->taken);
+                if (response->file)
+                        fd_close(response->file->fd);
                 cut(request);
                 return;
         }

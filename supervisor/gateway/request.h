@@ -76,6 +76,8 @@ struct request {
 /* Pooled; client: whose it is, or NULL. NULL when out of memory. */
 struct request *request_new(struct gateway *gateway, struct client *client);
 void request_free(struct request *request); /* not in any list any more */
+/* What came for an answer that will be another. */
+void request_forget_file(struct request *request);
 
 /* Takes a copy of what the head said, for when the body is whole. 0 or -ENOMEM. */
 int request_keep(struct request *request, const struct http_request_payload *q);

@@ -151,6 +151,7 @@ static void waiting_add(struct request *request, bool first) {
 
         request->state = REQUEST_WAITING;
         request->instance = NULL;
+        request_forget_file(request);
         if (first)
                 TAILQ_INSERT_HEAD(&u->waiting, request, in_upstream);
         else
