@@ -12,6 +12,7 @@
 #include "conf/text-list.h"
 
 enum base_forwarding { BASE_FORWARDING_X, BASE_FORWARDING_RFC7239 };
+enum base_loop { BASE_LOOP_AUTO, BASE_LOOP_URING, BASE_LOOP_EPOLL };
 
 enum base_affinity { BASE_AFFINITY_AUTO, BASE_AFFINITY_SPREAD, BASE_AFFINITY_NONE };
 
@@ -30,6 +31,7 @@ struct base_config {
         struct text_list trusted;
         enum base_forwarding forwarding;
         uint64_t connections, client_connections; /* 0 = auto, unlimited */
+        enum base_loop loop;
         char *access_log;                         /* "off", "journal" or a file's name */
         enum base_access_log_format access_log_format;
         uint64_t access_log_sample; /* percent */

@@ -65,11 +65,15 @@ struct control_listener {
         char text[128];          /* the address as it was written */
 };
 
+/* What the gateways' network loop is made of. */
+enum gateway_loop { GATEWAY_LOOP_AUTO, GATEWAY_LOOP_URING, GATEWAY_LOOP_EPOLL };
+
 /* What the gateways are told of socled.conf. */
 struct control_gateway_setup {
         uint32_t forwarding;         /* enum forwarding */
         uint32_t connections;        /* in all gateways; 0: as many as there is room for */
         uint32_t client_connections; /* of one address, in each gateway; 0: as many as it likes */
+        uint32_t loop;               /* enum gateway_loop */
         struct address_set trusted;
 };
 
@@ -398,6 +402,10 @@ struct control_edge_refused {
 };
 struct control_edge_released {
         uint64_t target;
+};
+struct control_peer_page {
+        uint32_t loop; /* enum gateway_loop, in use */
+        uint32_t reserved;
 };
 struct control_edge_swept {
         uint32_t n_open; /* that are left */

@@ -70,6 +70,8 @@ const char *boot_check(const struct control_boot_config *config) {
                 return "no [gateway] processes";
         if (!trusted_ok(&config->gateway.trusted))
                 return "networks that are none in [gateway] trusted";
+        if (config->gateway.loop > GATEWAY_LOOP_EPOLL)
+                return "a [gateway] loop that is none";
         for (uint32_t i = 0; i < config->n_listeners; i++)
                 if (!listener_ok(&config->listeners[i]))
                         return "an address that is none in [gateway] listen";

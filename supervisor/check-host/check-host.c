@@ -37,6 +37,7 @@
 #include "supervisor/base/instances.h"
 #include "supervisor/base/uids.h"
 #include "supervisor/common/log.h"
+#include "supervisor/common/uring.h"
 
 #define LANDLOCK_VERSION_FLAG 1 /* of landlock_create_ruleset() */
 #define LANDLOCK_SCOPES_ABI 6
@@ -252,12 +253,11 @@ static bool check_SCOPES(struct check *c) {
 }
 
 static bool check_IO_URING(struct check *c) {
-        char policy[HAVE_SIZE];
+        const char *why = "yes";
+        bool works = uring_try(&why) >= 0;
 
-        setting(c, "/proc/sys/kernel/io_uring_disabled");
-        memcpy(policy, c->have, sizeof(policy));
-        have(c, "kernel.io_uring_disabled: %.16s", policy);
-        return policy[0] != '1' && policy[0] != '2';
+        have(c, "%s", why);
+        return works;
 }
 
 static bool check_USERS(struct check *c) {

@@ -82,13 +82,20 @@ static int filter_load(struct filter *f) {
         return errno == ENOSYS || errno == EINVAL ? CONFINE_CALLS_E_NONE : -errno;
 }
 
+static uint32_t used; /* enum confine_with */
+
+void confine_with(uint32_t what) {
+        used = what;
+}
+
 int confine_calls(enum confine_role role) {
         const struct confine_line *line;
         struct filter f = { 0 };
 
         emit_begin(&f);
         for (unsigned at = 0; (line = confine_line_next(role, CONFINE_CALL, &at));)
-                emit_call(&f, line);
+                if (!line->with || line->with & used)
+                        emit_call(&f, line);
         emit_return(&f, SECCOMP_RET_ERRNO | ENOSYS);
         return filter_load(&f);
 }

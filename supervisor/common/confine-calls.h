@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The system calls of a role: the lines CALL, CALL_IF and NEVER of confine.def
+ * The system calls of a role: the lines CALL, CALL_IF, CALL_WITH and NEVER of confine.def
  * as filters of seccomp.
  */
 #pragma once

@@ -89,6 +89,7 @@ const struct confine_line confine_lines[] = {
 #define CALL(role, name, why) { LINE(CALL, role, #name, why), .number = SYS_##name },
 #define LIMIT(role, name, limit, why) { LINE(LIMIT, role, #name, why), .number = RLIMIT_##name, .access = limit, .how = #limit },
 #define NEVER(role, name, why) { LINE(NEVER, role, #name, why), .number = SYS_##name },
+#define CALL_WITH(role, used, name, reason) { LINE(CALL, role, #name, reason), .number = SYS_##name, .with = CONFINE_WITH_##used },
 #define CALL_IF(role, name, n, condition, bits, why)                                                                                       \
         { LINE(CALL, role, #name, why), .number = SYS_##name, .how = #condition " " #bits,                                                 \
           .test = { .argument = n, TEST_##condition(bits) } },

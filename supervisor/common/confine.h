@@ -20,12 +20,16 @@ enum confine_kind { CONFINE_ROLE, CONFINE_CAPABILITY, CONFINE_FOLDER, CONFINE_PA
 
 #define CONFINE_NO_CALL UINT32_MAX /* the number of a system call that this machine does not have */
 
+/* What not every process of a role uses. */
+enum confine_with { CONFINE_WITH_EPOLL = 1, CONFINE_WITH_URING = 2 };
+
 /* A line of the table. */
 struct confine_line {
         enum confine_kind kind;
         enum confine_role role;
         uint32_t number; /* layers, capability, enum handover, RLIMIT_*, or system call */
         uint64_t access; /* folder, path: Landlock's bits; limit: the value */
+        uint32_t with;   /* call: only when this is used (enum confine_with); 0: always */
         const char *what, *why;
         const char *how; /* folder, path: the access; limit: the value; call: the condition, or NULL */
         struct confine_test {
@@ -45,6 +49,9 @@ int confine_capabilities(enum confine_role role);
 
 /* The layers of enum enforced that its lines ask for. */
 uint32_t confine_wanted(enum confine_role role);
+
+/* What the process uses (enum confine_with), before it is confined. */
+void confine_with(uint32_t what);
 
 /* All but capabilities, as far as the host has Landlock and seccomp. 0, and what is in force of enum enforced; or -errno, with a
  * line in the log. */

@@ -24,6 +24,18 @@ static void add_uptime(struct table *t, const json_t *object) {
 
 /* The base -------------------------------------------------------------------------------------------------------------- */
 
+/* Of the first gateway that has said what its loop is made of: they do not differ for long. */
+static const char *loop_of(const json_t *base) {
+        const json_t *role;
+        size_t i;
+
+        json_array_foreach(json_object_get(base, "roles"), i, role) {
+                if (*document_text(role, "loop"))
+                        return document_text(role, "loop");
+        }
+        return "";
+}
+
 static void show_listen(const json_t *base, FILE *out) {
         const json_t *listen = json_object_get(base, "listen"), *address;
         size_t i;
@@ -32,8 +44,9 @@ static void show_listen(const json_t *base, FILE *out) {
                 fputs(i ? ", " : "listening on ", out);
                 text_put(out, json_string_value(address) ? json_string_value(address) : "?");
         }
-        if (i)
-                fputc('\n', out);
+        if (!i)
+                return;
+        text_line(out, *loop_of(base) ? " (" : "", loop_of(base), *loop_of(base) ? ")" : "");
 }
 
 static void show_base(const json_t *base, FILE *out) {

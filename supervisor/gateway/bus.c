@@ -31,7 +31,7 @@
 static void send_page(struct bus *bus) {
         const int fds[2] = { bus->page_fd, counts_writer_fd(bus->counts) };
 
-        CONTROL_SEND(bus->manager.fd, PEER_PAGE, 0, fds, 2, .reserved = 0);
+        CONTROL_SEND(bus->manager.fd, PEER_PAGE, 0, fds, 2, .loop = net_loop(bus->gateway->net));
 }
 
 static void on_directory(struct bus *bus, struct control_record *record) {
@@ -247,8 +247,10 @@ static void take_table(struct bus *bus) {
         bus->version++;
         if (upstreams_on_directory(bus->gateway) < 0)
                 log_error("out of memory while the directory was read");
-        if (listeners_open(&bus->gateway->listeners))
-                CONTROL_SEND(bus->base.fd, READY, 0, NULL, 0, .reserved = 0);
+        if (!listeners_open(&bus->gateway->listeners))
+                return;
+        gateway_tell_loop(bus->gateway);
+        CONTROL_SEND(bus->base.fd, READY, 0, NULL, 0, .reserved = 0);
 }
 
 /* What is stored here is what every choice of this turn is made by. The manager, which publishes and then looks at the

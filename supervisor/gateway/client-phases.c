@@ -20,12 +20,6 @@
 
 #define CLIENT_OF_DEADLINE(deadline_) ((struct client *)((char *)(deadline_)-offsetof(struct client, deadline)))
 
-void client_begin_phases(struct client *c) {
-        c->phase = c->origin.proxy ? CLIENT_HEAD : CLIENT_IDLE;
-        c->phase_ns = c->gateway->now_ns;
-        deadline_set(&c->gateway->deadlines, &c->deadline, c->phase_ns + (c->origin.proxy ? HEAD_NS : IDLE_NS));
-}
-
 void client_received(struct client *c, size_t size) {
         c->progress |= 1 << CLIENT_IDLE;
         c->piece += size;
@@ -63,6 +57,12 @@ static uint64_t phase_limit_ns(const struct client *c, enum client_phase phase) 
                 break;
         }
         return IDLE_NS;
+}
+
+void client_begin_phases(struct client *c) {
+        c->phase = c->origin.proxy ? CLIENT_HEAD : CLIENT_IDLE;
+        c->phase_ns = c->gateway->now_ns;
+        deadline_set(&c->gateway->deadlines, &c->deadline, c->phase_ns + phase_limit_ns(c, c->phase));
 }
 
 /* Has anything gone on since the phase was last looked at? */

@@ -448,7 +448,7 @@ bool clients_drop_idle(struct gateway *g) {
 }
 
 static uint64_t client_kept(const struct client *c) {
-        uint64_t size = output_kept(&c->out) + (c->held ? c->held_size : 0);
+        uint64_t size = output_kept(&c->out) + (c->held ? c->held_size : 0) + net_socket_kept(&c->socket);
         const struct request *request;
 
         TAILQ_FOREACH(request, &c->requests, in_client)
@@ -475,6 +475,6 @@ static struct client *greediest(const struct gateway *g) {
 void clients_relieve(struct gateway *g) {
         struct client *c;
 
-        while (g->pool.used + g->n_held > g->memory_max && (c = greediest(g)))
+        while (g->pool.used + g->n_held + net_kept(g->net) > g->memory_max && (c = greediest(g)))
                 client_close(c);
 }

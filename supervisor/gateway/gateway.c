@@ -47,6 +47,14 @@ static uint64_t file_cost(uint64_t memory_max) {
         return memory_max / MAX(limit.rlim_cur / 4, (rlim_t)1);
 }
 
+static int loop_open(struct gateway *g, enum gateway_loop loop) {
+        int r = net_new(loop, &g->net, &g->no_uring);
+
+        if (r < 0 && g->no_uring)
+                log_error("[gateway] loop = io_uring: %s", g->no_uring);
+        return r;
+}
+
 static int gateway_init(struct gateway *g, const struct control_hello *hello, int manager_link) {
         int r;
 
@@ -62,7 +70,8 @@ static int gateway_init(struct gateway *g, const struct control_hello *hello, in
         g->memory_max = gateway_memory(g->n_gateways);
         g->pool.file_cost = file_cost(g->memory_max);
         g->now_ns = clock_now_ns();
-        r = net_new(&g->net);
+        g->index = hello->self_index;
+        r = loop_open(g, (enum gateway_loop)g->setup.loop);
         if (r >= 0)
                 r = listeners_init(&g->listeners, g);
         if (r >= 0)
@@ -139,6 +148,16 @@ static int gather(struct gateway *g) {
         return MIN(r, 0);
 }
 
+/* One of all says it. */
+void gateway_tell_loop(const struct gateway *g) {
+        if (g->index)
+                return;
+        if (net_loop(g->net) == GATEWAY_LOOP_URING)
+                log_info("loop: io_uring");
+        else
+                log_info("loop: epoll%s%s", g->no_uring ? "; io_uring: " : "", g->no_uring ? g->no_uring : "");
+}
+
 void gateway_end(struct gateway *g) {
         if (g->ending)
                 return;
@@ -148,7 +167,7 @@ void gateway_end(struct gateway *g) {
 }
 
 static bool is_over(const struct gateway *g) {
-        return g->bus.ended || (g->ending && !g->n_clients && !g->admin_calls);
+        return g->bus.ended || (g->ending && !g->n_clients && !g->admin_calls && !net_pending(g->net));
 }
 
 static int gateway_turn(struct gateway *g) {
@@ -173,6 +192,12 @@ static int gateway_turn(struct gateway *g) {
         return 0;
 }
 
+/* Whoever has the one loop makes none of the other's calls. */
+static int confine_self(const struct gateway *g) {
+        confine_with(net_loop(g->net) == GATEWAY_LOOP_URING ? CONFINE_WITH_URING : CONFINE_WITH_EPOLL);
+        return confine_role(CONFINE_GATEWAY, NULL, 0);
+}
+
 int gateway_run(const struct control_hello *hello, const struct control_gateway_setup *setup, struct role_handover *handovers,
                 uint32_t n_handovers) {
         static struct gateway gateway;
@@ -193,7 +218,7 @@ int gateway_run(const struct control_hello *hello, const struct control_gateway_
         }
         /* All is made that one is enough of; from here on it reads what others send. */
         if (r >= 0)
-                r = confine_role(CONFINE_GATEWAY, NULL, 0);
+                r = confine_self(g);
         while (r >= 0 && !is_over(g))
                 r = gateway_turn(g);
         if (r < 0)

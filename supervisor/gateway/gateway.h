@@ -83,7 +83,9 @@ struct gateway {
         struct request *free_requests;
         uint32_t n_free_requests;
 
-        bool ending; /* the base stops: what has come is answered, nothing is accepted */
+        uint32_t index;       /* which of several */
+        const char *no_uring; /* why the loop is not io_uring's; NULL: it is, or nobody asked */
+        bool ending;          /* the base stops: what has come is answered, nothing is accepted */
         struct gateway_counters counters;
         uint64_t now_ns; /* of this turn */
         uint64_t realtime_ms, date_s;
@@ -103,3 +105,5 @@ uint64_t gateway_memory(uint32_t n_gateways);
 int gateway_run(const struct control_hello *hello, const struct control_gateway_setup *setup, struct role_handover *handovers,
                 uint32_t n_handovers);
 void gateway_end(struct gateway *gateway);
+/* What the loop is made of, for the log. */
+void gateway_tell_loop(const struct gateway *gateway);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The network half of the loop, in terms of completions: data has come, data was
- * sent. net-epoll.c is the one alternative now; an io_uring one goes behind the
- * same header. Callbacks may remove any source, also the one they are called for;
- * memory of a removed one must stay until net_dispatch() has returned.
+ * sent. Two alternatives stand behind it, one of which is chosen at the start:
+ * net-uring.c and net-epoll.c. Callbacks may remove any source, also the one they
+ * are called for; memory of a removed one must stay until net_dispatch() has
+ * returned.
  */
 #pragma once
 
@@ -13,6 +14,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "ipc/control.h"
 
 #define NET_RECEIVE_MAX 65536u /* bytes that come in one callback at most */
 
@@ -37,18 +40,24 @@ struct net_socket {
         const struct net_handler *handler;
         /* private to the implementation */
         struct net *net;
-        TAILQ_ENTRY(net_socket) entry;
-        bool wanted, readable, queued, sending, ended, ended_soon, watches_room;
+        TAILQ_ENTRY(net_socket) entry, in_roomy;
+        uint8_t *kept; /* came while nobody wanted it, or before its turn */
+        uint32_t kept_size, kept_at;
+        uint32_t slot, turn, turn_size;
+        bool wanted, readable, queued, roomy, sending, ended, ended_soon, watches_room, stopping;
 };
 
 struct net_listener {
         enum net_kind kind;
         int fd;
-        void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address); /* fd is the callee's */
-        void (*on_failed)(struct net_listener *listener, int error);                                      /* -EMFILE and the like */
+        /* fd is the callee's. Also for a moment after net_listen(off): who was accepted already is not sent away. */
+        void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address);
+        void (*on_failed)(struct net_listener *listener, int error); /* -EMFILE and the like */
         void *owner;
-        bool shared;    /* other processes accept from it, too: one connection at a time, in turns */
-        bool accepting; /* private */
+        bool shared; /* other processes accept from it, too: one connection at a time, in turns */
+        /* private */
+        bool accepting;
+        uint32_t slot;
 };
 
 /* Any other descriptor: a link, a doorbell. */
@@ -56,10 +65,13 @@ struct net_watch {
         enum net_kind kind;
         int fd;
         void (*on_ready)(struct net_watch *watch, bool hung_up);
+        uint32_t slot; /* private */
 };
 
-int net_new(struct net **ret_net);
+/* GATEWAY_LOOP_AUTO: io_uring where the host lets us, else epoll. 0 or -errno; *ret_why: why it is not io_uring, or NULL. */
+int net_new(enum gateway_loop loop, struct net **ret_net, const char **ret_why);
 struct net *net_free(struct net *net);
+enum gateway_loop net_loop(const struct net *net);
 
 /* Takes the fd over on success; 0 or -errno. */
 int net_socket_add(struct net *net, struct net_socket *socket, int fd, const struct net_handler *handler);
@@ -72,6 +84,9 @@ ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov);
 /* The same of a file's bytes, which never come here; of many only a piece, so that each has its turn. -ENODATA: the file has
  * fewer by now. */
 ssize_t net_send_file(struct net_socket *socket, int fd, uint64_t offset, uint64_t size);
+/* Bytes that were received and that the owner has not taken yet: of one connection, and of all. */
+size_t net_socket_kept(const struct net_socket *socket);
+size_t net_kept(const struct net *net);
 
 /* Not accepting yet. 0 or -errno. */
 int net_listener_init(struct net_listener *listener, int fd, bool shared,

@@ -18,6 +18,7 @@
 #include "ipc/clock.h"
 #include "ipc/http-status.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/edges.h"
 #include "supervisor/manager/inspect-role.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
@@ -181,6 +182,19 @@ static void json_layers(uint32_t bits, json_t **ret_enforced, json_t **ret_missi
         *ret_missing = missing;
 }
 
+/* A gateway's, as soon as it has said so. */
+static json_t *json_loop(const struct manager *m, const char *role) {
+        static const char *const names[] = { [GATEWAY_LOOP_URING] = "io_uring", [GATEWAY_LOOP_EPOLL] = "epoll" };
+        char name[GATEWAY_NAME_SIZE];
+        const struct gateway *g;
+
+        TAILQ_FOREACH(g, &m->gateways, entry) {
+                if (!strcmp(gateway_name(g, name), role) && g->loop < N_ELEMENTS(names) && names[g->loop])
+                        return json_string(names[g->loop]);
+        }
+        return NULL;
+}
+
 static json_t *json_roles(struct manager *m) {
         json_t *list = json_array();
         uint64_t now = clock_now_ns();
@@ -190,10 +204,11 @@ static json_t *json_roles(struct manager *m) {
                 const struct control_role *r = &m->roles[i];
 
                 self |= !strcmp(r->name, "manager");
-                json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I, s:I, s:o}", "name", r->name, "pid", r->pid, "uid",
-                                                      (json_int_t)r->uid, "restarts", (json_int_t)r->n_restarts, "uptime_ms",
-                                                      (json_int_t)(now > r->started_ns ? (now - r->started_ns) / NS_PER_MS : 0), "in_force",
-                                                      role_in_force_json(r)));
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:o*, s:i, s:I, s:I, s:I, s:o}", "name", r->name, "loop", json_loop(m, r->name),
+                                                "pid", r->pid, "uid", (json_int_t)r->uid, "restarts", (json_int_t)r->n_restarts,
+                                                "uptime_ms", (json_int_t)(now > r->started_ns ? (now - r->started_ns) / NS_PER_MS : 0),
+                                                "in_force", role_in_force_json(r)));
         }
         if (!self)
                 json_array_append_new(list,

@@ -22,6 +22,7 @@
 #include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
+#include "supervisor/common/uring.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
 #define GATEWAYS_AUTO_MAX 16u
@@ -230,7 +231,18 @@ static int listener_fill(const char *text, struct control_listener *l, char *err
         return 0;
 }
 
+/* Who insists on it is told now, not by gateways that do not start. */
+static int loop_check(const struct base_config *config, char *error, size_t error_size) {
+        const char *why = "";
+
+        if (config->loop != BASE_LOOP_URING || uring_try(&why) >= 0)
+                return 0;
+        snprintf(error, error_size, "socled.conf: [gateway] loop = io_uring: %s; expected auto or epoll", why);
+        return -EINVAL;
+}
+
 static int gateway_fill(const struct base_config *config, struct control_gateway_setup *setup, char *error, size_t error_size) {
+        setup->loop = config->loop;
         setup->forwarding = config->forwarding;
         setup->connections = (uint32_t)config->connections;
         setup->client_connections = (uint32_t)config->client_connections;
@@ -241,7 +253,7 @@ static int gateway_fill(const struct base_config *config, struct control_gateway
                          ADDRESS_SET_MAX);
                 return -EINVAL;
         }
-        return 0;
+        return loop_check(config, error, error_size);
 }
 
 static int boot_fill(const struct base_config *config, struct control_boot_config *boot, char *error, size_t error_size) {

@@ -326,6 +326,7 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 if (page_reader_new(&g->page, TAKE_FD(record->fds[0])) != 0)
                         log_warning("%s: its page is not as it must be", gateway_name(g, name));
                 http_counts_on_page(g, record->n_fds > 1 ? TAKE_FD(record->fds[1]) : -1);
+                g->loop = record->PEER_PAGE.loop;
                 break;
         default:
                 break;

@@ -201,6 +201,7 @@ struct gateway {
         struct event *event;
         struct page_reader *page;
         struct counts_reader *counts;
+        uint32_t loop;      /* enum gateway_loop; 0: it has not said yet */
         uint32_t n_pending; /* edges under negotiation */
         uint32_t n_calls;   /* of admins, under way */
         struct edge_sweep sweep;

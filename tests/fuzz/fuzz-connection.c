@@ -116,7 +116,7 @@ static void gateway_start(void) {
         TAILQ_INIT(&g->touched);
         call_table_init(&g->calls);
         response_date(0, g->date);
-        if (net_new(&g->net) < 0 || listeners_init(&g->listeners, g) < 0)
+        if (net_new(GATEWAY_LOOP_EPOLL, &g->net, &g->no_uring) < 0 || listeners_init(&g->listeners, g) < 0)
                 abort();
 }
 

@@ -20,6 +20,7 @@ BUILD = os.path.abspath(os.environ.get("SOCLE_BUILD", "build"))
 SOCLED = os.path.join(BUILD, "bin/socled")
 SOCLECTL = os.path.join(BUILD, "bin/soclectl")
 ROOT = os.geteuid() == 0
+LOOP = os.environ.get("SOCLE_TEST_LOOP")  # of the gateways, when it is not the default
 SLOW = float(os.environ.get("SOCLE_TEST_SLOW", "1"))  # sanitizer builds need more time
 
 
@@ -127,6 +128,8 @@ class Base:
         self.pass_fds = []  # descriptors that it inherits
         self.uid = None  # who runs it, when it is not who runs the tests
         os.makedirs(self.path("etc"), exist_ok=True)
+        if LOOP:
+            self.write("etc/socled.conf.d/00-loop.conf", f"[gateway]\nloop = {LOOP}\n")
         self.config()
 
     def path(self, *parts):

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -268,6 +269,34 @@ static void test_a_base_stays_among_its_own(void **state) {
                 check_calls(CONFINE_BASE, devices, N_ELEMENTS(devices));
 }
 
+static int try_epoll(void) {
+        return epoll_ctl(-1, EPOLL_CTL_DEL, -1, NULL);
+}
+
+static int try_ring(void) {
+        return (int)syscall(SYS_io_uring_enter, -1, 0, 0, 0, NULL, 0);
+}
+
+static int try_new_ring(void) {
+        char params[120] = { 0 };
+
+        return (int)syscall(SYS_io_uring_setup, 1, params);
+}
+
+static void test_a_gateway_has_one_loop(void **state) {
+        static const struct attempt epoll[] = { { "epoll", try_epoll, EBADF },
+                                                { "a ring", try_ring, ENOSYS },
+                                                { "a new ring", try_new_ring, ENOSYS } };
+        static const struct attempt ring[] = { { "epoll", try_epoll, ENOSYS },
+                                               { "a ring", try_ring, EBADF },
+                                               { "a new ring", try_new_ring, ENOSYS } };
+
+        confine_with(CONFINE_WITH_EPOLL);
+        check_calls(CONFINE_GATEWAY, epoll, N_ELEMENTS(epoll));
+        confine_with(CONFINE_WITH_URING);
+        check_calls(CONFINE_GATEWAY, ring, N_ELEMENTS(ring));
+}
+
 static void *thread_run(void *unused) {
         return NULL;
 }
@@ -401,6 +430,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_every_line_has_a_reason),
                 cmocka_unit_test(test_a_base_stays_among_its_own),
                 cmocka_unit_test(test_a_gateway_can_do_nothing_but_serve),
+                cmocka_unit_test(test_a_gateway_has_one_loop),
                 cmocka_unit_test(test_a_manager_starts_no_process_and_has_no_network),
                 cmocka_unit_test(test_an_installer_forks_and_runs_nothing),
                 cmocka_unit_test(test_an_installer_has_its_folder),

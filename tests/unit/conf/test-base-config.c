@@ -39,6 +39,7 @@ static const struct key_case cases[] = {
         { "gateway", "forwarding", "x-forwarded", "forwarded", NULL, "x-real-ip", "x-forwarded or forwarded" },
         { "gateway", "connections", "auto", "16", NULL, "15", "16 to 1000000" },
         { "gateway", "client-connections", "unlimited", "1", NULL, "0", "1 to 1000000" },
+        { "gateway", "loop", "auto", "epoll", NULL, "uring", "auto, io_uring or epoll" },
         { "gateway", "access-log", "off", "access_log", NULL, "shop.log",
           "off, journal, or a file of log/ such as access_log, which does not end in .log" },
         { "gateway", "access-log-format", "combined", "json", NULL, "common", "combined or json" },

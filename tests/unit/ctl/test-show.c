@@ -124,7 +124,7 @@ static const char status_json[] =
         "{\"layer\":\"seccomp\",\"fallback\":\"none\"}],\"listen\":[\"127.0.0.1:8080\",\"[::1]:80\"],"
         "\"roles\":[{\"name\":\"manager\",\"pid\":2,\"uid\":190,\"restarts\":0,\"uptime_ms\":400,\"in_force\":{"
         "\"cap_effective\":\"0000000000000000\",\"cap_bounding\":\"0000000000000000\",\"no_new_privs\":true,\"seccomp\":\"filter\","
-        "\"seccomp_filters\":2,\"told\":{\"landlock\":true}}},{\"name\":\"gateway\",\"pid\":33,\"uid\":5,\"in_force\":{"
+        "\"seccomp_filters\":2,\"told\":{\"landlock\":true}}},{\"name\":\"gateway\",\"loop\":\"epoll\",\"pid\":33,\"uid\":5,\"in_force\":{"
         "\"cap_effective\":\"0000000000000000\",\"cap_bounding\":\"000001ffffffffff\",\"no_new_privs\":false,\"seccomp\":\"off\","
         "\"told\":{\"landlock\":false}}}]},"
         "\"modules\":[{\"name\":\"hello\",\"state\":\"ACTIVE\",\"reason\":\"\",\"prefix\":\"/hello\",\"versions\":["
@@ -144,7 +144,7 @@ static void test_status(void **state) {
         assert_shown(show_status, status_json,
                      "socled 0.1.0 \"default\": pid 1, root, generation 2\n"
                      "up 2h13m since 2026-01-01T00:00:00.250Z\n"
-                     "listening on 127.0.0.1:8080, [::1]:80\n"
+                     "listening on 127.0.0.1:8080, [::1]:80 (epoll)\n"
                      "NOT enforced: cgroup-memory; instead: data segment limit; it takes: Delegate=yes\n"
                      "NOT enforced: seccomp\n"
                      "\n"

@@ -2,6 +2,7 @@
  *
  * Stand-ins around a gateway.
  */
+#include "tests/unit/gateway/loop.h"
 #include "tests/unit/gateway/front.h"
 
 #include <setjmp.h>
@@ -86,7 +87,7 @@ static void front_start(void) {
         CONTROL_SEND(front.base, HANDOVER, 0, &manager[1], 1, .what = HANDOVER_GATEWAY_LINK, .id = SELF);
         CONTROL_SEND(front.base, HANDOVER, 0, &front.listener, 1, .what = HANDOVER_LISTENER);
         CONTROL_SEND(front.base, HANDOVER_DONE, 0, NULL, 0, .reserved = 0);
-        CONTROL_SEND(front.base, GATEWAY_SETUP, 0, NULL, 0, .connections = 0);
+        CONTROL_SEND(front.base, GATEWAY_SETUP, 0, NULL, 0, .loop = loop_of_test());
         fd_close(manager[1]);
         assert_int_equal(directory_writer_new(&front.directory, front.epoch), 0);
 }

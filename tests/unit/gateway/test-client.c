@@ -20,6 +20,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "tests/unit/gateway/loop.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/request.h"
@@ -61,7 +62,7 @@ static int setup(void **state) {
         TAILQ_INIT(&g->touched);
         call_table_init(&g->calls);
         http_date_format(0, g->date);
-        assert_int_equal(net_new(&g->net), 0);
+        assert_int_equal(net_new(loop_of_test(), &g->net, &g->no_uring), 0);
         assert_int_equal(listeners_init(&g->listeners, g), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
         peer = pair[1];

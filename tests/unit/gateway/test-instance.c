@@ -13,6 +13,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
+#include "tests/unit/gateway/loop.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/gateway.h"
 #include "supervisor/gateway/instance.h"
@@ -46,7 +47,7 @@ static int setup(void **state) {
         TAILQ_INIT(&upstream->instances);
         TAILQ_INIT(&upstream->waiting);
         g->upstreams = upstream;
-        return net_new(&g->net);
+        return net_new(loop_of_test(), &g->net, &g->no_uring);
 }
 
 static int teardown(void **state) {

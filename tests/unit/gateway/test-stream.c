@@ -14,6 +14,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "tests/unit/gateway/loop.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/instance.h"
 #include "supervisor/gateway/request.h"
@@ -80,7 +81,7 @@ static int setup(void **state) {
         TAILQ_INIT(&upstream->instances);
         TAILQ_INIT(&upstream->waiting);
         g->upstreams = upstream;
-        assert_int_equal(net_new(&g->net), 0);
+        assert_int_equal(net_new(loop_of_test(), &g->net, &g->no_uring), 0);
         open_edge();
         submit();
         return 0;
