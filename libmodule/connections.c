@@ -106,7 +106,7 @@ static int connection_open(struct connection *c, int memory_fd, int doorbell_fd)
         if (r < 0) {
                 fd_close(memory_fd);
                 fd_close(doorbell_fd);
-                return ERROR_NO_MEMORY;
+                return r == -EMFILE ? ERROR_BUSY : ERROR_NO_MEMORY;
         }
         r = edge_attach(c->edge, memory_fd, doorbell_fd);
         if (r) {
@@ -118,7 +118,7 @@ static int connection_open(struct connection *c, int memory_fd, int doorbell_fd)
         edge_local_fds(c->edge, fds);
         r = CONTROL_SEND(the_worker.start.link, EDGE_ACCEPT, 0, fds, 2, .edge = c->id);
         if (r)
-                return ERROR_BUSY;
+                return ERROR_NO_MEMORY;
         edge_local_sent(c->edge);
         return 0;
 }

@@ -13,28 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "supervisor/common/log.h"
-#include "supervisor/manager/events.h"
 #include "supervisor/manager/instance.h"
-#include "supervisor/manager/module-log.h"
+#include "supervisor/manager/limit-note.h"
 
-#define LEVEL_WARNING 4 /* as syslog's */
 /* The kernel counts memory files as well, and those of the bus are not the module's to make smaller. */
 #define FILE_SIZE_LEAST ((uint64_t)64 << 20)
 
 uint64_t disk_file_size(const struct manifest *manifest) {
         /* What it writes elsewhere is not counted. */
         return manifest->write.n ? 0 : MAX(manifest->disk, FILE_SIZE_LEAST);
-}
-
-static void tell(struct instance *i, const char *text) {
-        events_note(&(struct event_note){ .kind = EVENT_limit,
-                                          .module = i->candidate->module->name,
-                                          .version = i->candidate->manifest.version,
-                                          .instance = i->id,
-                                          .reason = text });
-        log_warning("%s %s: worker %d: %s", i->candidate->module->name, i->candidate->manifest.version, i->pid, text);
-        module_log_say(i, LEVEL_WARNING, "%s", text);
 }
 
 /* Once, until it has made room again. */
@@ -45,7 +32,7 @@ static void tell_nearly_full(struct instance *i, uint64_t limit) {
         if (nearly && !i->disk_told) {
                 snprintf(text, sizeof(text), "its folders hold %llu%% of its [limits] disk, in %llu files and folders",
                          (unsigned long long)(i->disk_size * 100 / limit), (unsigned long long)i->n_disk_entries);
-                tell(i, text);
+                limit_tell(i, text);
         }
         i->disk_told = nearly;
 }
@@ -68,7 +55,7 @@ void disk_on_record(struct manager *m, const struct control_disk *counted) {
                 instance_kill(i, "its folders lie in one another deeper than can be counted for its [limits] disk");
         } else if (counted->error) {
                 snprintf(text, sizeof(text), "its folders cannot be counted for its [limits] disk: %s", strerror(-counted->error));
-                tell(i, text);
+                limit_tell(i, text);
         } else {
                 tell_nearly_full(i, limit);
         }

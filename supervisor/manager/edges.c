@@ -34,6 +34,7 @@
 #include "supervisor/manager/edge-sweep.h"
 #include "supervisor/manager/http-counts.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/limit-note.h"
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/topics.h"
 #include "supervisor/manager/violations.h"
@@ -233,6 +234,8 @@ void edges_on_reject(struct manager *m, struct instance *instance, uint64_t edge
 
         if (!p)
                 return;
+        if (error == ERROR_BUSY)
+                limit_on_starved(instance);
         edge_refuse(pending_link(p), p->request, instance->id, error, EDGE_LIMIT_NONE);
         pending_free(m, p);
 }

@@ -106,6 +106,7 @@ struct instance {
         uint64_t gateways; /* a bit for each gateway (by index) that may have an edge to it */
         struct quiescence quiescence;
         struct violations violations;
+        uint64_t starved_told_ns;           /* until then nothing is said of descriptors that it lacks */
         uint64_t disk_size, n_disk_entries; /* that it keeps on disk, when they were last looked at */
         struct instance_topics *topics;     /* NULL: none */
         bool disk_told;                     /* that little is left of its [limits] disk */

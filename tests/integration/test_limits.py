@@ -162,6 +162,29 @@ def test_limits_files(base):
     still_serves(base, worker)
 
 
+def test_limits_files_in_flight(base):
+    """Three at a time, in queues of sockets that nobody has open any more."""
+    worker = deploy(base, "[limits]\nfiles = 64\n")
+    n, error = took(base, "inflight?n=1000")
+    expect(n <= 64 and error == "ETOOMANYREFS", f"it has {n} times three files in flight, and then {error}")
+    still_serves(base, worker)
+
+
+def test_limits_files_are_told(base):
+    """Who has none left can be given no connection, and is named."""
+    base.config(processes=4)
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/clinger", extra="[limits]\nfiles = 64\nrequest-timeout = 1s\n"))
+    expect_equal(took(base, "fds?n=100")[1], "EMFILE", "why it was given no more")
+
+    def told():
+        post(base, "ok")  # by whichever gateway; those that it has no connection with ask for one
+        return "[limits] files (64) are used up" in base.ctl("logs", "clinger").stdout
+
+    wait(told, "a line in its log", 60)
+    expect("limit clinger" in base.ctl("events").stdout, base.ctl("events").stdout)
+
+
 def test_limits_in_flight(base):
     """What is more waits until there is room."""
     worker = deploy(base, "[limits]\nin-flight = 2\n")

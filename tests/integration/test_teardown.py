@@ -11,6 +11,7 @@ LIMITS = "[limits]\nmemory = 1G\npids = 256\nfiles = 4000\nstop-timeout = 2s\n[s
 # Each: what it is told to take, and how many it must have been given.
 TAKEN = (
     ("threads?n=64", 64),
+    ("inflight?n=100", 100),
     ("fds?n=1000", 1000),
     ("memory?n=256", 256),
     ("memfds?n=200", 200),

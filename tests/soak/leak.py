@@ -35,7 +35,7 @@ topic = leaks
 [sandbox]
 processes = yes
 """
-TAKES = ("threads?n=8", "fds?n=40", "memory?n=4", "memfds?n=8", "shared?n=1", "timers?n=8", "deleted?n=1&mib=1", "files?n=20", "deep?n=4",
+TAKES = ("threads?n=8", "inflight?n=4", "fds?n=40", "memory?n=4", "memfds?n=8", "shared?n=1", "timers?n=8", "deleted?n=1&mib=1", "files?n=20", "deep?n=4",
          "lines?n=20", "calls?n=2", "messages?n=2")
 SAMPLES = 24
 # What may grow over the two thirds: per sample noise (a gateway's connection, an allocator's page), not by the cycle.

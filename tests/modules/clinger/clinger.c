@@ -71,6 +71,27 @@ static int one_fd(struct socle_request *req, unsigned i) {
         return fd < 0 ? -errno : 0;
 }
 
+/* A descriptor in the queue of a socket that is closed, which is in its own queue: only the kernel knows of it. */
+static int one_in_flight(struct socle_request *req, unsigned i) {
+        int fds[3], r;
+        char control[CMSG_SPACE(sizeof(fds))] = { 0 }, byte = 0;
+        struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+        fds[2] = memfd_create("in flight", MFD_CLOEXEC);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(fds));
+        memcpy(CMSG_DATA(header), fds, sizeof(fds));
+        r = fds[2] < 0 || sendmsg(fds[0], &message, MSG_DONTWAIT) < 0 ? -errno : 0;
+        for (int k = 0; k < 3; k++)
+                close(fds[k]);
+        return r;
+}
+
 static int one_mib(struct socle_request *req, unsigned i) {
         void *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -431,6 +452,7 @@ static _Noreturn void hang(void) {
 #define TAKERS                                                                                                                             \
         X(threads, one_thread)                                                                                                             \
         X(fds, one_fd)                                                                                                                     \
+        X(inflight, one_in_flight)                                                                                                         \
         X(memory, one_mib)                                                                                                                 \
         X(memfds, one_memfd)                                                                                                               \
         X(shared, one_shared)                                                                                                              \
