@@ -494,7 +494,7 @@ static void on_head(struct instance *i, struct request *request, const struct ed
         struct response response;
 
         if (http_reply_decode(message->payload, message->size, i->upstream->gateway->reply_fields, &reply) < 0 ||
-            !reply_status_ok(reply.status) || reply.body_size || length_of(&reply, &response.length) < 0) {
+            !reply_status_ok(reply.status) || reply.is_file || reply.body_size || length_of(&reply, &response.length) < 0) {
                 warn_malformed(i);
                 begin_failed(i, request, ERROR_BAD_REPLY);
                 return;
