@@ -2,12 +2,15 @@
  *
  * Paths come from strangers. That none leads out of its folder is the kernel's
  * business: RESOLVE_BENEATH refuses ".." and links out of it, wherever in the path
- * and whatever is renamed meanwhile, so nothing is looked for in its text.
+ * and whatever is renamed meanwhile, so nothing is looked for in its text. Rootless
+ * a worker has no openat2(), for no filter can see the mode of what it creates:
+ * then the path is walked name by name, and no link is followed.
  */
 #include "libmodule/file-open.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,16 +24,42 @@
 #include "ipc/fd.h"
 #include "libmodule/worker-internal.h"
 
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define WEAK_S 2 /* so old a file must be: times of files go in steps of some ms, clocks may differ by a second */
 #define TRIES 8  /* of a path that others rename meanwhile */
 
+int file_open_steps(int folder, const char *path) {
+        _cleanup_close_ int at = fd_dup(folder);
+
+        while (at >= 0) {
+                size_t size = strcspn(path += strspn(path, "/"), "/");
+                bool last = !path[size];
+                char name[NAME_MAX + 1];
+                int fd;
+
+                if (size > NAME_MAX)
+                        return -ENAMETOOLONG;
+                snprintf(name, sizeof(name), "%.*s", size ? (int)size : 1, size ? path : ".");
+                if (!strcmp(name, ".."))
+                        return -EXDEV;
+                fd = openat(at, name, (last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC) | O_NOFOLLOW);
+                if (fd < 0 || last)
+                        return fd < 0 ? -errno : fd;
+                fd_close(at);
+                at = fd;
+                path += size;
+        }
+        return at;
+}
+
 static int open_beneath(int folder, const char *path) {
-        const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                                      .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+        const struct open_how how = { .flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
         long fd = -1;
 
         for (int i = 0; i < TRIES && fd < 0 && (i == 0 || errno == EAGAIN); i++)
                 fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
+        if (fd < 0 && errno == ENOSYS)
+                return file_open_steps(folder, path);
         return fd < 0 ? -errno : (int)fd;
 }
 
@@ -68,7 +97,7 @@ static int open_granted(const char *path) {
 
         if (!folder)
                 return size ? -ENOMEM : -ENOENT;
-        fd = open(folder, (path[size] ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY) | O_CLOEXEC);
+        fd = open(folder, path[size] ? O_PATH | O_DIRECTORY | O_CLOEXEC : OPEN_FLAGS);
         if (fd < 0)
                 return -errno;
         return path[size] ? open_beneath(fd, below(path + size)) : TAKE_FD(fd);

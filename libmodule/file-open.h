@@ -20,5 +20,7 @@ struct file_opened {
 
 /* 0, -EISDIR, or SOCLE_E_NOT_FOUND: there is none, or it may not be read, or is not below the folder; -errno. */
 int file_open(enum socle_folder folder, const char *path, uint64_t now_s, struct file_opened *ret_file);
+/* Without openat2(): the fd or -errno. */
+int file_open_steps(int folder, const char *path);
 /* By the end of its name. */
 const char *file_type(const char *path);

@@ -196,7 +196,7 @@ enum socle_folder {
  * 304 and 412 for If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since; If-Range; HEAD. ETag, Last-Modified,
  * Accept-Ranges and Content-Range are the file's; other headers are added as to any reply, Cache-Control, say. type: NULL for what
  * the end of the name says (application/octet-stream when it says nothing). The path may be a stranger's: what leads out of the
- * folder, by ".." or a link, is not there. The file is open when this returns, and is sent from there, of whatever size; it may be
+ * folder, by ".." or a link, is not there (on a rootless base, nor is what is behind any link). The file is open when this returns, and is sent from there, of whatever size; it may be
  * replaced (rename) meanwhile, but one that becomes shorter ends the connection. The ETag is made of inode, size and time of
  * change: it is weak while that is less than 2 s ago, and not the same on another machine.
  * SOCLE_E_NOT_FOUND; -EISDIR for a folder; -ENOMEM, -EMFILE and the like: nothing has been replied then. Since 1.1 */

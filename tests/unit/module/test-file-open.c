@@ -99,6 +99,46 @@ static void test_below_a_folder(void **state) {
         expect((enum socle_folder)99, "a.txt", -EINVAL, 0);
 }
 
+/* The way without openat2() leads nowhere where the other does not, and follows no link. */
+static void test_step_by_step(void **state) {
+        static const struct {
+                const char *path;
+                int result; /* 0: it is opened */
+        } cases[] = {
+                { "a.txt", 0 },
+                { "/a.txt", 0 },
+                { "//sub//b.txt", 0 },
+                { "./sub/./b.txt", 0 },
+                { "sub", 0 },
+                { "sub/", 0 },
+                { "", 0 },
+                { ".", 0 },
+                { "fifo", 0 },
+                { "none", -ENOENT },
+                { "in", -ELOOP },
+                { "out", -ELOOP },
+                { "up/a.txt", -ENOTDIR },
+                { "..", -EXDEV },
+                { "sub/../a.txt", -EXDEV },
+                { "a.txt/", -ENOTDIR },
+                { "a.txt/x", -ENOTDIR },
+                { "../outside.txt", -EXDEV },
+                { "magic", -ELOOP },
+        };
+        char longest[300];
+
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+                int fd = file_open_steps(the_worker.start.package, cases[i].path);
+
+                if (MIN(fd, 0) != cases[i].result)
+                        fail_msg("%s: got %d", cases[i].path, fd);
+                fd_close(fd);
+        }
+        memset(longest, 'x', sizeof(longest));
+        longest[sizeof(longest) - 1] = '\0';
+        assert_int_equal(file_open_steps(the_worker.start.package, longest), -ENAMETOOLONG);
+}
+
 static void test_granted_paths(void **state) {
         static const struct {
                 const char *path;
@@ -172,10 +212,8 @@ static void test_types(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_below_a_folder),
-                cmocka_unit_test(test_granted_paths),
-                cmocka_unit_test(test_validators),
-                cmocka_unit_test(test_types),
+                cmocka_unit_test(test_below_a_folder), cmocka_unit_test(test_step_by_step), cmocka_unit_test(test_granted_paths),
+                cmocka_unit_test(test_validators),     cmocka_unit_test(test_types),
         };
 
         return cmocka_run_group_tests_name("file-open", tests, set_up, tear_down);
