@@ -69,7 +69,7 @@ struct base {
                 pid_t pid; /* of who counts; 0: nobody */
                 struct watch counter;
                 struct disk_shared *shared; /* with it */
-                uint64_t instance, until_ns, next_ns;
+                uint64_t instance, began_ns, until_ns, next_ns;
                 bool grows; /* somebody's folders, since the last look */
         } disk;
         uint64_t spare_due_ns;

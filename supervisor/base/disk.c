@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every LOOK_NS, with the watchdog's look, those are due that have run since they
- * were counted last: who sleeps writes nothing. Each is counted by a child with
- * the module's own uid, of the lowest priority, and there is one such child at a
- * time: however many files there are, whoever made them waits for his turn again
- * and nobody else waits for anything. While somebody's folders grow the next look
- * is sooner.
+ * Every LOOK_NS, with the watchdog's look, those are due that have run since
+ * they were counted last: who sleeps writes nothing. Each is counted by a child
+ * that sees files as the module's own uid, of the lowest priority, and there is
+ * one such child at a time: however many files there are, whoever made them
+ * waits for his turn again and nobody else waits for anything. While somebody's
+ * folders grow the next look is sooner; who takes long is looked at seldom.
+ *
+ * The child has the module's uid for the file system alone. With all of it, a
+ * module that has processes of its own could end who counts for it.
  */
 #include "supervisor/base/disk.h"
 
@@ -15,6 +18,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -32,6 +36,7 @@
 #define LOOK_NS (5 * NS_PER_S)
 #define SOON_NS NS_PER_S
 #define COUNT_NS (10 * NS_PER_S)
+#define REST 20 /* times as long as it took */
 
 /* Of the child and us; what it says is a number and believed as one. */
 struct disk_shared {
@@ -53,11 +58,11 @@ static bool has_run(struct instance *i) {
         return true;
 }
 
-static void look(struct base *base) {
+static void look(struct base *base, uint64_t now) {
         struct instance *i;
 
         TAILQ_FOREACH(i, &base->instances, entry)
-        if (i->state == INSTANCE_RUNNING && i->limits.disk && has_run(i))
+        if (i->state == INSTANCE_RUNNING && i->limits.disk && now >= i->disk_after_ns && has_run(i))
                 i->disk_due = true;
 }
 
@@ -69,8 +74,15 @@ static int narrow(uid_t uid, pid_t base) {
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         setpriority(PRIO_PROCESS, 0, 19);
-        if (uid != geteuid() && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
-                return -errno;
+        if (uid != geteuid()) {
+                if (setgroups(0, NULL) < 0)
+                        return -errno;
+                setfsgid(uid);
+                setfsuid(uid);
+                /* Neither says whether it did it; what is no id changes nothing. */
+                if (setfsgid((gid_t)-1) != (int)uid || setfsuid((uid_t)-1) != (int)uid)
+                        return -EPERM;
+        }
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
                 return -errno;
         return getppid() == base ? 0 : -ESRCH;
@@ -105,12 +117,15 @@ static void tell(struct base *base, struct instance *i, uint64_t size, uint64_t 
 static void on_counted(struct base *base, struct watch *watch, uint32_t events) {
         struct disk *d = &base->disk;
         struct instance *i = instance_find(base, d->instance);
+        uint64_t now = clock_now_ns();
         int status = 0;
 
         while (waitpid(d->pid, &status, 0) < 0 && errno == EINTR)
                 ;
         watch_stop(base, &d->counter);
         d->pid = 0;
+        if (i)
+                i->disk_after_ns = now + REST * (now - d->began_ns);
         if (i && i->state == INSTANCE_RUNNING)
                 tell(base, i, d->shared->count.size, d->shared->count.n_entries, WIFEXITED(status) ? d->shared->error : -ETIME);
         munmap(d->shared, sizeof(*d->shared));
@@ -143,7 +158,8 @@ static int begin(struct base *base, struct instance *i) {
         r = fd < 0 ? -errno : watch_start(base, &d->counter, fd, EPOLLIN, on_counted, NULL);
         if (!r) {
                 d->instance = i->id;
-                d->until_ns = clock_now_ns() + COUNT_NS;
+                d->began_ns = clock_now_ns();
+                d->until_ns = d->began_ns + COUNT_NS;
                 return 0;
         }
         fd_close(fd);
@@ -200,7 +216,7 @@ uint64_t disk_tick(struct base *base) {
                 return d->until_ns;
         if (now < d->next_ns)
                 return d->next_ns;
-        look(base);
+        look(base, now);
         d->next_ns = now + (d->grows ? SOON_NS : LOOK_NS);
         d->grows = false;
         return begin_next(base) ? d->until_ns : d->next_ns;

@@ -42,12 +42,12 @@ struct instance {
         pid_t pid;
         uint64_t asked_ns, forked_ns;
         uint32_t n_tries;
-        int order;                   /* a spare's: where it waits for what it is to be; -1: was forked for one purpose */
-        int settings, package, data; /* until it is forked */
-        int link, page, out, err;    /* the manager's ends, kept over his death; out, err: pipes */
-        int leaf;                    /* cgroup; -1: none */
-        struct watch pidfd, events;  /* events: of the group, while it empties */
-        uint64_t cpu_ns, disk_size;  /* when its folders were last looked at (disk.h) */
+        int order;                                 /* a spare's: where it waits for what it is to be; -1: was forked for one purpose */
+        int settings, package, data;               /* until it is forked */
+        int link, page, out, err;                  /* the manager's ends, kept over his death; out, err: pipes */
+        int leaf;                                  /* cgroup; -1: none */
+        struct watch pidfd, events;                /* events: of the group, while it empties */
+        uint64_t cpu_ns, disk_size, disk_after_ns; /* when its folders were last looked at (disk.h) */
         bool disk_due;
         struct watch cleaner;
         pid_t cleaner_pid;

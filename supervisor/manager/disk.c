@@ -53,10 +53,11 @@ void disk_on_record(struct manager *m, const struct control_disk *counted) {
                 instance_kill(i, text);
         } else if (counted->error == -ENAMETOOLONG) {
                 instance_kill(i, "its folders lie in one another deeper than can be counted for its [limits] disk");
-        } else if (counted->error) {
+        } else if (counted->error && !i->disk_told) {
+                i->disk_told = true;
                 snprintf(text, sizeof(text), "its folders cannot be counted for its [limits] disk: %s", strerror(-counted->error));
                 limit_tell(i, text);
-        } else {
+        } else if (!counted->error) {
                 tell_nearly_full(i, limit);
         }
 }
