@@ -41,7 +41,7 @@ folder=$(mktemp -d /tmp/socle-bench-gateway.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM HUP
 chmod 755 "$folder"
-mkdir -p "$folder/one/modules" "$folder/auto/modules" "$folder/tree"
+mkdir -p "$folder/one/modules" "$folder/auto/modules" "$folder/log/modules" "$folder/log/etc/socled.conf.d" "$folder/tree"
 
 # pack NAME BURN_US: answers at /NAME, after it has used the CPU for so long
 pack() {
@@ -53,6 +53,8 @@ pack() {
 pack hello 0
 pack busy 1000
 cp "$folder"/one/modules/*.smod "$folder/auto/modules/"
+cp "$folder"/one/modules/*.smod "$folder/log/modules/"
+printf '[gateway]\naccess-log = access_log\n' >"$folder/log/etc/socled.conf.d/log.conf"
 
 mkdir -p "$here/bench/results"
 "$build/bench/bench-gateway" "$folder" "$build/supervisor/base/socled" "$wrk" "$nginx" "$fcgi_app" "$unitd" "$unit_app" "$rounds" >"$folder/output" || {

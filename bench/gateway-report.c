@@ -24,6 +24,7 @@ static const struct row rows[] = {
           ">= 0.8x nginx return 200, >= 2x Unit, >= 2.5x FastCGI" },
         { "Gate 1", "the same, nothing pinned, one gateway", GROUP_FREE, SERVER_OURS, 0, 0, 0, NULL },
         { "Gate 1", "the same, nothing pinned, default gateways", GROUP_FREE, SERVER_OURS_AUTO, 0, 0, 0, NULL },
+        { "Gateway", "the same, one server core, with an access log", GROUP_CORE, SERVER_OURS_LOG, 0, 0, 0, NULL },
         { "Gate 2", "the same, one connection, everything on one core", GROUP_SINGLE, SERVER_OURS, 0.55, 1.6, 0,
           ">= 0.55x nginx return 200, >= 1.6x FastCGI" },
         { "Gate 2", "the same, one connection, nothing pinned", GROUP_SINGLE_FREE, SERVER_OURS_AUTO, 0, 0, 0, NULL },

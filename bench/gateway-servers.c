@@ -174,8 +174,8 @@ static int start_ours(struct server *server, enum gateway_server which, const st
         char root[256];
         int r;
 
-        snprintf(root, sizeof(root), "%s/%s", programs->folder, which == SERVER_OURS ? "one" : "auto");
-        r = ours_start(&server->ours, programs->socled, root, port, which == SERVER_OURS ? 1 : 0, false);
+        snprintf(root, sizeof(root), "%s/%s", programs->folder, which == SERVER_OURS ? "one" : which == SERVER_OURS_LOG ? "log" : "auto");
+        r = ours_start(&server->ours, programs->socled, root, port, which != SERVER_OURS_AUTO, false);
         server->pid = server->ours.pid;
         return r;
 }
@@ -183,6 +183,7 @@ static int start_ours(struct server *server, enum gateway_server which, const st
 static bool is_installed(enum gateway_server which, const struct gateway_programs *programs) {
         switch (which) {
         case SERVER_OURS:
+        case SERVER_OURS_LOG:
         case SERVER_OURS_AUTO:
                 return true;
         case SERVER_UNIT:
@@ -206,7 +207,7 @@ int server_start(struct server *server, enum gateway_server which, const struct 
                 return -errno;
         if (which == SERVER_UNIT)
                 r = start_unit(server, programs, port);
-        else if (which == SERVER_OURS || which == SERVER_OURS_AUTO)
+        else if (which == SERVER_OURS || which == SERVER_OURS_LOG || which == SERVER_OURS_AUTO)
                 r = start_ours(server, which, programs, port);
         else
                 r = start_nginx(server, which, programs, port);

@@ -7,6 +7,7 @@
  */
 #include "supervisor/gateway/access-line.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -104,11 +105,28 @@ static size_t escape(enum control_access_format format, char *to, const char *te
         return format == ACCESS_JSON ? json_char(to, text, size, n, c) : journal_char(to, text, n, c);
 }
 
+/* What stands as it is in every form. */
+static bool is_plain(char c) {
+        return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static bool is_all_plain(struct http_text t) {
+        for (uint32_t i = 0; i < t.size; i++) {
+                if (!is_plain(t.text[i]))
+                        return false;
+        }
+        return true;
+}
+
 /* At most `max` bytes: of what is longer, as much as leaves room for the mark. */
 static void put_text(struct writer *w, struct http_text t, size_t max) {
         char *begin = w->at, *cut = w->at, c[16];
         size_t n, size;
 
+        if (t.size <= max && is_all_plain(t)) {
+                put(w, t.text, t.size);
+                return;
+        }
         for (uint32_t at = 0; at < t.size; at += (uint32_t)n) {
                 size = escape(w->format, c, t.text + at, t.size - at, &n);
                 if ((size_t)(w->at - begin) + size > max) {

@@ -38,7 +38,7 @@
 #define PIPE_SIZE (1 << 20)     /* what the kernel allows everybody by default */
 #define PIECE_SIZE (256u << 10) /* that is written at once */
 #define REST_MAX (16u << 10)    /* of a line that has not come whole: longer than any is */
-#define JOURNAL_WAIT_MS 1000    /* for a journal that does not keep up, then a line is lost */
+#define JOURNAL_WAIT_MS 1000    /* for a journal that does not keep up, then the rest of the piece is lost */
 #define TELL_NS (60 * NS_PER_S) /* how often it is said that lines are lost */
 
 struct access_pipe {
@@ -122,7 +122,7 @@ static uint64_t count_records(const char *text, size_t size, bool journal) {
 
 /* On the thread ------------------------------------------------------------------------------------------------------------ */
 
-int access_log_send(int fd, const char *path, const char *base, const char *record, size_t size) {
+int access_log_send(int fd, const char *path, const char *base, const char *record, size_t size, int wait_ms) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         struct pollfd room = { .fd = fd, .events = POLLOUT };
         char head[CONTROL_NAME_SIZE + 64];
@@ -135,23 +135,24 @@ int access_log_send(int fd, const char *path, const char *base, const char *reco
         snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
                 return 0;
-        if (errno != EAGAIN || poll(&room, 1, JOURNAL_WAIT_MS) < 0)
+        if (errno != EAGAIN || poll(&room, 1, wait_ms) < 0)
                 return -errno;
         return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 static int write_journal(struct access_log_sink *s) {
         const char *at = s->piece, *end = s->piece + s->n_piece;
-        int r = 0;
+        int r = 0, wait_ms = JOURNAL_WAIT_MS;
 
         while (at < end) {
                 const char *next = memmem(at, (size_t)(end - at), "\n\n", 2);
                 size_t n = next ? (size_t)(next - at) + 2 : (size_t)(end - at);
-                int error = access_log_send(s->journal, JOURNAL_SOCKET, s->manager->config.name, at, n);
+                int error = access_log_send(s->journal, JOURNAL_SOCKET, s->manager->config.name, at, n, wait_ms);
 
                 if (error < 0) {
                         s->n_unwritten++;
                         r = error;
+                        wait_ms = 0;
                 }
                 at += n;
         }
@@ -221,9 +222,9 @@ static void take(struct access_pipe *p, size_t size) {
         size_t whole = access_log_whole(s->piece, size, s->to_journal);
 
         if (size - whole > REST_MAX) {
-                tell_lost(s, 1, -EPROTO);
-                whole = size;
                 p->n_rest = 0;
+                tell_lost(s, 1, -EPROTO);
+                return;
         }
         p->n_rest = size - whole;
         memcpy(p->rest, s->piece + whole, p->n_rest);

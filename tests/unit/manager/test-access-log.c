@@ -74,16 +74,21 @@ static void test_an_entry_of_the_journal(void **state) {
         assert_non_null(mkdtemp(folder));
         snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", folder);
         assert_int_equal(bind(reader, (struct sockaddr *)&address, sizeof(address)), 0);
-        assert_int_equal(access_log_send(writer, address.sun_path, "main", good, sizeof(good) - 1), 0);
+        assert_int_equal(access_log_send(writer, address.sun_path, "main", good, sizeof(good) - 1, 0), 0);
         n = recv(reader, text, sizeof(text) - 1, 0);
         assert_true(n > 0);
         text[n] = '\0';
         assert_string_equal(text, "PRIORITY=6\nSYSLOG_IDENTIFIER=socle-access\nBASE=main\nMESSAGE=x \"GET / HTTP/1.1\" 200\n"
                                   "CLIENT=192.0.2.1\nHTTP_STATUS=200\nMODULE=\n");
-        assert_int_equal(access_log_send(writer, address.sun_path, "main", "_PID=1\n\n", 8), -EPROTO);
+        assert_int_equal(access_log_send(writer, address.sun_path, "main", "_PID=1\n\n", 8, 0), -EPROTO);
         assert_int_equal(recv(reader, text, sizeof(text), MSG_DONTWAIT), -1);
+        /* one that does not read */
+        for (n = 0; n < 100000 && !access_log_send(writer, address.sun_path, "main", good, sizeof(good) - 1, 0); n++)
+                ;
+        assert_true(n < 100000);
+        assert_int_equal(access_log_send(writer, address.sun_path, "main", good, sizeof(good) - 1, 0), -EAGAIN);
         close(reader);
-        assert_int_equal(access_log_send(writer, address.sun_path, "main", good, sizeof(good) - 1), -ECONNREFUSED);
+        assert_int_equal(access_log_send(writer, address.sun_path, "main", good, sizeof(good) - 1, 0), -ECONNREFUSED);
         close(writer);
         unlink(address.sun_path);
         rmdir(folder);
