@@ -27,6 +27,7 @@
 #include "ipc/control.h"
 #include "ipc/edge.h"
 #include "ipc/fd.h"
+#include "ipc/http-date.h"
 #include "ipc/http-payload.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/gateway.h"
@@ -115,7 +116,7 @@ static void gateway_start(void) {
         TAILQ_INIT(&g->clients);
         TAILQ_INIT(&g->touched);
         call_table_init(&g->calls);
-        response_date(0, g->date);
+        http_date_format(0, g->date);
         if (net_new(GATEWAY_LOOP_EPOLL, &g->net, &g->no_uring) < 0 || listeners_init(&g->listeners, g) < 0)
                 abort();
 }
