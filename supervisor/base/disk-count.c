@@ -23,6 +23,7 @@
 #include <sys/sysmacros.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/base/workfolder.h"
 
 static void closedirp(DIR **dir) {
         if (*dir)
@@ -37,26 +38,13 @@ static bool is_full(const struct disk_count *count) {
         return count->size > count->limit;
 }
 
-/* Not by its name, behind which another thing may be by now. */
-static int unlock(int parent, const char *name) {
-        _cleanup_close_ int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        char path[32];
+static DIR *folder_open(int parent, const char *name) {
+        int fd = work_open(parent, name);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
         if (fd < 0)
-                return -errno;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        return chmod(path, 0700) < 0 ? -errno : 0;
-}
-
-static DIR *folder_open(int parent, const char *name) {
-        const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        int fd = openat(parent, name, flags);
-        DIR *dir;
-
-        if (fd < 0 && errno == EACCES && !unlock(parent, name))
-                fd = openat(parent, name, flags);
-        dir = fd < 0 ? NULL : fdopendir(fd);
-        if (!dir)
+                errno = -fd;
+        else if (!dir)
                 fd_close(fd);
         return dir;
 }

@@ -31,6 +31,7 @@
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/disk-count.h"
+#include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
 #define LOOK_NS (5 * NS_PER_S)
@@ -133,16 +134,16 @@ static void on_counted(struct base *base, struct watch *watch, uint32_t events) 
 }
 
 static int begin(struct base *base, struct instance *i) {
-        _cleanup_close_ int work = openat(base->folders.fds[FOLDER_WORK], i->label, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int work = work_open(base->folders.fds[FOLDER_WORK], i->label);
         _cleanup_close_ int data = -1;
         struct disk *d = &base->disk;
         pid_t self = getpid();
         int fd, r;
 
         if (i->limits.flags & FORK_DATA)
-                data = openat(base->folders.fds[FOLDER_DATA], i->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                data = work_open(base->folders.fds[FOLDER_DATA], i->name);
         if (work < 0)
-                return -errno;
+                return work;
         d->shared = mmap(NULL, sizeof(*d->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (d->shared == MAP_FAILED) {
                 d->shared = NULL;

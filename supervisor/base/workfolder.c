@@ -49,6 +49,27 @@ int work_new(int work_fd, const char *name, uid_t uid) {
         return TAKE_FD(fd);
 }
 
+/* Its owner may have taken all bits away, and where we are no root they count for us as well. Not by its name, behind which
+ * another thing may be by now. */
+static int unlock_path(int parent, const char *name) {
+        _cleanup_close_ int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        char path[32];
+
+        if (fd < 0)
+                return -errno;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        return chmod(path, 0700) < 0 ? -errno : 0;
+}
+
+int work_open(int parent, const char *name) {
+        const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        int fd = openat(parent, name, flags);
+
+        if (fd < 0 && errno == EACCES && !unlock_path(parent, name))
+                fd = openat(parent, name, flags);
+        return fd < 0 ? -errno : fd;
+}
+
 int work_remove(int work_fd, const char *name) {
         if (unlinkat(work_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
                 return 0;
@@ -70,7 +91,7 @@ static bool is_dots(const char *name) {
 
 /* Without these bits a folder could neither be listed nor be moved; what that fails for, fails below. */
 static void unlock(int folder, const char *name) {
-        int r _unused_ = fchmodat(folder, name, 0700, 0);
+        int r _unused_ = unlock_path(folder, name);
 }
 
 /* Empties top/name except for folders, which move to the top. */
@@ -167,9 +188,9 @@ pid_t work_clean(int work_fd, const char *name, uid_t uid, volatile uint32_t **r
         volatile uint32_t *count;
         pid_t base = getpid(), pid;
 
-        folder = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        folder = work_open(work_fd, name);
         if (folder < 0)
-                return -errno;
+                return folder;
         count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (count == MAP_FAILED)
                 return -errno;

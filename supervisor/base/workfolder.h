@@ -12,6 +12,10 @@
 /* Makes state/work/NAME, mode 0700, owned by uid. Its fd or -errno (-ENOTEMPTY: there is one already that is in use). */
 int work_new(int work_fd, const char *name, uid_t uid);
 
+/* Opens a folder that is somebody else's to spoil: also one whose owner may not look into it, who gets that right back. Its fd
+ * or -errno. */
+int work_open(int parent, const char *name);
+
 enum {
         _WORK_E_SUCCESS,
         WORK_E_FULL, /* not empty: start a cleaner */

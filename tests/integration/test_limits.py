@@ -7,6 +7,7 @@ import concurrent.futures
 import http.server
 import json
 import os
+import shutil
 import threading
 
 from harness import ROOT, expect, expect_equal, package, skip_unless, wait
@@ -332,9 +333,7 @@ def test_sandbox_processes(base):
     if enforced(base, "landlock"):
         # what lies outside is neither run nor seen by what is run
         os.mkdir(base.path("bin"))
-        os.link("/bin/true", base.path("bin/true")) if os.stat("/bin/true").st_dev == os.stat(base.root).st_dev else \
-            base.write("bin/true", "#!/bin/sh\n")
-        os.chmod(base.path("bin/true"), 0o755)
+        shutil.copy("/bin/true", base.path("bin/true"))
         expect_equal(post(base, f"run?program={base.path('bin/true')}").text, "126\n", "a program that it was not given")
     expect_equal(took(base, "families?n=1"), (1, "0"), "children that stay")
     if enforced(base, "cgroup"):
