@@ -41,7 +41,9 @@ folder=$(mktemp -d /tmp/socle-bench-gateway.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM HUP
 chmod 755 "$folder"
-mkdir -p "$folder/one/modules" "$folder/auto/modules" "$folder/log/modules" "$folder/log/etc/socled.conf.d" "$folder/tree"
+mkdir -p "$folder/one/modules" "$folder/epoll/modules" "$folder/epoll/etc/socled.conf.d" "$folder/auto/modules" "$folder/log/modules" "$folder/log/etc/socled.conf.d" "$folder/tree"
+# The others take the default, io_uring where the host has it.
+printf '[gateway]\nloop = epoll\n' >"$folder/epoll/etc/socled.conf.d/loop.conf"
 
 # pack NAME BURN_US: answers at /NAME, after it has used the CPU for so long
 pack() {
@@ -52,6 +54,7 @@ pack() {
 }
 pack hello 0
 pack busy 1000
+cp "$folder"/one/modules/*.smod "$folder/epoll/modules/"
 cp "$folder"/one/modules/*.smod "$folder/auto/modules/"
 cp "$folder"/one/modules/*.smod "$folder/log/modules/"
 printf '[gateway]\naccess-log = access_log\n' >"$folder/log/etc/socled.conf.d/log.conf"

@@ -22,11 +22,13 @@ struct row {
 static const struct row rows[] = {
         { "Gate 1", "HTTP through a module process, 32 keep-alive connections, one server core", GROUP_CORE, SERVER_OURS, 0.8, 2.5, 2,
           ">= 0.8x nginx return 200, >= 2x Unit, >= 2.5x FastCGI" },
+        { "Gate 1", "the same, on epoll", GROUP_CORE, SERVER_OURS_EPOLL, 0, 0, 0, NULL },
         { "Gate 1", "the same, nothing pinned, one gateway", GROUP_FREE, SERVER_OURS, 0, 0, 0, NULL },
         { "Gate 1", "the same, nothing pinned, default gateways", GROUP_FREE, SERVER_OURS_AUTO, 0, 0, 0, NULL },
         { "Gateway", "the same, one server core, with an access log", GROUP_CORE, SERVER_OURS_LOG, 0, 0, 0, NULL },
         { "Gate 2", "the same, one connection, everything on one core", GROUP_SINGLE, SERVER_OURS, 0.55, 1.6, 0,
           ">= 0.55x nginx return 200, >= 1.6x FastCGI" },
+        { "Gate 2", "the same, on epoll", GROUP_SINGLE, SERVER_OURS_EPOLL, 0, 0, 0, NULL },
         { "Gate 2", "the same, one connection, nothing pinned", GROUP_SINGLE_FREE, SERVER_OURS_AUTO, 0, 0, 0, NULL },
 };
 #define GATE_3_MOST 2
@@ -71,6 +73,7 @@ static void print_idle(const struct gateway_figures *f) {
                 printf("  %-38s %8.0f, of which %.0f grew and the rest was reserved at its start\n", "nginx return 200",
                        f->idle_bytes[SERVER_IDLE], f->idle_growth[SERVER_IDLE]);
         printf("  %-38s %8.0f\n", gateway_server_titles[SERVER_OURS], f->idle_bytes[SERVER_OURS]);
+        printf("  %-38s %8.0f\n", gateway_server_titles[SERVER_OURS_EPOLL], f->idle_bytes[SERVER_OURS_EPOLL]);
 }
 
 /* JSON lines --------------------------------------------------------------------------------------------------------- */
@@ -119,8 +122,8 @@ static void json_idle(const struct gateway_figures *f) {
         double ours = f->idle_bytes[SERVER_OURS], nginx = f->idle_bytes[SERVER_IDLE];
 
         printf("{\"id\":\"Gate 3\",\"what\":\"memory of an idle keep-alive connection, of "
-               "%u\",\"value\":%.0f,\"unit\":\"bytes\",\"peers\":{",
-               f->n_idle, ours);
+               "%u\",\"value\":%.0f,\"unit\":\"bytes\",\"on_epoll\":%.0f,\"peers\":{",
+               f->n_idle, ours, f->idle_bytes[SERVER_OURS_EPOLL]);
         if (nginx > 0)
                 printf("\"nginx\":%.0f},\"ratio\":%.3f,\"budget\":\"<= %dx nginx\",\"holds\":%s}\n", nginx, ours / nginx, GATE_3_MOST,
                        ours <= GATE_3_MOST * nginx ? "true" : "false");

@@ -170,12 +170,19 @@ static int start_unit(struct server *server, const struct gateway_programs *prog
 
 /* Ours --------------------------------------------------------------------------------------------------------------- */
 
+static bool is_ours(enum gateway_server which) {
+        return which == SERVER_OURS || which == SERVER_OURS_EPOLL || which == SERVER_OURS_LOG || which == SERVER_OURS_AUTO;
+}
+
 static int start_ours(struct server *server, enum gateway_server which, const struct gateway_programs *programs, uint16_t port) {
+        static const char *const roots[] = {
+                [SERVER_OURS] = "one", [SERVER_OURS_EPOLL] = "epoll", [SERVER_OURS_LOG] = "log", [SERVER_OURS_AUTO] = "auto"
+        };
         char root[256];
         int r;
 
-        snprintf(root, sizeof(root), "%s/%s", programs->folder, which == SERVER_OURS ? "one" : which == SERVER_OURS_LOG ? "log" : "auto");
-        r = ours_start(&server->ours, programs->socled, root, port, which != SERVER_OURS_AUTO, false);
+        snprintf(root, sizeof(root), "%s/%s", programs->folder, roots[which]);
+        r = ours_start(&server->ours, programs->socled, root, port, which == SERVER_OURS_AUTO ? 0 : 1, false);
         server->pid = server->ours.pid;
         return r;
 }
@@ -184,6 +191,7 @@ static bool is_installed(enum gateway_server which, const struct gateway_program
         switch (which) {
         case SERVER_OURS:
         case SERVER_OURS_LOG:
+        case SERVER_OURS_EPOLL:
         case SERVER_OURS_AUTO:
                 return true;
         case SERVER_UNIT:
@@ -207,7 +215,7 @@ int server_start(struct server *server, enum gateway_server which, const struct 
                 return -errno;
         if (which == SERVER_UNIT)
                 r = start_unit(server, programs, port);
-        else if (which == SERVER_OURS || which == SERVER_OURS_LOG || which == SERVER_OURS_AUTO)
+        else if (is_ours(which))
                 r = start_ours(server, which, programs, port);
         else
                 r = start_nginx(server, which, programs, port);

@@ -23,6 +23,7 @@
         X(FCGI, "nginx to FastCGI, kept UNIX sockets")                                                                                     \
         X(UNIT, "nginx Unit to a C application")                                                                                           \
         X(OURS, "ours, one gateway")                                                                                                       \
+        X(OURS_EPOLL, "ours, one gateway, on epoll")                                                                                       \
         X(OURS_LOG, "ours, one gateway, access log")                                                                                       \
         X(OURS_AUTO, "ours, default gateways")
 
@@ -43,7 +44,7 @@ struct server {
 
 struct gateway_programs {
         const char *socled, *nginx, *fcgi_app, *unitd, *unit_app; /* the peers' NULL: not installed */
-        const char *folder;                                       /* has roots with packages in them: one, log, auto */
+        const char *folder;                                       /* has roots with packages in them: one, epoll, log, auto */
 };
 
 /* Starts it and waits until /hello is answered as it should be; one whose program is missing is left out. 0 or -errno. */

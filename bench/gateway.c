@@ -204,6 +204,7 @@ int main(int argc, char **argv) {
                 run_round(i >= WARM_UP);
         measure_idle(SERVER_IDLE, SERVER_RETURN);
         measure_idle(SERVER_OURS, SERVER_OURS);
+        measure_idle(SERVER_OURS_EPOLL, SERVER_OURS_EPOLL);
         for (int i = 0; i < N_SERVERS; i++)
                 if (bench.servers[i].port)
                         server_stop(&bench.servers[i]);

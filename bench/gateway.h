@@ -12,12 +12,14 @@
 /* X(group, connections, CPU of the server, CPU of the load, servers, title): CPUs are 0, 1 or ANY of those that we may use. */
 #define ANY -1
 #define GATEWAY_GROUPS                                                                                                                     \
-        X(CORE, CONNECTIONS, 0, 1, ON(RETURN) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_LOG),                                             \
+        X(CORE, CONNECTIONS, 0, 1, ON(RETURN) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_EPOLL) | ON(OURS_LOG),                            \
           "32 kept connections, the server on one core, the load on another")                                                              \
-        X(FREE, CONNECTIONS, ANY, ANY, ON(RETURN) | ON(RETURN_AUTO) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_AUTO),                      \
+        X(FREE, CONNECTIONS, ANY, ANY, ON(RETURN) | ON(RETURN_AUTO) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_EPOLL) | ON(OURS_AUTO),     \
           "32 kept connections, nothing pinned")                                                                                           \
-        X(SINGLE, 1, 0, 0, ON(RETURN) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_LOG), "one connection, server and load on one core")      \
-        X(SINGLE_FREE, 1, ANY, ANY, ON(RETURN) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_AUTO), "one connection, nothing pinned")
+        X(SINGLE, 1, 0, 0, ON(RETURN) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_EPOLL) | ON(OURS_LOG),                                    \
+          "one connection, server and load on one core")                                                                                   \
+        X(SINGLE_FREE, 1, ANY, ANY, ON(RETURN) | ON(FCGI) | ON(UNIT) | ON(OURS) | ON(OURS_EPOLL) | ON(OURS_AUTO),                          \
+          "one connection, nothing pinned")
 
 enum gateway_group {
 #define X(group, connections, server_cpu, load_cpu, servers, title) GROUP_##group,

@@ -6,9 +6,9 @@
  * gets one piece a turn, and who has more queues up again behind the last one.
  *
  * Sending is a send() that does not wait, in both loops. As an operation of the
- * ring it would save a system call for each answer, but the kernel would know
- * the owner's memory beyond the call, and every answer would be looked after
- * twice, at its begin and at its end (bench/README.md has what that makes).
+ * ring it would save a system call for each answer, but the kernel would know the
+ * owner's memory beyond the call, also when the owner has gone, and every answer
+ * would be looked after twice, at its begin and at its end.
  */
 #include <assert.h>
 #include <errno.h>
