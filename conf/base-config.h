@@ -32,7 +32,7 @@ struct base_config {
         enum base_forwarding forwarding;
         uint64_t connections, client_connections; /* 0 = auto, unlimited */
         enum base_loop loop;
-        char *access_log;                         /* "off", "journal" or a file's name */
+        char *access_log; /* "off", "journal" or a file's name */
         enum base_access_log_format access_log_format;
         uint64_t access_log_sample; /* percent */
         /* [packages] */

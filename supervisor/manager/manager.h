@@ -88,7 +88,7 @@ struct instance {
         int32_t pid;
         uint32_t uid;
         uint64_t forked_ns;
-        uint32_t placed; /* 1 + the CPU that it was placed on; 0: anywhere */
+        uint32_t placed;  /* 1 + the CPU that it was placed on; 0: anywhere */
         int link, memory; /* memory: its smaps_rollup, -1 when the base could not open it */
         struct event *link_event, *timer;
         struct event *pause;       /* of reading its link */
