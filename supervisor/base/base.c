@@ -243,16 +243,18 @@ static int step_uids(struct base *base) {
         return r;
 }
 
-/* The template judges the other layers, and refuses a rootless base. */
-static int groups_suffice(const struct base *base) {
-        const uint32_t wanted = ENFORCED_CGROUP | ENFORCED_CGROUP_MEMORY | ENFORCED_CGROUP_PIDS | ENFORCED_CGROUP_CPU;
-        uint32_t lacks = (wanted & ~base->enforced) | (confine_wanted(CONFINE_BASE) & ~base->confined);
-        char missing[128];
+/* Strict: what is known here to be missing; the template judges the rest. */
+static int layers_suffice(const struct base *base) {
+        const uint32_t users = ENFORCED_UIDS | ENFORCED_USERNS | ENFORCED_NETNS,
+                       groups = ENFORCED_CGROUP | ENFORCED_CGROUP_MEMORY | ENFORCED_CGROUP_PIDS | ENFORCED_CGROUP_CPU;
+        uint32_t lacks = (base->root ? 0 : users) | (groups & ~base->enforced) | (confine_wanted(CONFINE_BASE) & ~base->confined);
 
-        if (!base->config.strict || !base->root || !lacks)
+        if (!base->config.strict || !lacks)
                 return 0;
-        host_names(lacks, missing, sizeof(missing));
-        log_error("[sandbox] enforce = strict, and this host does not give %s; `socled --check-host` says what can be done", missing);
+        for (int i = 0; i < N_HOST_ROWS; i++)
+                if (lacks >> i & 1)
+                        log_error("[sandbox] enforce = strict, and %s is not in force here; it is for: %s; it takes: %s", host_rows[i].name,
+                                  host_rows[i].need, host_rows[i].fix);
         return BASE_EXIT_CONFIG;
 }
 
@@ -265,7 +267,7 @@ static int step_groups(struct base *base) {
         base->enforced = base->cgroup.enforced | (base->root ? (uint32_t)ENFORCED_UIDS : 0);
         work_remove_all(base->folders.fds[FOLDER_WORK], "", base->root);
         work_remove_all(base->folders.fds[FOLDER_DATA], PURGE_PREFIX, base->root);
-        return r ? r : groups_suffice(base);
+        return r ? r : layers_suffice(base);
 }
 
 static int step_roles(struct base *base) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Landlock, limits and system calls of the child that unpacks. Landlock is
- * taken on where the kernel has it (5.13); the filter always.
+ * taken on where the kernel has it (5.13), and so is the filter; a strict base
+ * does not run where it has not.
  */
 #include "supervisor/installer/sandbox.h"
 
@@ -119,11 +120,18 @@ static int compile(struct sandbox *s) {
         return r;
 }
 
+/* Where the kernel has none, the library compiles nothing. */
+static bool has_seccomp(void) {
+        uint32_t action = SECCOMP_RET_ERRNO;
+
+        return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
 int sandbox_prepare(struct sandbox *ret_sandbox) {
         struct sandbox s = { .landlock_abi = landlock_probe() };
         int r;
 
-        r = compile(&s);
+        r = has_seccomp() ? compile(&s) : 0;
         if (!r)
                 r = mapped_now(&s.address_space);
         if (r) {
@@ -190,7 +198,7 @@ int sandbox_enter(const struct sandbox *s, int folder, uint64_t max_file_size) {
         r = enter_limits(s, max_file_size);
         if (!r && s->landlock_abi)
                 r = enter_landlock(s->landlock_abi, folder);
-        if (!r && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+        if (!r && s->code && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
                 r = -errno;
         return r;
 }

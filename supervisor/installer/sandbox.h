@@ -14,7 +14,7 @@
 struct sandbox {
         int landlock_abi;         /* 0: the kernel has none */
         uint64_t address_space;   /* bytes that the installer itself has mapped */
-        struct sock_filter *code; /* the allow-list of system calls */
+        struct sock_filter *code; /* the allow-list of system calls; NULL: the kernel has no seccomp */
         unsigned short n_code;
 };
 

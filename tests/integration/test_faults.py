@@ -215,18 +215,6 @@ def test_a_template_that_cannot_start(base):
     exits_78(base, "socled: the template cannot start: [template] preload: libnowhere.so.1")
 
 
-def test_strict_needs_every_layer(base):
-    base.start()
-    missing = base.status()["base"]["missing"]
-    base.stop()
-    os.unlink(base.path("socled.log"))
-    base.config("[sandbox]\nenforce = strict\n")
-    if missing:
-        exits_78(base, "[sandbox] enforce = strict")
-    else:
-        base.start()
-
-
 def test_root_without_user_namespaces(base):
     """As in a chroot, where the kernel forbids them: what to do instead is said."""
     skip_unless_root()
