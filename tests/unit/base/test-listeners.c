@@ -72,6 +72,8 @@ static struct control_boot_config config_of(const char *text, const struct socka
         if (address)
                 config.listeners[0].address = *address;
         config.listeners[0].address_size = size;
+        config.listeners[0].mode = 0600;
+        config.listeners[0].gid = UINT32_MAX;
         return config;
 }
 

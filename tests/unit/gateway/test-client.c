@@ -128,6 +128,49 @@ static void expect_end_after(const char *part) {
                 assert_string_equal(text, "");
 }
 
+static int connect_behind_proxy(void) {
+        struct sockaddr_storage address = { .ss_family = AF_UNIX };
+        int pair[2];
+
+        g->setup.trusted.has_unix = 1;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(client_new(g, pair[0], &address, true), 0);
+        return pair[1];
+}
+
+/* Half of one holds nobody up either; behind it the usual times count. */
+static void test_a_proxy_header_has_its_time(void **state) {
+        int silent = connect_behind_proxy(), half = connect_behind_proxy(), whole = connect_behind_proxy();
+        char byte;
+
+        assert_int_equal(write(half, "PROXY TCP4 192.", 15), 15);
+        assert_int_equal(write(whole, "PROXY UNKNOWN\r\n", 15), 15);
+        turn(S(9));
+        assert_int_equal(g->n_clients, 4);
+        assert_int_equal(write(half, "0", 1), 1);
+        turn(S(10));
+        assert_int_equal(g->n_clients, 2);
+        assert_int_equal(read(silent, &byte, 1), 0);
+        assert_true(read(half, &byte, 1) <= 0);
+        turn(S(83));
+        assert_int_equal(g->n_clients, 1);
+        turn(S(84));
+        assert_int_equal(g->n_clients, 0);
+        assert_int_equal(read(whole, &byte, 1), 0);
+        fd_close(silent);
+        fd_close(half);
+        fd_close(whole);
+}
+
+/* Who may not send one is refused when it comes, before anything is made for it. */
+static void test_a_proxy_header_of_who_is_not_trusted(void **state) {
+        struct sockaddr_storage address = { .ss_family = AF_UNIX };
+
+        assert_int_equal(client_new(g, peer, &address, true), -EPERM);
+        assert_int_equal(g->refused_proxy.n, 1);
+        assert_int_equal(g->n_clients, 1);
+}
+
 static void test_an_idle_connection_ends_in_silence(void **state) {
         turn(S(74));
         expect_quiet();
@@ -400,6 +443,8 @@ static void test_a_failed_start_closes_what_is_its_own(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_an_idle_connection_ends_in_silence),
+                TEST(test_a_proxy_header_has_its_time),
+                TEST(test_a_proxy_header_of_who_is_not_trusted),
                 TEST(test_a_request_begins_the_idle_time_anew),
                 TEST(test_a_head_has_ten_seconds_from_its_first_byte),
                 TEST(test_every_head_has_its_own_ten_seconds),
