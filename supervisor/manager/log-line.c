@@ -94,10 +94,13 @@ size_t log_text_clean(const char *text, size_t size, char *clean) {
         return (size_t)(end - clean);
 }
 
+/* What is more urgent than an error is the machine's: journald has it appear on every terminal. */
+#define LOG_LEVEL_MODULE_MOST 3u
+
 size_t log_prefix(const char *text, size_t size, uint32_t *ret_level) {
         if (size < 3 || text[0] != '<' || text[1] < '0' || text[1] > '7' || text[2] != '>')
                 return 0;
-        *ret_level = (uint32_t)(text[1] - '0');
+        *ret_level = MAX((uint32_t)(text[1] - '0'), LOG_LEVEL_MODULE_MOST);
         return 3;
 }
 
