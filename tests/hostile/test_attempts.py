@@ -41,15 +41,10 @@ def judge(results, host, column):
 
 def all_attempts(base, column):
     skip_unless_root()  # who looks into workers
-    s = attempts.Suite(base)
-    s.prepare()
     if column == "rootless":
         base.rootless()
-    base.start()
-    s.deploy()
-    results = [(a, s.attempt(a)) for a in attempts.read_table()]
-    s.expect_nothing_left()
-    judge(results, s.host, column)
+    suite = attempts.Suite(base)
+    judge(suite.run(), suite.host, column)
 
 
 def test_attempts_as_root(base):

@@ -141,14 +141,13 @@ class Base:
             f.write(f"[gateway]\nlisten = {listen or f'127.0.0.1:{self.port}'}\nprocesses = {processes}\n{text}")
 
     def rootless(self):
-        """To be started by a user who is nobody else, where root runs the tests. Before start(), behind all that it is to find."""
+        """To be started by a user who is nobody else, where root runs the tests. Before start(), which gives him all that lies there."""
         skip_unless_root()
         skip_unless(shutil.which("setpriv"), "there is no setpriv")
         uid = 1800000000 + os.getpid() * 64 % 90000000 + next(numbers)
         self.wrap = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all"]
         runs = subprocess.run([*self.wrap, SOCLED, "--version"], capture_output=True, cwd="/")
         skip_unless(runs.returncode == 0, f"{SOCLED} cannot be run by others than root")
-        subprocess.run(["chown", "-R", f"{uid}:{uid}", self.root], check=True)
         self.uid = uid
 
     def write(self, path, text):
@@ -178,6 +177,8 @@ class Base:
             s.bind(name)
             os.chmod(name, 0o777)  # socled may be another user
             s.settimeout(0.1)
+            if self.uid:
+                subprocess.run(["chown", "-R", f"{self.uid}:{self.uid}", self.root], check=True)
             self.process = self.spawn(name)
 
             def ready():

@@ -101,7 +101,7 @@ static int on_try(struct socle_request *req, struct socle_reply *reply) {
 }
 
 static int on_ok(struct socle_request *req, struct socle_reply *reply) {
-        return socle_reply_text(reply, 200, "ok\n");
+        return socle_reply_text(reply, 200, "%d\n", getpid());
 }
 
 static int start(struct socle_module *self) {

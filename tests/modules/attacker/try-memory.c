@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -133,111 +134,120 @@ void free_mapping(struct attempt *a) {
                 prove(a, "a hole is in it");
 }
 
-/* What the manager sent: memory of others, as descriptors. */
-static int stolen_memory(struct attempt *a) {
-        for (unsigned i = 0; i < n_loot; i++)
-                if (fcntl(loot[i], F_GET_SEALS) > F_SEAL_SEAL)
-                        return loot[i];
-        prove(a, "nothing was sent. ");
-        stopped(a, ENOENT);
-        return -1;
+/* What the manager sent: memory of others, as descriptors. Until one of them is not refused, and then proves it. */
+static void each_stolen(struct attempt *a, const char *proof, bool (*change)(struct attempt *a, int fd)) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < n_loot; i++) {
+                if (fcntl(loot[i], F_GET_SEALS) <= F_SEAL_SEAL)
+                        continue;
+                n++;
+                if (change(a, loot[i])) {
+                        prove(a, "%s", proof);
+                        return;
+                }
+        }
+        if (!n)
+                stopped(a, ENOENT);
 }
 
+static bool map(struct attempt *a, int fd) {
+        return TRY(a, mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != -1;
+}
 void map_stolen(struct attempt *a) {
-        int fd = stolen_memory(a);
-
-        if (fd >= 0 && TRY(a, mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != -1)
-                prove(a, "it can be written");
+        each_stolen(a, "it can be written", map);
 }
 
+static bool write_byte(struct attempt *a, int fd) {
+        return TRY(a, pwrite64, fd, P(""), 1, 0) > 0;
+}
 void write_stolen(struct attempt *a) {
-        int fd = stolen_memory(a);
-
-        if (fd >= 0 && TRY(a, pwrite64, fd, P(""), 1, 0) > 0)
-                prove(a, "a byte is written");
+        each_stolen(a, "a byte is written", write_byte);
 }
 
-static int reopened(struct attempt *a) {
-        int fd = stolen_memory(a);
+/* Seals, modes and sizes are the file's: a descriptor that was opened for reading is opened anew for writing. */
+static int reopen(struct attempt *a, int fd) {
         char path[64];
 
-        if (fd < 0)
-                return -1;
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         return (int)TRY(a, openat, AT_FDCWD, P(path), O_RDWR | O_CLOEXEC);
 }
 
+static bool on_reopened(struct attempt *a, int fd, bool (*change)(struct attempt *a, int fd)) {
+        int again = reopen(a, fd);
+        bool done = again >= 0 && change(a, again);
+
+        if (again >= 0)
+                close(again);
+        return done;
+}
+
+static bool reopen_and_map(struct attempt *a, int fd) {
+        return on_reopened(a, fd, map);
+}
 void reopen_stolen(struct attempt *a) {
-        int fd = reopened(a);
-
-        if (fd < 0)
-                return;
-        prove(a, "it is open for writing; ");
-        if (TRY(a, mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != -1)
-                prove(a, "it can be written");
-        close(fd);
+        each_stolen(a, "it can be written", reopen_and_map);
 }
 
-void reopen_and_write(struct attempt *a) {
-        int fd = reopened(a);
-
-        if (fd < 0)
-                return;
-        prove(a, "it is open for writing; ");
-        if (TRY(a, pwrite64, fd, P(""), 1, 0) > 0)
-                prove(a, "a byte is written");
-        close(fd);
+static bool reopen_and_write(struct attempt *a, int fd) {
+        return on_reopened(a, fd, write_byte);
+}
+void rewrite_stolen(struct attempt *a) {
+        each_stolen(a, "a byte is written", reopen_and_write);
 }
 
-static void on_reopened(struct attempt *a, long (*change)(struct attempt *a, int fd)) {
-        int fd = reopened(a);
-
-        if (fd < 0)
-                fd = stolen_memory(a);
-        if (fd >= 0 && change(a, fd) == 0)
-                prove(a, "it is changed");
+static bool to_nothing(struct attempt *a, int fd) {
+        return TRY(a, ftruncate, fd, 0) == 0;
 }
-
-static long shrink(struct attempt *a, int fd) {
-        return TRY(a, ftruncate, fd, 0);
+static bool shrink(struct attempt *a, int fd) {
+        return on_reopened(a, fd, to_nothing);
 }
 void shrink_stolen(struct attempt *a) {
-        on_reopened(a, shrink);
+        each_stolen(a, "it is empty", shrink);
 }
 
-static long grow(struct attempt *a, int fd) {
-        return TRY(a, fallocate, fd, 0, 0, 64 << 20);
+static bool to_more(struct attempt *a, int fd) {
+        return TRY(a, fallocate, fd, 0, 0, 32 << 20) == 0;
+}
+static bool grow(struct attempt *a, int fd) {
+        return on_reopened(a, fd, to_more);
 }
 void grow_stolen(struct attempt *a) {
-        on_reopened(a, grow);
+        each_stolen(a, "it is longer", grow);
 }
 
-static long punch(struct attempt *a, int fd) {
-        return TRY(a, fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+static bool hole(struct attempt *a, int fd) {
+        return TRY(a, fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+}
+static bool punch(struct attempt *a, int fd) {
+        return on_reopened(a, fd, hole);
 }
 void punch_stolen(struct attempt *a) {
-        on_reopened(a, punch);
+        each_stolen(a, "a hole is in it", punch);
 }
 
-static long seal(struct attempt *a, int fd) {
-        return TRY(a, fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE);
+static bool one_seal_more(struct attempt *a, int fd) {
+        return TRY(a, fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
+}
+static bool seal(struct attempt *a, int fd) {
+        return on_reopened(a, fd, one_seal_more);
 }
 void seal_stolen(struct attempt *a) {
-        on_reopened(a, seal);
+        each_stolen(a, "its owner cannot write any more", seal);
 }
 
+static bool close_to_all(struct attempt *a, int fd) {
+        return TRY(a, fchmod, fd, 0) == 0;
+}
 void chmod_stolen(struct attempt *a) {
-        int fd = stolen_memory(a);
-
-        if (fd >= 0 && TRY(a, fchmod, fd, 0) == 0)
-                prove(a, "nobody can open it by name any more");
+        each_stolen(a, "nobody can open it by name any more", close_to_all);
 }
 
+static bool lock(struct attempt *a, int fd) {
+        return TRY(a, flock, fd, LOCK_EX | LOCK_NB) == 0;
+}
 void lock_stolen(struct attempt *a) {
-        int fd = stolen_memory(a);
-
-        if (fd >= 0 && TRY(a, flock, fd, 2 /* LOCK_EX */) == 0)
-                prove(a, "it is locked; nobody asks for the lock");
+        each_stolen(a, "it is locked; nobody asks for the lock", lock);
 }
 
 /* Its own memory ----------------------------------------------------------------------------------------------------- */
