@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -267,9 +268,11 @@ void log_bomb(struct attempt *a) {
 void output_bomb(struct attempt *a) {
         enum { WANTED = 20000 };
 
+        struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
         for (long i = 0; i < WANTED; i++)
-                if (dprintf(STDERR_FILENO, "line %ld of an output bomb\n", i) < 0)
-                        break;
+                while (dprintf(STDERR_FILENO, "line %ld of an output bomb\n", i) < 0 && errno == EAGAIN)
+                        poll(&p, 1, -1);
         prove(a, "%d lines", WANTED);
         stopped(a, 0);
 }
