@@ -99,7 +99,7 @@ static void hold(struct client *c, const struct http_input *in) {
         size_t size = (size_t)(in->end - in->at);
         uint8_t *copy;
 
-        if (c->held || !size)
+        if (c->held || !size) /* held already: it is what is taken from */
                 return;
         copy = malloc(size);
         if (!copy) {
@@ -111,6 +111,7 @@ static void hold(struct client *c, const struct http_input *in) {
         c->held_at = 0;
         c->held_size = (uint32_t)size;
         c->gateway->n_held += size;
+        net_receive(&c->socket, false); /* at once: in one turn there may be several pieces, and none may overtake this one */
 }
 
 /* An end needs no room, and with the last piece of a body nothing may be left that would be held, and taken, later. */

@@ -361,6 +361,17 @@ def test_an_example_tells_of_changes(base):
 # bodies
 
 
+def test_nothing_of_what_waits_is_lost(base):
+    """More requests at once than are taken: what comes behind them in the same turn must stand behind them."""
+    one(base)
+    n = 2000
+    with Raw(base) as c:
+        c.send(b"".join(b"GET /stream/pour?n=%d&length=%d HTTP/1.1\r\nHost: a\r\n\r\n" % (i % 50, i % 50) for i in range(n)))
+        for i in range(n):
+            expect_equal(int(c.head()[1]["content-length"]), i % 50, f"answer {i}")
+            expect_equal(c.take(i % 50), pattern(i % 50), f"answer {i}")
+
+
 def test_a_body_in_pieces(base):
     one(base)
     for n in (1, 65536, 65537, 3 * MIB):
