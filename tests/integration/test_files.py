@@ -13,14 +13,16 @@ GIB = 1 << 30
 OLD = 1_600_000_000  # a time of change long ago: such a file's ETag is strong
 
 
-def deploy(base, processes=1, extra=""):
+def deploy(base, processes=1, rootless=False):
     """The module with a granted folder below the root; its path."""
     folder = base.path("www")
     os.makedirs(folder, exist_ok=True)
     base.config(processes=processes)
+    if rootless:
+        base.rootless()
     base.start()
     changes = (("folder        = htdocs", f"folder = {folder}"),)
-    base.ctl("deploy", package(base, "examples/files", changes=changes, extra=f"[sandbox]\nread = {folder}\n{extra}"))
+    base.ctl("deploy", package(base, "examples/files", changes=changes, extra=f"[sandbox]\nread = {folder}\n"))
     return folder
 
 
@@ -145,6 +147,22 @@ def test_what_is_no_file(base):
     expect_equal((r.status, r.headers["Location"]), (308, "./sub/"), "a folder")
     expect_equal((get(base, "/sub/").text, get(base, "/sub/").headers["Content-Type"]), ("<p>sub", "text/html; charset=utf-8"), "its index")
     expect_equal(base.request("POST", "/files/sub/").status, 405, "another method")
+
+
+def test_rootless(base):
+    """Without openat2(): the same, but that no link is followed."""
+    folder = deploy(base, rootless=True)
+    data = pattern(300_000)
+    put(folder, "sub/f.bin", data)
+    base.write("outside.txt", "outside\n")
+    os.symlink("sub/f.bin", os.path.join(folder, "in"))
+    os.symlink("../outside.txt", os.path.join(folder, "out"))
+    os.symlink("..", os.path.join(folder, "up"))
+    expect(get(base, "/sub/f.bin").body == data, "other bytes")
+    expect_equal(get(base, "/sub/f.bin", Range="bytes=0-1").status, 206, "a range")
+    expect_equal(get(base, "/sub").status, 308, "a folder")
+    for path in ("/in", "/out", "/up/outside.txt", "/up/www/sub/f.bin", "/none", "/sub/", "/sub/f.bin/"):
+        expect_equal(get(base, path).status, 404, path)
 
 
 def resident(pid):
