@@ -35,11 +35,11 @@
 #include "supervisor/manager/outbox.h"
 #include "supervisor/manager/writer.h"
 
-#define PIPE_SIZE (1 << 20)     /* what the kernel allows everybody by default */
-#define PIECE_SIZE (256u << 10) /* that is written at once */
-#define REST_MAX (16u << 10)    /* of a line that has not come whole: longer than any is */
-#define JOURNAL_WAIT_MS 1000    /* for a journal that does not keep up, then the rest of the piece is lost */
-#define TELL_NS (60 * NS_PER_S) /* how often it is said that lines are lost */
+#define PIPE_SIZE (1 << 20)            /* what the kernel allows everybody by default */
+#define PIECE_SIZE (256u << 10)        /* that is written at once */
+#define REST_MAX (16u << 10)           /* of a line that has not come whole: longer than any is */
+#define JOURNAL_WAIT_NS (5 * NS_PER_S) /* that a piece may take of a journal that does not keep up; then its rest is lost */
+#define TELL_NS (60 * NS_PER_S)        /* how often it is said that lines are lost */
 
 struct access_pipe {
         TAILQ_ENTRY(access_pipe) entry;
@@ -122,38 +122,43 @@ static uint64_t count_records(const char *text, size_t size, bool journal) {
 
 /* On the thread ------------------------------------------------------------------------------------------------------------ */
 
-int access_log_send(int fd, const char *path, const char *base, const char *record, size_t size, int wait_ms) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        struct pollfd room = { .fd = fd, .events = POLLOUT };
+int access_log_send(int fd, const char *base, const char *record, size_t size, uint64_t until_ns) {
         char head[CONTROL_NAME_SIZE + 64];
         int n = snprintf(head, sizeof(head), "PRIORITY=6\nSYSLOG_IDENTIFIER=socle-access\nBASE=%s\n", base);
         struct iovec iov[] = { { head, (size_t)n }, { (void *)(uintptr_t)record, size - 1 } };
-        struct msghdr message = { .msg_name = &address, .msg_namelen = sizeof(address), .msg_iov = iov, .msg_iovlen = 2 };
+        struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
 
         if (!access_log_record_ok(record, size))
                 return -EPROTO;
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-        if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-                return 0;
-        if (errno != EAGAIN || poll(&room, 1, wait_ms) < 0)
-                return -errno;
-        return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+        while (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+                struct pollfd room = { .fd = fd, .events = POLLOUT };
+                uint64_t now = clock_now_ns();
+
+                if (errno != EAGAIN || now >= until_ns)
+                        return -errno;
+                poll(&room, 1, (int)((until_ns - now) / NS_PER_MS) + 1);
+        }
+        return 0;
 }
 
+/* Connected, for only then can its room be waited for; anew for each piece, for the journal may be another one. */
 static int write_journal(struct access_log_sink *s) {
+        const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
         const char *at = s->piece, *end = s->piece + s->n_piece;
-        int r = 0, wait_ms = JOURNAL_WAIT_MS;
+        uint64_t until = clock_now_ns() + JOURNAL_WAIT_NS;
+        int r = 0;
 
+        if (connect(s->journal, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+                s->n_unwritten = count_records(s->piece, s->n_piece, true);
+                return -errno;
+        }
         while (at < end) {
                 const char *next = memmem(at, (size_t)(end - at), "\n\n", 2);
                 size_t n = next ? (size_t)(next - at) + 2 : (size_t)(end - at);
-                int error = access_log_send(s->journal, JOURNAL_SOCKET, s->manager->config.name, at, n, wait_ms);
+                int error = access_log_send(s->journal, s->manager->config.name, at, n, until);
 
-                if (error < 0) {
-                        s->n_unwritten++;
-                        r = error;
-                        wait_ms = 0;
-                }
+                s->n_unwritten += error < 0;
+                r = error < 0 ? error : r;
                 at += n;
         }
         return r;

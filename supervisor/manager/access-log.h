@@ -24,5 +24,6 @@ uint64_t access_log_lost(const struct manager *manager);
 size_t access_log_whole(const char *text, size_t size, bool journal);
 /* Is it a record in the journal's form, of the fields that there are and no others? */
 bool access_log_record_ok(const char *record, size_t size);
-/* One entry of the journal: waits so long for one that does not keep up. 0 or -errno; -EPROTO: it is no such record. */
-int access_log_send(int fd, const char *path, const char *base, const char *record, size_t size, int wait_ms);
+/* One entry of the journal that fd is connected to; as long as that has no room, until then. 0 or -errno; -EPROTO: it is no such
+ * record. */
+int access_log_send(int fd, const char *base, const char *record, size_t size, uint64_t until_ns);
