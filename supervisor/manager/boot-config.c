@@ -209,7 +209,7 @@ static int gid_of(const char *group, uint32_t *ret_gid) {
         return 0;
 }
 
-static int listener_fill(const char *text, struct control_listener *l, char *error, size_t error_size) {
+static int listener_fill(const struct base_config *config, const char *text, struct control_listener *l, char *error, size_t error_size) {
         char why[256] = "";
         struct listen listen;
         int r;
@@ -226,6 +226,11 @@ static int listener_fill(const char *text, struct control_listener *l, char *err
         l->address = listen.address;
         l->address_size = listen.address_size;
         l->proxy_protocol = listen.proxy_protocol;
+        if (l->proxy_protocol && !config->trusted.n) {
+                snprintf(error, error_size,
+                         "socled.conf: [gateway] listen: %s proxy-protocol: nobody is [gateway] trusted to connect there", listen.text);
+                return -EINVAL;
+        }
         l->mode = listen.mode;
         memcpy(l->text, listen.text, sizeof(l->text));
         return 0;
@@ -271,7 +276,7 @@ static int boot_fill(const struct base_config *config, struct control_boot_confi
                 return -EINVAL;
         }
         for (i = 0; i < config->listen.n; i++) {
-                r = listener_fill(config->listen.items[i], &boot->listeners[boot->n_listeners++], error, error_size);
+                r = listener_fill(config, config->listen.items[i], &boot->listeners[boot->n_listeners++], error, error_size);
                 if (r < 0)
                         return r;
         }
