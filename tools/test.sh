@@ -44,7 +44,7 @@ processes integration integration
 processes "hostile peers'" hostile
 # What has most to do with the gateways' network loop, on the one that is not the default where the host has both.
 export SOCLE_TEST_LOOP=epoll
-processes "integration (epoll)" integration http. http_streams. gateways. listeners. faults. bodies files
+processes "integration (epoll)" integration http. http_streams. gateways. listeners. faults. files. clients.
 
 echo "== all tests"
 [ "$skipped" = 0 ] || echo "$skipped skipped"

@@ -34,7 +34,7 @@ struct net {
         const struct net_loop_ops *ops;
         TAILQ_HEAD(net_socket_list, net_socket) ready; /* readable and wanted */
         struct net_socket_list roomy;                  /* there was room for more of a file than its share */
-        uint32_t n_ready, n_roomy;
+        uint32_t n_ready, n_roomy, turn;
         size_t n_kept;
         uint8_t buffer[NET_RECEIVE_MAX];
 };

@@ -81,7 +81,6 @@ struct uring {
         unsigned n_buffers; /* given to the kernel at first; the others follow when they are missed */
         struct slot *slots; /* the first is nobody's: cancellations */
         uint32_t n_slots, free_slot;
-        uint32_t turn;
 };
 
 #define URING_OF(net_) ((struct uring *)(net_))
@@ -274,22 +273,27 @@ static void receive_stop(struct uring *u, struct net_socket *socket) {
 }
 
 static bool is_more_than_its_share(const struct uring *u, struct net_socket *socket, uint32_t size) {
-        if (socket->turn != u->turn)
+        if (socket->turn != u->net.turn)
                 socket->turn_size = 0;
-        socket->turn = u->turn;
+        socket->turn = u->net.turn;
         socket->turn_size += size;
         return socket->turn_size >= NET_RECEIVE_MAX;
 }
 
+static void data_at_once(struct uring *u, struct net_socket *socket, uint8_t *data, uint32_t size) {
+        socket->served = u->net.turn;
+        socket->handler->on_data(socket, data, size);
+}
+
 static void on_data(struct uring *u, struct net_socket *socket, uint8_t *data, uint32_t size) {
-        bool at_once = socket->wanted && !socket->stopping && !socket->kept;
+        bool at_once = socket->wanted && !socket->stopping && !socket->kept && socket->served != u->net.turn;
 
         if (socket->ended)
                 return;
         if (!socket->wanted || is_more_than_its_share(u, socket, size))
                 receive_stop(u, socket);
         if (at_once)
-                socket->handler->on_data(socket, data, size);
+                data_at_once(u, socket, data, size);
         else if (net_socket_keep(socket, data, size) < 0)
                 net_socket_end(socket, -ENOMEM);
 }
@@ -309,7 +313,8 @@ static void on_receive_end(struct uring *u, struct net_socket *socket, int resul
         socket->stopping = false;
         if (result == -ENOBUFS)
                 buffers_give_more(u, u->n_buffers * 2);
-        if (result == 0 && socket->wanted && !socket->kept)
+        /* Behind data, only in a later turn: until then what was said may be answered. */
+        if (result == 0 && socket->wanted && !socket->kept && socket->served != u->net.turn)
                 net_socket_end(socket, 0);
         else if (result >= 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN)
                 net_socket_readable(socket);
@@ -492,7 +497,6 @@ static void dispatch(struct net *net) {
         struct uring *u = URING_OF(net);
         struct io_uring_cqe *at, cqe;
 
-        u->turn++;
         for (unsigned n = MIN(io_uring_cq_ready(&u->ring), EVENTS_PER_TURN); n && io_uring_peek_cqe(&u->ring, &at) == 0; n--) {
                 cqe = *at;
                 io_uring_cqe_seen(&u->ring, at);

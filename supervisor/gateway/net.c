@@ -30,7 +30,7 @@
 
 void net_init(struct net *net, const struct net_loop_ops *ops) {
         net->ops = ops;
-        net->n_ready = net->n_roomy = 0;
+        net->n_ready = net->n_roomy = net->turn = 0;
         net->n_kept = 0;
         TAILQ_INIT(&net->ready);
         TAILQ_INIT(&net->roomy);
@@ -176,6 +176,7 @@ static void take_received(struct net_socket *socket, size_t size) {
 static void socket_read(struct net_socket *socket) {
         ssize_t n;
 
+        socket->served = socket->net->turn;
         if (socket->kept) {
                 take_kept(socket);
         } else {
@@ -366,11 +367,15 @@ static void send_more(struct net *net) {
 void net_dispatch(struct net *net) {
         struct net_socket *socket;
 
+        net->turn++;
         send_more(net);
         net->ops->dispatch(net);
         /* Those that queue up again while this goes on stand behind the last of them: their turn is the next one. */
         for (uint32_t n = net->n_ready; n && (socket = TAILQ_FIRST(&net->ready)); n--) {
                 unqueue(socket);
-                socket_read(socket);
+                if (socket->served == net->turn) /* by its loop */
+                        queue(socket);
+                else
+                        socket_read(socket);
         }
 }

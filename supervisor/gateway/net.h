@@ -43,7 +43,7 @@ struct net_socket {
         TAILQ_ENTRY(net_socket) entry, in_roomy;
         uint8_t *kept; /* came while nobody wanted it, or before its turn */
         uint32_t kept_size, kept_at;
-        uint32_t slot, turn, turn_size;
+        uint32_t slot, turn, turn_size, served; /* served: in which turn it had its last piece */
         bool wanted, readable, queued, roomy, sending, ended, ended_soon, watches_room, stopping;
 };
 
@@ -102,5 +102,5 @@ void net_watch_remove(struct net *net, struct net_watch *watch); /* does not clo
 int net_wait(struct net *net, uint64_t now_ns, uint64_t when_ns);
 /* Is there something left from the last turn, so that sleeping would be wrong? */
 bool net_pending(const struct net *net);
-/* Calls back for everything that happened, each connection a bounded piece. */
+/* Calls back for everything that happened; for data once for each connection, with a bounded piece. */
 void net_dispatch(struct net *net);

@@ -171,8 +171,11 @@ static void test_data_comes_and_then_the_end(void **state) {
         TURN_UNTIL(e.received == 10);
         assert_int_equal(say(&e, 10, 10), 10);
         TURN_UNTIL(e.received == 20);
+        /* Both at once, and told one after the other: what was said can be answered. */
         assert_int_equal(say(&e, 20, 5), 5);
-        e.peer = fd_close(e.peer);
+        assert_int_equal(shutdown(e.peer, SHUT_WR), 0);
+        TURN_UNTIL(e.received == 25);
+        assert_int_equal(e.n_ended, 0);
         TURN_UNTIL(e.n_ended);
         assert_int_equal(e.received, 25);
         assert_int_equal(e.error, 0);
@@ -212,8 +215,9 @@ static void test_many_bytes_come_in_order_piece_by_piece(void **state) {
                 assert_true(clock_now_ns() < until);
                 said += said < TOTAL ? say(&e, said, MIN((uint64_t)TOTAL - said, UINT64_C(1) << 20)) : 0;
                 assert_int_equal(say(&other, other.received, 1), 1);
-                e.in_turn = 0;
+                e.in_turn = e.n_data = other.n_data = 0;
                 turn(0);
+                assert_true(e.n_data <= 1 && other.n_data <= 1); /* who holds what he cannot take has room for one piece */
                 e.most_in_turn = MAX(e.most_in_turn, e.in_turn);
                 /* Who has little to say has his turn as well. */
                 assert_int_equal(other.received, before + 1);
