@@ -55,6 +55,7 @@ class Host:
     """What the base says that is in force, for the conditions of the table."""
 
     def __init__(self, status):
+        self.group = group_of(status["base"]["pid"])
         self.layers = set(status["base"]["enforced"])
         self.rootless = status["base"]["mode"] != "root"
         self.abi = landlock_abi() if "landlock" in self.layers else 0
@@ -62,6 +63,8 @@ class Host:
     def has(self, condition):
         if condition == "rootless":
             return self.rootless
+        if condition == "unit":
+            return ".service/" in self.group + "/"
         if condition == "yama":
             return os.path.exists("/proc/sys/kernel/yama")
         if condition.startswith("abi<"):
@@ -86,7 +89,7 @@ class Host:
 
 
 def is_condition(word):
-    return word in ("rootless", "yama") or word.startswith(("abi<", "-")) or word in LAYERS
+    return word in ("rootless", "unit", "yama") or word.startswith(("abi<", "-")) or word in LAYERS
 
 
 def layers_of_host():
@@ -250,6 +253,8 @@ class Suite:
             self.filters[pid] = seccomp.read_filters(pid)
         if answer["call"] >= 0 and seccomp.refused(self.filters[pid], answer["call"], answer["args"]):
             return "seccomp"
+        if answer["errno"] == "EROFS":
+            return "mounts"
         if attempt.function in FILES and "on" in q:
             return "Landlock" if as_uid(pid, lambda: FILES[attempt.function](q["on"])) else "uid"
         if expected == "seccomp" and answer["call"] >= 0:

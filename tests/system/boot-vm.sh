@@ -3,7 +3,7 @@
 #
 # boot-vm.sh TREE SECONDS KERNEL: boots the machine in TREE under KERNEL, in qemu without any help of this machine's
 # processor, and returns when it has powered itself off, or ends it after SECONDS. It has no network but its loopback. What
-# it wrote for us is copied back to TREE: socle-test/results, socle-test/console and its journal.
+# it wrote for us is copied back to TREE: socle-test/results and attempts.md, socle-test/console and its journal.
 set -euo pipefail
 tree=$1
 seconds=$2
@@ -27,7 +27,9 @@ setpriv --pdeathsig KILL timeout -k 5 "$seconds" nice -n "${VM_NICE:-0}" setpriv
         -kernel "$kernel" -append "${options[*]}" \
         -drive "file=$image,if=none,id=root,format=raw,cache=unsafe" -device nvme,drive=root,serial=root \
         </dev/null || status=$?
-debugfs -R "dump /socle-test/results $tree/socle-test/results" "$image" 2>/dev/null
+for file in results attempts.md; do
+        debugfs -R "dump /socle-test/$file $tree/socle-test/$file" "$image" 2>/dev/null
+done
 rmdir "$tree/var/log/journal"
 debugfs -R "rdump /var/log/journal $tree/var/log" "$image" 2>/dev/null
 exit $status

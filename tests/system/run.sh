@@ -4,7 +4,7 @@
 # run.sh: what `make test-system` runs. Installs what BUILD= (default build) holds into the tree of a small machine, boots
 # it with a real systemd as PID 1, and prints what guest/checks.sh found in it: in namespaces under this kernel, or with
 # VM=1 in qemu under the distribution's, which has the cgroup controllers that this host may lack. What is left for reading:
-# BUILD/system-test/ (system-test-vm/) with results and journal. Exit status 0 only when nothing failed; a host that cannot
+# BUILD/system-test/ (system-test-vm/) with results and journal, and of VM=1 the page attempts.md. Exit status 0 only when nothing failed; a host that cannot
 # do it skips, and says why.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -53,7 +53,14 @@ cp -rL "$build/tests/modules/crash" "$work/limited"
 sed -i 's/^version = .*/version = 1.1.0/; /^request-timeout/d' "$work/limited/module.ini"
 cat $here/guest/limits.ini >>"$work/limited/module.ini"
 "$build/bin/soclectl" pack "$work/limited" -o "$work/tree/socle-test/" >/dev/null
-python3 $here/tree.py "$work/tree" "$work/staged"
+python3 $here/tree.py "$work/tree" "$work/staged" ${vm:+python3-minimal libpython3-stdlib}
+if [ -n "$vm" ]; then # what guest/attempts.sh runs
+        mkdir -p "$work/tree/socle-test"/{build/bin,build/examples,build/tests/modules,src}
+        cp -rL "$build/examples/hello" "$work/tree/socle-test/build/examples/"
+        cp -rL "$build"/tests/modules/{attacker,victim} "$work/tree/socle-test/build/tests/modules/"
+        ln -s /usr/local/bin/soclectl "$work/tree/socle-test/build/bin/soclectl"
+        cp --parents tests/hostile/*.py tests/integration/{harness,run}.py tests/modules/attacker/attempts.def ipc/host.def docs/attempts.md "$work/tree/socle-test/src/"
+fi
 cp $here/guest/*.sh "$work/tree/socle-test/"
 # An emulated processor is slow: what is waited for may take longer, and less is asked.
 printf 'slow=%d\nonly="%s"\n' $((vm ? 8 : 1)) "${ONLY:-}" >"$work/tree/socle-test/settings"
@@ -66,6 +73,7 @@ status=0
 if [ -n "$vm" ]; then
         setpriv --pdeathsig TERM $here/boot-vm.sh "$work/tree" "$seconds" "$kernel" || status=$?
         cp "$work/tree/socle-test/console" "$kept/"
+        [ ! -s "$work/tree/socle-test/attempts.md" ] || cp "$work/tree/socle-test/attempts.md" "$kept/"
 else
         $here/boot-ns.sh "$work/tree" "$seconds" || status=$?
 fi

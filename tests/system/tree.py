@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tree.py TREE STAGED: makes the root of a small machine in TREE.
+"""tree.py TREE STAGED [PACKAGE...]: makes the root of a small machine in TREE.
 
-Its files are those that the installed packages below list, and of the packages that these depend on; the programs that
+Its files are those that the installed packages below and those that are named list, and of the packages that these depend on; the programs that
 were installed under STAGED (make install DESTDIR=STAGED) go on top, with the libraries that they need. About 60 MB.
 """
 import os
@@ -118,7 +118,7 @@ def main():
     for name in ["bin", "sbin", "lib", "lib64"]:
         os.makedirs(f"{tree}/usr/{name}", exist_ok=True)
         os.symlink(f"usr/{name}", f"{tree}/{name}")
-    for path in output("dpkg-query", "-L", *closure(PACKAGES)).splitlines():
+    for path in output("dpkg-query", "-L", *closure(PACKAGES + sys.argv[3:])).splitlines():
         if path.startswith("/") and path != "/." and not USELESS.search(path):
             copy(path, tree)
     for path in libraries(staged):

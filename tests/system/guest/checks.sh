@@ -6,11 +6,12 @@
 # not matter here. Each check is a line "ok" or "FAILED"; the last line is "N passed, N failed".
 set -uo pipefail
 cd /socle-test || exit 1
-all="separation drop_package module_log changes kill_roles reload restart crash watchdog bad_configuration limits stop quiet"
+all="separation drop_package module_log changes kill_roles reload restart crash watchdog bad_configuration limits stop quiet attempts"
 slow=1
 only=
 . ./settings
 . ./limits.sh
+. ./attempts.sh
 url=http://127.0.0.1:8080
 drop=/var/lib/socle/modules
 passed=0
