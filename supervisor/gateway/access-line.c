@@ -123,6 +123,8 @@ static void put_text(struct writer *w, struct http_text t, size_t max) {
         char *begin = w->at, *cut = w->at, c[16];
         size_t n, size;
 
+        if (!t.size)
+                return; /* there may be no text at all */
         if (t.size <= max && is_all_plain(t)) {
                 put(w, t.text, t.size);
                 return;
