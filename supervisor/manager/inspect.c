@@ -5,12 +5,9 @@
  */
 #include "supervisor/manager/inspect.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ipc/cleanup.h"
 #include "supervisor/manager/admin-json.h"
