@@ -57,7 +57,7 @@ bool stream_has_moved(const struct stream *s);
 /* What may still come of one that was given up, in bytes. */
 uint64_t stream_late_max(void);
 
-/* DATA, END or CREDIT of the instance that has it. 0 or STREAM_E_*. -ENOMEM. */
+/* DATA, END or CREDIT of the instance that has it. 0, STREAM_E_* or -ENOMEM. */
 int stream_on_part(struct stream *s, const struct edge_message *m);
 
 /* A piece of the request's body. 0 or -ENOMEM. */
