@@ -94,8 +94,8 @@ size_t log_text_clean(const char *text, size_t size, char *clean) {
         return (size_t)(end - clean);
 }
 
-/* What is more urgent than an error is the machine's: journald has it appear on every terminal. */
-#define LOG_LEVEL_MODULE_MOST 3u
+/* Alerts and emergencies are the machine's: journald has the latter appear on every terminal. */
+#define LOG_LEVEL_MODULE_MOST 2u
 
 size_t log_prefix(const char *text, size_t size, uint32_t *ret_level) {
         if (size < 3 || text[0] != '<' || text[1] < '0' || text[1] > '7' || text[2] != '>')

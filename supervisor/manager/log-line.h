@@ -48,7 +48,7 @@ int log_level_parse(const char *name, uint32_t *ret_level);
  * NUL is dropped (it is the worker's bell), tabs stay. `clean` has room for 4 bytes for each of text's. The new size. */
 size_t log_text_clean(const char *text, size_t size, char *clean);
 
-/* "<N>" before a line of standard output or error is its level, as in sd-daemon(3), but never more urgent than an error: its size, or 0. */
+/* "<N>" before a line of standard output or error is its level, as in sd-daemon(3), but never more urgent than critical: its size, or 0. */
 size_t log_prefix(const char *text, size_t size, uint32_t *ret_level);
 
 /* "2026-11-23T20:33:49.123Z info 1.0.0 #7 stdout text" and a newline. The size. */

@@ -7,7 +7,7 @@ import threading
 
 import attempts
 import page
-from harness import expect, skip_unless_root
+from harness import SLOW, expect, skip_unless, skip_unless_root
 
 writing = threading.Lock()
 
@@ -46,6 +46,7 @@ def judge(results, host, column):
 
 def all_attempts(base, column):
     skip_unless_root()  # who looks into workers
+    skip_unless(SLOW == 1, "a sanitizer has memory and calls of its own, in which the attempts would end otherwise")
     if column == "rootless":
         base.rootless()
     suite = attempts.Suite(base)

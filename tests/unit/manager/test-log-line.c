@@ -60,7 +60,7 @@ static void test_prefix(void **state) {
                 const char *text;
                 size_t size;
                 uint32_t level;
-        } cases[] = { { "<3>x", 3, 3 }, { "<0>", 3, 3 },   { "<7>", 3, 7 },  { "<8>x", 0, 6 },
+        } cases[] = { { "<3>x", 3, 3 }, { "<0>", 3, 2 },   { "<7>", 3, 7 },  { "<8>x", 0, 6 },
                       { "<3", 0, 6 },   { "<33>x", 0, 6 }, { "x<3>", 0, 6 }, { "", 0, 6 } };
 
         for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
