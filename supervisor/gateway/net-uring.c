@@ -69,6 +69,7 @@ static_assert(N_OPERATIONS <= 1 << OPERATION_BITS, "names of operations");
 struct slot {
         void *source;      /* NULL: gone */
         uint32_t next;     /* free ones */
+        uint32_t begun;    /* where in the queue its last operation stands */
         uint8_t under_way; /* 1 << operation, until its last completion */
         bool edge;
 };
@@ -150,10 +151,14 @@ static uint64_t name_of(uint32_t slot, enum operation op) {
 
 /* The submission of an operation that is not under way yet; NULL: it is. */
 static struct io_uring_sqe *begin(struct uring *u, uint32_t slot, enum operation op) {
+        struct io_uring_sqe *sqe;
+
         if (is_under_way(u, slot, op))
                 return NULL;
         u->slots[slot].under_way |= (uint8_t)(1 << op);
-        return submission(u);
+        sqe = submission(u);
+        u->slots[slot].begun = u->ring.sq.sqe_tail;
+        return sqe;
 }
 
 static void poll_begin(struct uring *u, uint32_t slot, enum operation op, int fd, uint32_t events, bool once) {
@@ -191,7 +196,18 @@ static void cancel(struct uring *u, uint32_t slot, enum operation op) {
         sqe->user_data = 0;
 }
 
+/* The kernel looks for a descriptor when it is told of an operation: by then a closed one may be somebody else's. */
+static void submit_what_is_begun(struct uring *u, uint32_t slot) {
+        int r = 0;
+
+        while (u->slots[slot].under_way && (int32_t)(u->slots[slot].begun - u->ring.sq.sqe_head) > 0 && (r >= 0 || r == -EINTR))
+                r = io_uring_submit(&u->ring);
+        if (r < 0)
+                u->error = r;
+}
+
 static void slot_leave(struct uring *u, uint32_t slot) {
+        submit_what_is_begun(u, slot);
         for (enum operation op = OP_RECEIVE; op < N_OPERATIONS; op++)
                 cancel(u, slot, op);
         u->slots[slot].source = NULL;
