@@ -462,7 +462,10 @@ static void on_reply(struct instance *i, struct request *request, struct edge_me
         request_answer(request, &response);
 }
 
+/* Its parts may be on their way, until it hears that nobody wants them. */
 static void begin_failed(struct instance *i, struct request *request, int error) {
+        if (!request->stream)
+                i->late_max += stream_late_max();
         instance_cancel(i, request);
         request_error(request, error);
 }
@@ -600,11 +603,16 @@ static void on_error(struct instance *i, struct request *request, const struct e
 }
 
 /* An answer that nobody asked for is a lie as soon as there are more of them than requests that were given up: who has his
- * edge full of inventions keeps nobody busy with them. */
-static int on_invention(struct instance *i) {
+ * edge full of inventions keeps nobody busy with them. One of those may have begun as a stream, which has parts and, when it
+ * fails, an error behind its head. */
+static int on_invention(struct instance *i, const struct edge_message *message) {
+        if (!i->n_abandoned && message->frame.kind == FRAME_ERROR && i->late_max)
+                return on_late_part(i, message);
         if (!i->n_abandoned)
                 return edge_poison(i->edge, VIOLATION_INVENTED);
         i->n_abandoned--;
+        if (message->frame.kind == FRAME_REPLY && message->frame.flags & FRAME_STREAM)
+                i->late_max += stream_late_max();
         return 0;
 }
 
@@ -622,7 +630,7 @@ static int on_message(struct instance *i, struct edge_message *message) {
         request = call_table_find(&i->upstream->gateway->calls, message->frame.correlation);
         /* Late, invented, or somebody else's. */
         if (!request || request->instance != i)
-                return on_invention(i);
+                return on_invention(i, message);
         /* An answer before all of the request was sent: the rest is not sent any more. */
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);

@@ -266,6 +266,73 @@ static void test_a_version_beside_is_there_without_the_chosen_one(void **state) 
         request_free(any);
 }
 
+static int worker_says(struct worker *w, enum frame_kind kind, uint8_t flags, uint64_t correlation, uint32_t size) {
+        const struct frame frame = { .kind = (uint8_t)kind, .flags = flags, .correlation = correlation, .error = ERROR_INTERNAL };
+        static const uint8_t data[4096];
+        int r = edge_send(w->edge, &frame, data, size, &w->out);
+
+        edge_flush(w->edge);
+        edge_on_bell(w->instance->edge);
+        if (!w->instance->rung)
+                TAILQ_INSERT_TAIL(&g->rung, w->instance, in_rung);
+        w->instance->rung = true;
+        instances_turn(g);
+        return r;
+}
+
+static void test_who_begins_an_answer_that_nobody_waits_for_keeps_its_edge(void **state) {
+        struct edge_message message;
+        struct request *request;
+        uint64_t id;
+        struct worker w;
+
+        worker_open(&w, 1);
+        upstream->n_active = 1;
+        instances_turn(g);
+        request = submit(false, NULL);
+        instances_flush(g);
+        worker_expect_request(&w, &message);
+        id = message.frame.correlation;
+        upstream_forget(request);
+        request_free(request);
+
+        /* It has not read yet that it need not: the head, pieces, and that its handler has failed behind them. */
+        assert_int_equal(worker_says(&w, FRAME_REPLY, FRAME_STREAM, id, 100), 0);
+        for (uint32_t n = 0; n < FRAME_STREAM_WINDOW; n += 4096)
+                assert_int_equal(worker_says(&w, FRAME_DATA, FRAME_STREAM, id, 4096), 0);
+        assert_int_equal(w.instance->state, INSTANCE_OPEN);
+        assert_int_equal(worker_says(&w, FRAME_ERROR, 0, id, 100), 0);
+        assert_int_equal(w.instance->state, INSTANCE_OPEN);
+
+        /* But not for ever. */
+        for (int i = 0; i < 10000 && w.instance->state == INSTANCE_OPEN; i++)
+                worker_says(&w, FRAME_ERROR, 0, id, 100);
+        assert_int_equal(w.instance->state, INSTANCE_COLD);
+        edge_free(w.edge);
+}
+
+static void test_a_malformed_head_costs_one_request(void **state) {
+        struct edge_message message;
+        struct request *request;
+        struct worker w;
+        uint64_t id;
+
+        worker_open(&w, 1);
+        upstream->n_active = 1;
+        instances_turn(g);
+        request = submit(false, NULL);
+        instances_flush(g);
+        worker_expect_request(&w, &message);
+        id = message.frame.correlation;
+        assert_int_equal(worker_says(&w, FRAME_REPLY, FRAME_STREAM, id, 100), 0);
+        assert_int_equal(request->status, 502);
+        assert_int_equal(worker_says(&w, FRAME_DATA, FRAME_STREAM, id, 4096), 0);
+        assert_int_equal(worker_says(&w, FRAME_END, FRAME_STREAM, id, 0), 0);
+        assert_int_equal(w.instance->state, INSTANCE_OPEN);
+        request_free(request);
+        edge_free(w.edge);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_unfinished_replies_are_charged, setup, teardown),
@@ -274,6 +341,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_refusal_is_of_its_time, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_waits_for_another_version_keeps_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_version_beside_is_there_without_the_chosen_one, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_begins_an_answer_that_nobody_waits_for_keeps_its_edge, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_malformed_head_costs_one_request, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
