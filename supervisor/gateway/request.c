@@ -213,6 +213,9 @@ static void end(struct request *request) {
         discharge(request);
         request_forget_file(request);
         request->payload = (free(request->payload), NULL);
+        request->kept = (free(request->kept), NULL);
+        request->body = (free(request->body), NULL);
+        request->body_room = 0;
         request->state = REQUEST_ANSWERED;
         client_touch(request->client);
 }

@@ -408,6 +408,28 @@ static void test_the_head_of_a_request_is_charged_while_its_body_comes(void **st
         assert_int_equal(g->n_charged, 0);
 }
 
+/* Its answer waits behind another one, and nothing else of it: a body that is not charged any more would be kept for nothing. */
+static void test_a_body_that_is_refused_is_not_kept(void **state) {
+        static char piece[10001];
+        struct client *c = TAILQ_FIRST(&g->clients);
+        struct request *refused;
+
+        memset(piece, 'b', 10000);
+        module.body_max = 15000;
+        say(REQUEST "POST /m HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2710\r\n");
+        say(piece);
+        turn(S(1));
+        assert_true(g->n_charged > 10000);
+        say("\r\n2710\r\nb");
+        turn(S(1));
+        module.body_max = 1000000;
+        refused = TAILQ_LAST(&c->requests, request_list);
+        assert_int_equal(refused->status, 413);
+        assert_int_equal(g->n_charged, 0);
+        assert_null(refused->body);
+        assert_null(refused->kept);
+}
+
 /* When the base stops, connections that are being left are not begun anew. */
 static void test_the_end_does_not_prolong_a_farewell(void **state) {
         say("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\nand more");
@@ -461,6 +483,7 @@ int main(void) {
                 TEST(test_the_one_idle_for_longest_gives_its_place),
                 TEST(test_input_that_waits_is_counted),
                 TEST(test_the_head_of_a_request_is_charged_while_its_body_comes),
+                TEST(test_a_body_that_is_refused_is_not_kept),
         };
 
         return cmocka_run_group_tests_name("client", tests, NULL, NULL);
