@@ -24,11 +24,10 @@ void renew_init(struct base *base) {
 }
 
 static struct role *find_vacant(struct base *base) {
-        struct role *role = &base->roles[ROLE_GATEWAY];
-
-        while (role->pid || role->respawn_ns != UINT64_MAX)
-                role++;
-        return role;
+        for (struct role *role = &base->roles[ROLE_GATEWAY]; role < &base->roles[base->n_roles]; role++)
+                if (!role->pid && role->respawn_ns == UINT64_MAX)
+                        return role;
+        return NULL;
 }
 
 static struct role *find_serving(struct base *base, uint32_t index) {
@@ -77,13 +76,15 @@ static int renew_begin(struct base *base, uint32_t index, bool anew) {
         if (!former)
                 return -EAGAIN;
         next = find_vacant(base);
+        if (!next)
+                return -EBUSY;
         role_take_place(next, index);
         next->n_restarts = former->n_restarts;
         next->n_quick = 0;
         next->coming = true;
         r = role_try(base, next);
         if (r) {
-                next->coming = false;
+                next->coming = next->pid; /* until it is dead: nobody is started anew in its slot */
                 role_kill(base, next, NULL);
                 return r;
         }
@@ -124,8 +125,9 @@ void renew_on_death(struct base *base, struct role *gateway) {
         bool was_coming = gateway->coming;
 
         gateway->coming = gateway->leaving = false;
-        if (gateway == n->next && was_coming) {
+        if (was_coming)
                 gateway->respawn_ns = UINT64_MAX;
+        if (gateway == n->next && was_coming) {
                 /* Died both: somebody must be started anew. */
                 if (!n->former->pid)
                         n->former->respawn_ns = clock_now_ns();

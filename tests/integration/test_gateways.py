@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -437,3 +438,30 @@ def test_a_change_of_their_configuration_replaces_them(base):
     r = base.ctl("gateways", "restart", check=False)
     expect(r.returncode == 3 and "socled.conf cannot be read" in r.stderr, r.stderr)
     expect_equal(base.gateways(), now, "gateways")
+
+
+def born(base):
+    """Gateways that are children of the base, whatever it says of them."""
+    found = []
+    for pid in harness.children(base.pid):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
+            found += [pid] * (f.read().strip() == "socle-gateway")
+    return sorted(found)
+
+
+def test_one_that_cannot_be_given_its_links_does_not_come_again(base):
+    """Its slot is the one for whoever is next, and there is none behind it."""
+    pids = start(base)
+    pid = base.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    base.spare()  # nothing else is being started
+    used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    free = [fd for fd in range(len(used) + 4) if fd not in used]
+    # enough for a process, too few for its links
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[3], limits[1]))
+    r = base.ctl("gateways", "restart", check=False)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    expect("Too many open files" in r.stderr, r.stderr)
+    wait(lambda: born(base) == sorted(pids), "the one that could not begin to be gone")
+    expect_equal([g["former"] for g in restarted(base)], pids, "former processes, once it can be done")
+    expect_equal(born(base), sorted(base.gateways()), "the gateways")
