@@ -196,7 +196,7 @@ static void add_route(struct table *t, const char *name, const json_t *counts) {
 /* Routes have lines of their own where the module has any. */
 static int show_http(const json_t *http, FILE *out) {
         const json_t *routes = json_object_get(http, "routes"), *route;
-        _cleanup_(table_deinit) struct table t;
+        _cleanup_(table_deinit) struct table t = { 0 };
         size_t i;
 
         if (document_number(http, "requests") <= 0 && document_number(http, "aborted") <= 0)

@@ -74,12 +74,22 @@ static void show_missing(const json_t *base, FILE *out) {
         }
 }
 
-/* What the kernel says of it; of capabilities, those that it could ever have; of Landlock, what it says itself. */
-static void add_in_force(struct table *t, const json_t *k, bool is_template) {
-        const char *effective = document_text(k, "cap_effective"), *bounding = document_text(k, "cap_bounding");
-        bool none = *effective && !effective[strspn(effective, "0")] && !bounding[strspn(bounding, "0")];
+/* Those that it could ever have: with no_new_privs, nothing that it runs adds to what it is permitted. */
+static const char *capabilities(const json_t *k, bool is_template) {
+        const char *most = document_text(k, document_true(k, "no_new_privs") ? "cap_permitted" : "cap_bounding");
 
-        table_add(t, none ? "none" : is_template ? "its namespace's" : *bounding ? bounding : "-");
+        if (!*most)
+                return "-";
+        if (!most[strspn(most, "0")])
+                return "none";
+        return is_template ? "its namespace's" : most;
+}
+
+/* What the kernel says of it; of Landlock, what it says itself. */
+static void add_in_force(struct table *t, const json_t *k, bool is_template) {
+        const char *effective = document_text(k, "cap_effective");
+
+        table_add(t, capabilities(k, is_template));
         if (json_is_integer(json_object_get(k, "seccomp_filters")))
                 add_number(t, k, "seccomp_filters");
         else

@@ -114,6 +114,13 @@ static void test_a_removal_of_what_did_not_run(void **state) {
                      "a 1.0.0 is removed; instances released: 0 (operation 15)\n");
 }
 
+/* Inspect ------------------------------------------------------------------------------------------------------------- */
+
+static void test_inspection_of_what_was_asked_nothing_yet(void **state) {
+        assert_shown(show_inspection, "{\"module\":\"a\",\"instances\":[],\"http\":{\"requests\":0,\"aborted\":0,\"routes\":[]}}",
+                     "a has no worker: `soclectl status` says why\n");
+}
+
 /* Status -------------------------------------------------------------------------------------------------------------- */
 
 static const char status_json[] =
@@ -123,9 +130,11 @@ static const char status_json[] =
         "limit\",\"fix\":\"Delegate=yes\"},"
         "{\"layer\":\"seccomp\",\"fallback\":\"none\"}],\"listen\":[\"127.0.0.1:8080\",\"[::1]:80\"],"
         "\"roles\":[{\"name\":\"manager\",\"pid\":2,\"uid\":190,\"restarts\":0,\"uptime_ms\":400,\"in_force\":{"
-        "\"cap_effective\":\"0000000000000000\",\"cap_bounding\":\"0000000000000000\",\"no_new_privs\":true,\"seccomp\":\"filter\","
+        "\"cap_effective\":\"0000000000000000\",\"cap_permitted\":\"0000000000000000\",\"cap_bounding\":\"000001ffffffffff\",\"no_new_"
+        "privs\":true,\"seccomp\":\"filter\","
         "\"seccomp_filters\":2,\"told\":{\"landlock\":true}}},{\"name\":\"gateway\",\"loop\":\"epoll\",\"pid\":33,\"uid\":5,\"in_force\":{"
-        "\"cap_effective\":\"0000000000000000\",\"cap_bounding\":\"000001ffffffffff\",\"no_new_privs\":false,\"seccomp\":\"off\","
+        "\"cap_effective\":\"0000000000000000\",\"cap_permitted\":\"0000000000000000\",\"cap_bounding\":\"000001ffffffffff\",\"no_new_"
+        "privs\":false,\"seccomp\":\"off\","
         "\"told\":{\"landlock\":false}}}]},"
         "\"modules\":[{\"name\":\"hello\",\"state\":\"ACTIVE\",\"reason\":\"\",\"prefix\":\"/hello\",\"versions\":["
         "{\"version\":\"1.0.0\",\"state\":\"STOPPED\",\"reason\":\"\",\"file\":\"hello-1.0.0.smod\",\"restarts\":4,\"instances\":[]},"
@@ -160,6 +169,25 @@ static void test_status(void **state) {
                      "broken  2.0.0    BROKEN   -             -    -       -       -         -       -         -  -\n"
                      "broken 2.0.0 is BROKEN: LOAD_FAILED: undefined symbol: foo\n"
                      "bad?[2J.smod is refused: BAD_NAME: expected NAME\n");
+}
+
+/* A process without privileges that cannot have any is shown to have none, whatever its bounding set; so is the template then. */
+static void test_capabilities_of_an_ordinary_user(void **state) {
+        assert_shown(
+                show_status,
+                "{\"base\":{\"pid\":1,\"version\":\"0.1.0\",\"name\":\"d\",\"mode\":\"rootless\",\"in_force\":{\"uid\":7,\"cap_effective\":"
+                "\"0000000000000000\",\"cap_permitted\":\"0000000000000000\",\"cap_bounding\":\"000001ffffffffff\",\"no_new_privs\":true,"
+                "\"seccomp_filters\":1,\"told\":{\"landlock\":true}},\"roles\":[{\"name\":\"template\",\"pid\":2,\"uid\":7,\"in_force\":{"
+                "\"cap_effective\":\"0000000000000000\",\"cap_permitted\":\"0000000000000000\",\"cap_bounding\":\"000001ffffffffff\","
+                "\"no_new_privs\":true,\"seccomp_filters\":2,\"told\":{\"landlock\":true}}}]},\"modules\":[]}",
+                "socled 0.1.0 \"d\": pid 1, rootless, generation -\n"
+                "up 0us since \n"
+                "\n"
+                "ROLE      PID  UID  RESTARTS  UPTIME  CAPABILITIES  FILTERS  NO-NEW-PRIVS  LANDLOCK\n"
+                "base        1    7         -       -  none                1  on            on\n"
+                "template    2    7         -       -  none                2  on            on\n"
+                "\n"
+                "no modules: `soclectl deploy FILE` or a package in the drop directory makes one\n");
 }
 
 static void test_one_module(void **state) {
@@ -240,7 +268,8 @@ static void test_any_document_can_be_shown(void **state) {
                                                  "{\"base\":3,\"modules\":{},\"rejected\":[1],\"journey\":[2]}",
                                                  "{\"modules\":[[]],\"released\":[\"x\"],\"lines\":[null],\"history\":[{}]}",
                                                  "{\"base\":{\"listen\":[1],\"missing\":[1],\"roles\":[1],\"uptime_ms\":-5}}" };
-        static const show all[] = { show_status, show_module, show_journey, show_released, show_logs, show_history, show_health_of_all };
+        static const show all[] = { show_status,  show_module,        show_journey,    show_released,       show_logs,
+                                    show_history, show_health_of_all, show_inspection, show_inspected_roles };
 
         for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
                 json_t *document = json_loads(documents[i], 0, NULL);
@@ -266,7 +295,9 @@ int main(void) {
                 cmocka_unit_test(test_health),
                 cmocka_unit_test(test_what_was_released),
                 cmocka_unit_test(test_a_removal_of_what_did_not_run),
+                cmocka_unit_test(test_inspection_of_what_was_asked_nothing_yet),
                 cmocka_unit_test(test_status),
+                cmocka_unit_test(test_capabilities_of_an_ordinary_user),
                 cmocka_unit_test(test_one_module),
                 cmocka_unit_test(test_an_empty_base_says_what_to_do),
                 cmocka_unit_test(test_log_lines),
