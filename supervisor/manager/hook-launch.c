@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An order is a datagram: the root, or nothing, and the two descriptors.
+ * An order is a datagram: the root, or nothing, and the runner's link. The folder is not
+ * in it: else who has taken the manager over would name one that he has written to.
  */
 #include "supervisor/manager/hook-launch.h"
 
@@ -62,11 +63,11 @@ static int spawn_with(int link, int folder, const char *root) {
 
 union ancillary {
         struct cmsghdr align;
-        char data[CMSG_SPACE(2 * sizeof(int))];
+        char data[CMSG_SPACE(sizeof(int))];
 };
 
 /* 0; -errno, and what came is closed; 1: there is nobody any more. */
-static int order_receive(int link, char root[PATH_MAX], int ret_fds[2]) {
+static int order_receive(int link, char root[PATH_MAX], int *ret_fd) {
         union ancillary control;
         struct iovec part = { root, PATH_MAX - 1 };
         struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.data, .msg_controllen = sizeof(control.data) };
@@ -76,35 +77,35 @@ static int order_receive(int link, char root[PATH_MAX], int ret_fds[2]) {
         if (n < 0)
                 return errno == EINTR ? -EINTR : 1;
         c = CMSG_FIRSTHDR(&m);
-        if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(2 * sizeof(int)))
+        if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
                 return n ? -EPROTO : 1;
-        memcpy(ret_fds, CMSG_DATA(c), 2 * sizeof(int));
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
         root[n] = '\0';
         return 0;
 }
 
-static _Noreturn void launcher_run(int link) {
+static _Noreturn void launcher_run(int link, int folder) {
+        const int keep[] = { link, folder };
         char root[PATH_MAX];
-        int fds[2], r;
+        int runner, r;
 
         prctl(PR_SET_NAME, "socle-launcher");
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        fd_close_all_except(&link, 1);
+        fd_close_all_except(keep, folder < 0 ? 1 : 2);
         fd_set_nonblock(link, false);
         signal(SIGCHLD, SIG_IGN); /* a runner is waited for by its link */
-        while ((r = order_receive(link, root, fds)) <= 0) {
+        while ((r = order_receive(link, root, &runner)) <= 0) {
                 if (r)
                         continue;
-                r = spawn_with(fds[0], fds[1], root[0] ? root : NULL);
+                r = spawn_with(runner, folder, root[0] ? root : NULL);
                 if (r)
                         log_error("hooks.d: nobody can be started to run its programs: %s", strerror(-r));
-                fd_close(fds[0]);
-                fd_close(fds[1]);
+                fd_close(runner);
         }
         _exit(EXIT_SUCCESS);
 }
 
-int hook_launcher_start(void) {
+int hook_launcher_start(int folder) {
         int pair[2], r;
         pid_t pid;
 
@@ -113,7 +114,7 @@ int hook_launcher_start(void) {
                 return r;
         pid = fork();
         if (pid == 0)
-                launcher_run(pair[1]);
+                launcher_run(pair[1], folder);
         r = pid < 0 ? -errno : 0;
         fd_close(pair[1]);
         if (r)
@@ -133,7 +134,7 @@ int hook_launch(int link, int folder, const char *root) {
                 return spawn_with(link, folder, root);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(2 * sizeof(int));
-        memcpy(CMSG_DATA(c), (int[2]){ link, folder }, 2 * sizeof(int));
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &link, sizeof(int));
         return sendmsg(launcher, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }

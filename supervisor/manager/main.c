@@ -131,6 +131,14 @@ static uint64_t realtime_ms(void) {
         return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS;
 }
 
+/* It stays where it is. */
+static int hooks_folder(const struct role_handover *h, uint32_t n) {
+        for (uint32_t i = 0; i < n; i++)
+                if (h[i].what == HANDOVER_HOOKS_D)
+                        return h[i].fd;
+        return -1;
+}
+
 int manager_run(void) {
         struct role_handover handovers[HANDOVERS_MAX];
         struct manager m = { .base_link = ROLE_LINK_FD, .installer_link = -1, .restoring = true };
@@ -140,9 +148,9 @@ int manager_run(void) {
         log_begin("socle-manager");
         r = role_begin("socle-manager");
         if (r >= 0)
-                r = hook_launcher_start();
-        if (r >= 0)
                 r = role_receive_setup(CONTROL_MANAGER, &m.hello, handovers, HANDOVERS_MAX, &n);
+        if (r >= 0)
+                r = hook_launcher_start(hooks_folder(handovers, n));
         if (r >= 0)
                 r = confine_role(CONFINE_MANAGER, handovers, n);
         if (r < 0 || sodium_init() < 0)

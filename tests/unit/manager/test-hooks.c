@@ -21,6 +21,7 @@
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "supervisor/manager/hook-launch.h"
 #include "supervisor/manager/hook-program.h"
 #include "supervisor/manager/hook-run.h"
 #include "supervisor/manager/hooks.h"
@@ -176,11 +177,39 @@ static void test_the_queue(void **state) {
         assert_string_equal(text, wanted);
 }
 
+/* Whoever has taken the manager over would have what it has written itself run without its confinement. */
+static void test_a_launcher_runs_its_own_folder_alone(void **state) {
+        const char event[] = "{\"id\":1,\"event\":\"state\"}";
+        char order[sizeof(struct hook_order) + sizeof(event) - 1], answer, text[64];
+        int pair[2], named = folder;
+
+        memcpy(order, &(struct hook_order){ .timeout_ms = 60000 }, sizeof(struct hook_order));
+        memcpy(order + sizeof(struct hook_order), event, sizeof(event) - 1);
+        file_make("x", "#!/bin/sh\necho the wrong one >.said\n", 0755);
+        assert_int_equal(mkdirat(folder, "own", 0755), 0);
+        folder = openat(named, "own", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        file_make("x", "#!/bin/sh\necho the right one >.said\n", 0755);
+        assert_int_equal(hook_launcher_start(folder), 0);
+        assert_int_equal(fd_socketpair(pair), 0);
+        assert_int_equal(hook_launch(pair[1], named, NULL), 0);
+        fd_close(pair[1]);
+        assert_int_equal(fd_set_nonblock(pair[0], false), 0);
+        assert_int_equal(send(pair[0], order, sizeof(order), 0), sizeof(order));
+        assert_int_equal(recv(pair[0], &answer, 1, 0), 1);
+        fd_close(pair[0]);
+        file_text(".said", text, sizeof(text));
+        assert_string_equal(text, "the right one\n");
+        fd_close(folder);
+        folder = named;
+        assert_int_equal(file_text(".said", text, sizeof(text)), 0);
+}
+
 int main(int argc, char **argv) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_which_files_are_programs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_how_a_program_ends, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_the_queue, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_launcher_runs_its_own_folder_alone, setup, teardown),
         };
 
         if (argc > 1 && !strcmp(argv[1], "--run-hooks"))
