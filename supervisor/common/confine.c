@@ -71,6 +71,10 @@ static_assert((int)CONFINE_E_NONE == (int)CONFINE_CALLS_E_NONE, "one is forwarde
 #ifndef SYS_renameat
 #define SYS_renameat CONFINE_NO_CALL
 #endif
+/* Linux 6.15; the same number on all machines. */
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
 
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 

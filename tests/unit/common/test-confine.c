@@ -196,6 +196,11 @@ static int try_mount(void) {
         return mount("none", "/tmp", "tmpfs", 0, NULL);
 }
 
+/* A copy of a mount that can be written to, without mounting it: Linux 6.15. */
+static int try_copy_mount(void) {
+        return (int)syscall(467, AT_FDCWD, "/tmp", 1, NULL, 0);
+}
+
 static int try_trace(void) {
         return ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) < 0 ? -1 : 0;
 }
@@ -257,6 +262,7 @@ static void test_a_base_stays_among_its_own(void **state) {
                 { "look for a namespace", try_namespace_of_another, EACCES },
                 { "open the memory of another", try_memory_of_another, EACCES },
                 { "mount", try_mount, EPERM },
+                { "copy a mount with other attributes", try_copy_mount, EPERM },
                 { "trace another", try_trace, EPERM },
                 { "load a program into the kernel", try_bpf, EPERM },
         };
