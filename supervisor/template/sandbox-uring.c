@@ -11,6 +11,7 @@
  * connected (the filter looks at their kind), owners and signals, other rings,
  * other processes. Landlock and the uid are asked as by system calls: a request
  * has the credentials of who submits it, which are those of the worker by then.
+ * Nor, rootless, opening: the filter looks at the mode that a file is created with.
  */
 #include "supervisor/template/sandbox.h"
 
@@ -56,27 +57,30 @@ static int ring_register(int ring, unsigned what, void *arg, unsigned n) {
         return syscall(SYS_io_uring_register, ring, what, arg, n) < 0 ? -errno : 0;
 }
 
-static int ring_restrict(int ring) {
+static int ring_restrict(int ring, bool own_uid) {
         struct io_uring_restriction list[N_ELEMENTS(operations) + 1];
+        unsigned n = 0;
 
         memset(list, 0, sizeof(list));
         for (size_t i = 0; i < N_ELEMENTS(operations); i++) {
-                list[i].opcode = IORING_RESTRICTION_SQE_OP;
-                list[i].sqe_op = operations[i];
+                if (operations[i] == IORING_OP_OPENAT && !own_uid)
+                        continue;
+                list[n].opcode = IORING_RESTRICTION_SQE_OP;
+                list[n++].sqe_op = operations[i];
         }
-        list[N_ELEMENTS(operations)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-        list[N_ELEMENTS(operations)].sqe_flags = IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_ASYNC;
-        return ring_register(ring, IORING_REGISTER_RESTRICTIONS, list, N_ELEMENTS(list));
+        list[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+        list[n++].sqe_flags = IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_ASYNC;
+        return ring_register(ring, IORING_REGISTER_RESTRICTIONS, list, n);
 }
 
-int sandbox_uring_new(struct io_uring_params *ret_params) {
+int sandbox_uring_new(const struct sandbox *sandbox, struct io_uring_params *ret_params) {
         struct io_uring_params params = { .flags = IORING_SETUP_R_DISABLED };
         _cleanup_close_ int ring = (int)syscall(SYS_io_uring_setup, ENTRIES, &params);
         int r;
 
         if (ring < 0)
                 return -errno;
-        r = ring_restrict(ring);
+        r = ring_restrict(ring, sandbox->enforced & ENFORCED_UIDS);
         if (!r)
                 r = ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
         if (r)

@@ -80,7 +80,7 @@ int sandbox_filter_load(const struct sandbox *sandbox, uint32_t flags);
 struct io_uring_params;
 /* Worker, before its own filter: a ring on which can be asked for what the filter lets through anyway. Its descriptor or -errno
  * (-EPERM, -ENOSYS: the host has none to give). */
-int sandbox_uring_new(struct io_uring_params *ret_params);
+int sandbox_uring_new(const struct sandbox *sandbox, struct io_uring_params *ret_params);
 
 /* Address layout --------------------------------------------------------------------------------------------------- */
 

@@ -303,7 +303,7 @@ static int step_ring(struct birth *b) {
         b->ring = -1;
         if (!(b->asked->limits.flags & FORK_IO_URING))
                 return 0;
-        b->ring = sandbox_uring_new(&b->ring_params);
+        b->ring = sandbox_uring_new(b->sandbox, &b->ring_params);
         if (b->ring < 0)
                 snprintf(b->detail, sizeof(b->detail),
                          "[sandbox] io-uring = yes, and this host gives none (sysctl kernel.io_uring_disabled): ");

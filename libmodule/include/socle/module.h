@@ -416,8 +416,8 @@ SOCLE_PUBLIC const char *socle_config(const char *name, const char *fallback);
 /* One line for `soclectl logs`. Never blocks; any thread. Since 1.0 */
 SOCLE_PUBLIC void socle_log(enum socle_log_level level, const char *format, ...) SOCLE_PRINTF(2, 3);
 /* With `[sandbox] io-uring = yes`, the worker's one io_uring: a descriptor that is not to be closed, and in *ret_params (a struct
- * io_uring_params, `size` bytes) what is needed to map it, as io_uring_queue_mmap(3) does. It takes what reads, writes, opens,
- * stats, waits and keeps time; what else is asked for ends with -EACCES, and nothing can be registered. Wait for it in a thread, or
+ * io_uring_params, `size` bytes) what is needed to map it, as io_uring_queue_mmap(3) does. It takes what reads, writes, opens
+ * (not on a rootless base), stats, waits and keeps time; what else is asked for ends with -EACCES, and nothing can be registered. Wait for it in a thread, or
  * by poll(2) in socle_offload(). -EPERM without the key. Since 1.1 */
 SOCLE_PUBLIC int socle_uring(struct socle_module *self, void *ret_params, size_t size);
 /* A key of the board: no copy, no system call; the view is valid until the request ends. -ENOENT, -EACCES when the manifest's

@@ -63,11 +63,14 @@ static int say(struct socle_reply *reply, int result) {
         return socle_reply_text(reply, 200, "%s\n", result < 0 ? strerrorname_np(-result) : "ok");
 }
 
+/* With a mode (octal) it is created. */
 static int on_open(struct socle_request *req, struct socle_reply *reply) {
-        const char *path = socle_request_query(req, "path", "");
-        struct io_uring_sqe sqe = {
-                .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)path, .open_flags = O_RDONLY | O_CLOEXEC
-        };
+        const char *path = socle_request_query(req, "path", ""), *mode = socle_request_query(req, "mode", "");
+        struct io_uring_sqe sqe = { .opcode = IORING_OP_OPENAT,
+                                    .fd = AT_FDCWD,
+                                    .addr = (uintptr_t)path,
+                                    .len = (unsigned)strtoul(mode, NULL, 8),
+                                    .open_flags = O_CLOEXEC | (*mode ? O_WRONLY | O_CREAT : O_RDONLY) };
         int fd = ask(&sqe);
 
         if (fd >= 0)
