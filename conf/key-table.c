@@ -357,13 +357,37 @@ int key_list_parse(struct text_list *list, const char *text, bool (*ok)(const ch
         }
 }
 
+/* Of several items, which one it is that could not be added to those before it. */
+static void item_describe(const struct text_list *list, const char *value, char *text, size_t size) {
+        size_t used = strlen(text), n;
+        char item[128];
+
+        if (!strchr(value, ',') || used >= size)
+                return;
+        for (size_t i = 0; i < list->n; i++)
+                value += strcspn(value, ",") + 1;
+        value += strspn(value, BLANKS);
+        n = strcspn(value, ",");
+        while (n && strchr(BLANKS, value[n - 1]))
+                n--;
+        snprintf(item, sizeof(item), "%.*s", (int)n, value);
+        if (list->n >= KEY_ITEMS_MAX)
+                snprintf(text + used, size - used, "; at most %d", KEY_ITEMS_MAX);
+        else if (!n)
+                snprintf(text + used, size - used, "; item %zu is empty", list->n + 1);
+        else
+                snprintf(text + used, size - used, "; %.60s is %s", item, text_list_has(list, item) ? "there twice" : "none");
+}
+
 static int list_set(const struct key *key, struct text_list *field, const char *value, char *expected, size_t expected_size) {
         _cleanup_(text_list_deinit) struct text_list list = { 0 };
         int r;
 
         r = key_list_parse(&list, value, types[key->type].ok);
-        if (r == -EINVAL)
+        if (r == -EINVAL) {
                 form_describe(key, expected, expected_size);
+                item_describe(&list, value, expected, expected_size);
+        }
         if (r < 0)
                 return r;
         list_release(key, field);

@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/key-origins.h"
 #include "conf/key.h"
 #include "conf/listen.h"
 #include "ipc/cleanup.h"
@@ -209,28 +211,57 @@ static int gid_of(const char *group, uint32_t *ret_gid) {
         return 0;
 }
 
+/* What is wrong with a key of [gateway] that has the right form. */
+_printf_(5, 6) static int refuse(const struct base_config *config, const char *key, char *error, size_t error_size, const char *format,
+                                 ...) {
+        const char *origin = key_origin(&config->origins, "gateway", key);
+        int n = snprintf(error, error_size, "%s: [gateway] %s: ", origin ? origin : "socled.conf", key);
+        va_list args;
+
+        va_start(args, format);
+        if (n >= 0 && (size_t)n < error_size)
+                vsnprintf(error + n, error_size - (size_t)n, format, args);
+        va_end(args);
+        return -EINVAL;
+}
+
+int boot_config_check(const struct base_config *config, char *error, size_t error_size) {
+        struct address_set trusted = { 0 };
+        char why[256];
+
+        if (config->listen.n > CONTROL_LISTENERS_MAX)
+                return refuse(config, "listen", error, error_size, "%zu addresses, expected at most %d", config->listen.n,
+                              CONTROL_LISTENERS_MAX);
+        for (size_t i = 0; i < config->trusted.n; i++) {
+                if (address_set_add(&trusted, config->trusted.items[i]) < 0)
+                        return refuse(config, "trusted", error, error_size, "%zu networks, expected at most %d", config->trusted.n,
+                                      ADDRESS_SET_MAX);
+        }
+        for (size_t i = 0; i < config->listen.n; i++) {
+                struct listen listen;
+
+                if (listen_parse(config->listen.items[i], &listen, why, sizeof(why)) < 0)
+                        return refuse(config, "listen", error, error_size, "%s", why);
+                if (listen.proxy_protocol && !config->trusted.n)
+                        return refuse(config, "listen", error, error_size,
+                                      "%s proxy-protocol: nobody is [gateway] trusted to connect there", listen.text);
+        }
+        return 0;
+}
+
 static int listener_fill(const struct base_config *config, const char *text, struct control_listener *l, char *error, size_t error_size) {
         char why[256] = "";
         struct listen listen;
         int r;
 
         r = listen_parse(text, &listen, why, sizeof(why));
-        if (r >= 0 && gid_of(listen.group, &l->gid) < 0) {
-                snprintf(why, sizeof(why), "%s: there is no group %s", listen.text, listen.group);
-                r = -EINVAL;
-        }
-        if (r < 0) {
-                snprintf(error, error_size, "socled.conf: [gateway] listen: %s", why);
-                return r;
-        }
+        if (r < 0)
+                return refuse(config, "listen", error, error_size, "%s", why);
+        if (gid_of(listen.group, &l->gid) < 0)
+                return refuse(config, "listen", error, error_size, "%s: there is no group %s", listen.text, listen.group);
         l->address = listen.address;
         l->address_size = listen.address_size;
         l->proxy_protocol = listen.proxy_protocol;
-        if (l->proxy_protocol && !config->trusted.n) {
-                snprintf(error, error_size,
-                         "socled.conf: [gateway] listen: %s proxy-protocol: nobody is [gateway] trusted to connect there", listen.text);
-                return -EINVAL;
-        }
         l->mode = listen.mode;
         memcpy(l->text, listen.text, sizeof(l->text));
         return 0;
@@ -252,11 +283,10 @@ static int gateway_fill(const struct base_config *config, struct control_gateway
         setup->connections = (uint32_t)config->connections;
         setup->client_connections = (uint32_t)config->client_connections;
         for (size_t i = 0; i < config->trusted.n; i++) {
-                if (address_set_add(&setup->trusted, config->trusted.items[i]) == 0)
-                        continue;
-                snprintf(error, error_size, "socled.conf: [gateway] trusted: %zu networks, expected at most %d", config->trusted.n,
-                         ADDRESS_SET_MAX);
-                return -EINVAL;
+                int r = address_set_add(&setup->trusted, config->trusted.items[i]);
+
+                if (r < 0)
+                        return r;
         }
         return loop_check(config, error, error_size);
 }
@@ -270,11 +300,9 @@ static int boot_fill(const struct base_config *config, struct control_boot_confi
         boot->ready_base = config->ready_base;
         boot->strict = config->strict;
         boot->n_gateways = n_gateways(config);
-        if (config->listen.n > CONTROL_LISTENERS_MAX) {
-                snprintf(error, error_size, "socled.conf: [gateway] listen: %zu addresses, expected at most %d", config->listen.n,
-                         CONTROL_LISTENERS_MAX);
-                return -EINVAL;
-        }
+        r = boot_config_check(config, error, error_size);
+        if (r < 0)
+                return r;
         for (i = 0; i < config->listen.n; i++) {
                 r = listener_fill(config, config->listen.items[i], &boot->listeners[boot->n_listeners++], error, error_size);
                 if (r < 0)

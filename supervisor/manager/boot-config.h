@@ -18,6 +18,10 @@ struct file_service {
 };
 int boot_config_load(struct file_service *service, int etc, int conf_d, struct base_config *config, char *error, size_t error_size);
 
+/* What no key is wrong about by itself: without it a base would not start, so a reload does not take it either. 0, or -EINVAL and
+ * a line for people. */
+int boot_config_check(const struct base_config *config, char *error, size_t error_size);
+
 /* One of these files over the struct: `fd` is it or -errno, and is closed. A file that is not there is none of the errors. */
 int boot_config_take(struct base_config *config, const char *shown, int fd, char *error, size_t error_size);
 

@@ -119,10 +119,13 @@ static const char *file_of(const struct config_reload *r, char ret_shown[SHOWN_M
 }
 
 static void reload_next(struct config_reload *r) {
-        char shown[SHOWN_MAX], text[SHOWN_MAX + 64];
+        char shown[SHOWN_MAX], text[SHOWN_MAX + 64], error[512];
 
         if (r->at > r->drop_ins.n) {
-                take(r);
+                if (boot_config_check(&r->config, error, sizeof(error)) < 0)
+                        reload_refuse(error);
+                else
+                        take(r);
                 reload_end(r);
                 return;
         }

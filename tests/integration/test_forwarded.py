@@ -161,6 +161,20 @@ def test_who_may_not_speak_it(base):
     expect_equal(ask(base, PROXY, before=HEADERS[0][0], port=port)[0], "192.0.2.1 http", "behind all that")
 
 
+def test_a_reload_with_which_no_base_would_start_is_refused(base):
+    port = with_proxy_protocol(base)
+    config = base.path("etc/socled.conf")
+    with open(config) as f:
+        text = f.read()
+    line = 1 + next(i for i, s in enumerate(text.split("\n")) if s.startswith("listen"))
+    base.write("etc/socled.conf", text.replace(TRUSTED, ""))
+    r = base.ctl("reload", check=False)
+    expect(r.returncode != 0, r.stdout)
+    expect(f"{config}:{line}: [gateway] listen: 127.0.0.1:{port} proxy-protocol: nobody is [gateway] trusted" in r.stderr, r.stderr)
+    expect(PROXY in base.ctl("config", "show").stdout, "what is shown is no longer what is in force")
+    expect_equal(ask(base, PROXY, before=HEADERS[0][0], port=port)[0], HEADERS[0][1], "after the reload")
+
+
 def test_a_proxy_behind_a_proxy(base):
     """Bytes are passed on by 127.0.0.2, requests by whom it names."""
     port = with_proxy_protocol(base)

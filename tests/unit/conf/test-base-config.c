@@ -140,6 +140,30 @@ static void test_mistakes_name_their_place(void **state) {
 
 /* Listen addresses --------------------------------------------------------------------------------------------------- */
 
+static void test_of_a_list_the_item_is_named(void **state) {
+        static const struct {
+                const char *value, *ending;
+        } lists[] = {
+                { "10.0.0.0/8, 10.0.0.1/8 ,::1", ", separated by commas; 10.0.0.1/8 is none" },
+                { "10.0.0.0/8, ::1, 10.0.0.0/8", ", separated by commas; 10.0.0.0/8 is there twice" },
+                { "10.0.0.0/8,,::1", ", separated by commas; item 2 is empty" },
+                { "10.0.0.0/8,", ", separated by commas; item 2 is empty" },
+                { "10.0.0.1/8", ", separated by commas" },
+        };
+
+        for (size_t i = 0; i < N_ELEMENTS(lists); i++) {
+                _cleanup_(base_config_deinit) struct base_config c;
+                char text[128], error[512] = "";
+                size_t n, ending = strlen(lists[i].ending);
+
+                base_config_init(&c);
+                n = (size_t)snprintf(text, sizeof(text), "[gateway]\ntrusted = %s\n", lists[i].value);
+                assert_int_equal(base_config_parse(&c, "file", text, n, error, sizeof(error)), -EINVAL);
+                assert_true(strlen(error) > ending);
+                assert_string_equal(error + strlen(error) - ending, lists[i].ending);
+        }
+}
+
 static void test_ip_addresses(void **state) {
         static const struct {
                 const char *text, *address;
@@ -272,6 +296,7 @@ int main(void) {
                 cmocka_unit_test(test_an_empty_file_is_a_working_base),
                 cmocka_unit_test(test_a_later_file_wins),
                 cmocka_unit_test(test_mistakes_name_their_place),
+                cmocka_unit_test(test_of_a_list_the_item_is_named),
                 cmocka_unit_test(test_ip_addresses),
                 cmocka_unit_test(test_unix_addresses),
                 cmocka_unit_test(test_inherited_sockets),
