@@ -203,7 +203,7 @@ static const struct mistake mistakes[] = {
         { "[config]\na:b = c", "module.ini:2: " LINE },
         { "[http]\nx ; = y\nprefix = /a/", "module.ini:2: " LINE },
         { "[http]\nhosts = a,\n        b",
-          "module.ini:2: [http] hosts = a,: expected host names in lower case without port, separated by commas" },
+          "module.ini:2: [http] hosts = a,: expected host names in lower case without port, separated by commas; item 2 is empty" },
         { "[http]\nhosts = a\n        b", "module.ini:3: " LINE },
         { "[http] prefix = /a", "module.ini:1: [http]: expected nothing but a comment behind the section's name" },
         { "[http", "module.ini:1: expected ] behind the section's name" },
