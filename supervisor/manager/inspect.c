@@ -11,6 +11,7 @@
 
 #include "ipc/cleanup.h"
 #include "supervisor/manager/admin-json.h"
+#include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/http-counts.h"
@@ -122,7 +123,7 @@ static void inspection_end(struct inspection *s) {
                                  : json_pack("{s:O}", "roles", s->instances);
 
         if (s->req) {
-                evhttp_connection_set_closecb(evhttp_request_get_connection(s->req), NULL, NULL);
+                admin_on_gone(s->req, NULL, NULL);
                 admin_reply(s->req, j);
         } else {
                 json_decref(j);
@@ -195,7 +196,7 @@ void inspect_begin(struct manager *m, struct evhttp_request *req, struct module 
         s->req = req;
         snprintf(s->module, sizeof(s->module), "%s", mod ? mod->name : "");
         TAILQ_INSERT_TAIL(&inspections, s, entry);
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, s);
+        admin_on_gone(req, on_client_gone, s);
         if (mod)
                 ask_workers(s, mod);
         else

@@ -298,3 +298,15 @@ sys.stdin.read()
         expect_equal(p.stdout.readline().strip(), "waits", "a follower that sends")
         expect(manager_memory(base) < before + (4096 if SLOW == 1 else 65536), "memory of the manager")
         p.stdin.close()
+
+
+def test_who_has_been_answered_is_not_counted_any_more(base):
+    """`inspect` once put its own end of a connection in the place of the one that counts: after 256 nobody was let in."""
+    base.start()
+    base.ctl("deploy", package(base, "examples/hello"))
+    calls = ("/v1/modules/hello/inspect", "/v1/roles", "/v1/health", "/v1/health/hello", "/v1/status", "/v1/modules/hello", "/metrics")
+    for path in calls:
+        for _ in range(300):
+            expect(api(base, "GET", path), f"no answer to GET {path}")
+    for _ in range(300):
+        expect('"config"' in api(base, "POST", "/v1/reload"), "no answer to a reload")
