@@ -5,6 +5,7 @@
  */
 #include "supervisor/gateway/client-internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,7 @@ void client_take(struct client *c, struct http_input *in) {
 void client_take_held(struct client *c) {
         struct http_input in = { c->held + c->held_at, c->held + c->held_size };
 
+        assert(c->held);
         client_take(c, &in);
         c->held_at = (uint32_t)(in.at - c->held);
         if (in.at == in.end || c->closing)

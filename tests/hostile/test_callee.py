@@ -52,7 +52,12 @@ def test_messages(base):
 def test_memory_for_messages_is_bounded(base):
     """Two of them, each as much as one may have."""
     w = World(base)
-    other = (("prefix = /liar", "prefix = /liar2"), ("lies = tell", "lies2 = tell"), ("request-timeout = 2s", "request-timeout = 30s"))
+    other = (
+        ("prefix = /liar", "prefix = /liar2"),
+        ("[route /liar/", "[route /liar2/"),
+        ("lies = tell", "lies2 = tell"),
+        ("request-timeout = 2s", "request-timeout = 30s"),
+    )
     base.ctl("deploy", package(base, "tests/hostile/liar", name="liar2", changes=other))
     with w.attack("messages-without-end"):
         lie_to_echo(w, "messages-without-end")
