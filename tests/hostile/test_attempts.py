@@ -49,6 +49,8 @@ def all_attempts(base, column):
     skip_unless(SLOW == 1, "a sanitizer has memory and calls of its own, in which the attempts would end otherwise")
     if column == "rootless":
         base.rootless()
+    else:
+        base.config(base.own_uids())  # what runs under them afterwards is left of the attackers
     suite = attempts.Suite(base)
     judge(list(suite.run()), suite.host, column)
 

@@ -140,6 +140,10 @@ class Base:
         with open(self.path("etc/socled.conf"), "w") as f:
             f.write(f"[gateway]\nlisten = {listen or f'127.0.0.1:{self.port}'}\nprocesses = {processes}\n{text}")
 
+    def own_uids(self):
+        """For config(): uids that no other base has, those of other tests for example."""
+        return f"[base]\nuid-base = {1000000000 + self.port % 13000 * 65536}\n"
+
     def rootless(self):
         """To be started by a user who is nobody else, where root runs the tests. Before start(), which gives him all that lies there."""
         skip_unless_root()

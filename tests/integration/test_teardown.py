@@ -94,8 +94,7 @@ def gone(base, worker, uid, group, others=()):
 
 
 def prepare(base, extra="", limits=LIMITS):
-    # uids that no other base has, those of other tests for example
-    base.config(f"[base]\nuid-base = {1000000000 + base.port % 13000 * 65536}\n", processes=1)
+    base.config(base.own_uids(), processes=1)
     base.start()
     deploy(base, extra, limits)
 
