@@ -428,8 +428,8 @@ static void take_module(struct upstream *u, const struct directory_table *t, uin
         const struct directory_module *module = &t->modules[index];
 
         mark_absent(u);
-        if (u->module.n_settings || module->n_settings)
-                memset(u->places + 1, 0, sizeof(u->places) - sizeof(u->places[0]));
+        for (size_t k = 1; k < N_ELEMENTS(u->places) && (u->module.n_settings || module->n_settings); k++)
+                u->places[k] = NULL;
         u->module = *module;
         u->present = true;
         for (uint32_t k = 0; k < module->n_instances; k++)
