@@ -7,7 +7,9 @@
  *
  * A worker passes the file first and then sends the reply that speaks of it. So
  * nothing waits for a file: the socket is read only when a reply says that there
- * is one, and one that is not there then never was. Files of other requests that
+ * is one, and one that is not there then never was. But for the first: the manager
+ * has sent us the socket before, and its record may still be unread when the reply
+ * is; then the request is made once more, if it may be. Files of other requests that
  * come by on the way are kept for their replies, which may come in another order.
  *
  * What it sends is not believed: each of its files is counted against the requests
@@ -52,6 +54,11 @@ static int poison(struct instance *i, enum violation violation) {
 static void keep(struct instance *i, struct request *request, int fd) {
         bool waits = request->instance == i;
 
+        /* Of one that was sent twice the first one comes, too. */
+        if (request->repeated && request->file_fd >= 0) {
+                request->file_fd = fd_close(request->file_fd);
+                i->n_files -= waits;
+        }
         if (request->file_fd >= 0 || (waits && i->n_files >= KEPT_MAX)) {
                 fd_close(fd);
                 request->file_lost = true;
@@ -71,7 +78,7 @@ static int receive(struct instance *i, struct request *request) {
         if (r == CONTROL_E_BAD)
                 return poison(i, VIOLATION_FILE_RECORD);
         if (r == CONTROL_E_AGAIN || r == CONTROL_E_CLOSED)
-                return ERROR_BAD_REPLY;
+                return ERROR_CUT_OFF;
         if (r && r != -EMFILE)
                 return ERROR_BUSY;
         of = owner(i, request, record.FILE_PASS.correlation);

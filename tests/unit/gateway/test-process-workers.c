@@ -8,10 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
+#include "ipc/fd.h"
 #include "tests/unit/gateway/front.h"
 
 static void test_a_worker_dies_in_a_request(void **state) {
@@ -108,6 +114,57 @@ static void test_a_deadline_passes(void **state) {
         worker_expect(&w, FRAME_REQUEST);
         worker_reply(&w, id, 200, "late");
         client_expect_reply(c, &w, "in time");
+        client_and_worker_leave(c, &w);
+}
+
+/* The worker's end of a new channel for files. Its record stands behind others, so that what the worker does is seen before it. */
+static int give_channel_slowly(void) {
+        int fds[2];
+
+        assert_int_equal(fd_socketpair(fds), 0);
+        for (int i = 0; i < 20; i++)
+                assert_int_equal(CONTROL_SEND(front.manager, CHANGED, 0, NULL, 0, .reserved = 0), 0);
+        assert_int_equal(CONTROL_SEND(front.manager, FILE_CHANNEL, 0, &fds[0], 1, .peer = 1), 0);
+        fd_close(fds[0]);
+        return fds[1];
+}
+
+static void worker_reply_file(struct worker *w, int channel) {
+        const struct http_reply_payload reply = { .status = 200, .is_file = true, .file_size = 5 };
+        uint64_t correlation = w->message.frame.correlation;
+        int fd = memfd_create("file", MFD_CLOEXEC), file;
+        char path[32];
+        uint32_t size;
+        uint8_t *data;
+
+        assert_int_equal(write(fd, "bytes", 5), 5);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        file = open(path, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(CONTROL_SEND(channel, FILE_PASS, 0, &file, 1, .correlation = correlation), 0);
+        assert_int_equal(http_reply_encode(&reply, &data, &size), 0);
+        worker_reply_bytes(w, correlation, data, size);
+        free(data);
+        fd_close(file);
+        fd_close(fd);
+}
+
+static void test_a_file_overtakes_its_channel(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m")), channel;
+
+        kill(front.pid, SIGSTOP);
+        channel = give_channel_slowly();
+        worker_reply_file(&w, channel);
+        kill(front.pid, SIGCONT);
+        worker_expect(&w, FRAME_REQUEST);
+        worker_reply_file(&w, channel);
+        client_expect_answer(c, 200, "bytes");
+        /* What was passed twice is nobody's the second time. */
+        client_send(c, GET("/m/2"));
+        worker_expect(&w, FRAME_REQUEST);
+        worker_reply_file(&w, channel);
+        client_expect_answer(c, 200, "bytes");
+        fd_close(channel);
         client_and_worker_leave(c, &w);
 }
 
@@ -274,6 +331,7 @@ int main(void) {
                 FRONT_TEST(test_what_may_be_done_twice_is_not_done_three_times),
                 FRONT_TEST(test_a_reply_just_before_the_death_counts),
                 FRONT_TEST(test_a_deadline_passes),
+                FRONT_TEST(test_a_file_overtakes_its_channel),
                 FRONT_TEST(test_a_route_has_its_own_deadline),
                 FRONT_TEST(test_a_draining_worker_gives_requests_back),
                 FRONT_TEST(test_typed_errors_have_their_status),
