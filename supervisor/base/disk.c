@@ -7,21 +7,17 @@
  * waits for his turn again and nobody else waits for anything. While somebody's
  * folders grow the next look is sooner; who takes long is looked at seldom.
  *
- * The child has the module's uid for the file system alone. With all of it, a
- * module that has processes of its own could end who counts for it.
+ * The child has the module's uid for the file system alone (work_narrow()).
  */
 #include "supervisor/base/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -69,26 +65,6 @@ static void look(struct base *base, uint64_t now) {
 
 /* The child ---------------------------------------------------------------------------------------------------------- */
 
-static int narrow(uid_t uid, pid_t base) {
-        sigset_t none;
-
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        setpriority(PRIO_PROCESS, 0, 19);
-        if (uid != geteuid()) {
-                if (setgroups(0, NULL) < 0)
-                        return -errno;
-                setfsgid(uid);
-                setfsuid(uid);
-                /* Neither says whether it did it; what is no id changes nothing. */
-                if (setfsgid((gid_t)-1) != (int)uid || setfsuid((uid_t)-1) != (int)uid)
-                        return -EPERM;
-        }
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-                return -errno;
-        return getppid() == base ? 0 : -ESRCH;
-}
-
 /* Whose descriptors it may look at is asked while it is still the base; whose files are whose, afterwards. */
 static int count_all(const struct instance *i, int work, int data, pid_t base, struct disk_count *count) {
         struct stat st;
@@ -96,9 +72,10 @@ static int count_all(const struct instance *i, int work, int data, pid_t base, s
 
         if (fstat(work, &st) < 0)
                 return -errno;
+        setpriority(PRIO_PROCESS, 0, 19);
         r = disk_count_deleted(i->pid, st.st_dev, count);
         if (!r)
-                r = narrow(i->uid, base);
+                r = work_narrow(i->uid, base);
         if (!r)
                 r = disk_count_folder(work, count);
         return r || data < 0 ? r : disk_count_folder(data, count);

@@ -7,8 +7,11 @@
  * O_NOFOLLOW), and nothing recurses: a folder found inside a folder is first
  * moved up to the top, under a name of ours, and emptied when its turn comes.
  * There are never more than two folders open and no path is ever longer than
- * one name. All of it runs in a child with the module's own uid and no
- * capability, so the worst that a trick could reach is the module's own files.
+ * one name. All of it runs in a child that sees files as the module's own uid,
+ * with no capability over them, so the worst that a trick could reach is the
+ * module's own files. It has that uid for the file system alone: with all of it, a
+ * sibling of the module's that has processes of its own could end it, and what lies
+ * there would stay, of which nobody's quota knows any more.
  */
 #include "supervisor/base/workfolder.h"
 
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -171,16 +175,27 @@ void work_count_free(volatile uint32_t *count) {
                 munmap((void *)count, sizeof(*count));
 }
 
-static _Noreturn void clean_child(int folder, uid_t uid, pid_t base, volatile uint32_t *count) {
+int work_narrow(uid_t uid, pid_t base) {
         sigset_t none;
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        if (uid != geteuid() && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
-                _exit(EXIT_FAILURE);
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != base)
-                _exit(EXIT_FAILURE);
-        _exit(work_empty(folder, count) ? EXIT_FAILURE : EXIT_SUCCESS);
+        if (uid != geteuid()) {
+                if (setgroups(0, NULL) < 0)
+                        return -errno;
+                setfsgid(uid);
+                setfsuid(uid);
+                /* Neither says whether it did it; what is no id changes nothing. */
+                if (setfsgid((gid_t)-1) != (int)uid || setfsuid((uid_t)-1) != (int)uid)
+                        return -EPERM;
+        }
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                return -errno;
+        return getppid() == base ? 0 : -ESRCH;
+}
+
+static _Noreturn void clean_child(int folder, uid_t uid, pid_t base, volatile uint32_t *count) {
+        _exit(work_narrow(uid, base) || work_empty(folder, count) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 pid_t work_clean(int work_fd, const char *name, uid_t uid, volatile uint32_t **ret_count) {

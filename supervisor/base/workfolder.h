@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Work folders: one per instance, gone with it. What a module left there is
- * removed by a child under the module's own uid, never by root.
+ * removed by a child that sees files as the module's own uid, never as root.
  */
 #pragma once
 
@@ -22,6 +22,10 @@ enum {
 };
 /* Removes it when it is empty; not there is as good. 0, WORK_E_FULL or -errno. */
 int work_remove(int work_fd, const char *name);
+
+/* In a child of the base: files are seen as that uid does, without capabilities over them, and it ends with the base. 0 or
+ * -errno. */
+int work_narrow(uid_t uid, pid_t base);
 
 /* Forks a child that empties it under uid; *ret_count is shared memory where it counts (work_count_free).
  * The pid, or -errno. */
