@@ -248,7 +248,7 @@ static bool check_NOEXEC(struct check *c) {
 static bool check_SCOPES(struct check *c) {
         long abi = landlock_abi();
 
-        have(c, "ABI %ld of %d", abi < 0 ? 0 : abi, LANDLOCK_SCOPES_ABI);
+        have(c, "ABI %ld; they are there from %d on", abi < 0 ? 0 : abi, LANDLOCK_SCOPES_ABI);
         return abi >= LANDLOCK_SCOPES_ABI;
 }
 

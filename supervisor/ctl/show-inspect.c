@@ -86,8 +86,8 @@ static void show_memory(const json_t *i, FILE *out) {
         json_int_t own = document_number(i, "private_bytes"), rss = document_number(i, "rss_bytes");
         char text[128];
 
-        snprintf(text, sizeof(text), "%s for itself, %s resident", text_size((uint64_t)MAX(own, 0)).text,
-                 text_size((uint64_t)MAX(rss, 0)).text);
+        snprintf(text, sizeof(text), "%s for itself, %s resident; threads %s", text_size((uint64_t)MAX(own, 0)).text,
+                 text_size((uint64_t)MAX(rss, 0)).text, text_number(document_number(i, "threads")).text);
         line(out, "memory", text);
 }
 

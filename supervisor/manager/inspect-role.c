@@ -54,7 +54,8 @@ static void add_line(json_t *list, unsigned line, unsigned *ret_next) {
         json_array_append_new(list, json_pack("{s:s, s:s}", "may", text, "why", confine_lines[line].why));
 }
 
-static json_t *may_json(const char *name) {
+/* Rootless there are no capabilities to keep. */
+static json_t *may_json(const char *name, bool root) {
         enum confine_role role = N_CONFINE_ROLES;
         json_t *list = json_array();
 
@@ -62,7 +63,7 @@ static json_t *may_json(const char *name) {
                 next = i + 1;
                 if (confine_lines[i].kind == CONFINE_ROLE && is_of(&confine_lines[i], name))
                         role = confine_lines[i].role;
-                if (confine_lines[i].role == role)
+                if (confine_lines[i].role == role && (root || confine_lines[i].kind != CONFINE_CAPABILITY))
                         add_line(list, i, &next);
         }
         return list;
@@ -83,6 +84,6 @@ json_t *role_inspected_json(const struct manager *m, const struct control_inspec
         j = json_pack("{s:s, s:i, s:o}", "name", name, "pid", (int)k->instance, "told",
                       json_pack("{s:b}", "landlock", !!((is_base ? m->hello.confined : role->enforced) & ENFORCED_LANDLOCK)));
         inspect_process((int32_t)k->instance, k, j);
-        json_object_set_new(j, "may", may_json(name));
+        json_object_set_new(j, "may", may_json(name, m->hello.root));
         return j;
 }

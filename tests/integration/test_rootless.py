@@ -83,6 +83,11 @@ def test_its_roles_are_confined_all_the_same(base):
         expect_equal(got["told"]["landlock"], "landlock" in b["enforced"], f"Landlock of {name}")
         if "seccomp" in b["enforced"]:
             expect(got["seccomp_filters"] >= filters[name], f"filters of {name}: {got['seccomp_filters']}")
+    lines = base.ctl("status").stdout.splitlines()
+    for name in processes:
+        expect(any(line.split()[:1] == [name] and " none " in line for line in lines), f"no capabilities of {name} in {lines}")
+    inspected = {r["name"]: r for r in json.loads(base.ctl("inspect", "--json").stdout)["roles"]}
+    expect(not any("CAP_" in row["may"] for row in inspected["base"]["may"]), "what only root may")
 
 
 def test_its_modules_serve_and_are_confined(base):
