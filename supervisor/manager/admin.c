@@ -43,9 +43,8 @@ static bool may(struct manager *m, struct evhttp_request *req, bool change) {
 
         if (admin_access_of_request(m, req, actor) >= (change ? ADMIN_CHANGE : ADMIN_VIEW))
                 return true;
-        snprintf(detail, sizeof(detail), "%s may not %s: expected root%s, or a member of the group %s%s%s", actor,
-                 change ? "change anything" : "look", m->hello.root ? "" : ", the base's own user", m->config.admin_group,
-                 change ? "" : " or ", change ? "" : m->config.view_group);
+        snprintf(detail, sizeof(detail), "%s may not %s: expected root, the base's own user, or a member of the group %s%s%s", actor,
+                 change ? "change anything" : "look", m->config.admin_group, change ? "" : " or ", change ? "" : m->config.view_group);
         snprintf(hint, sizeof(hint), "use sudo, or join the group: `usermod -aG %s USER`, then log in anew", group);
         admin_problem(req, FAULT_DENIED, detail, hint);
         return false;

@@ -7,12 +7,13 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import time
 
-from harness import ROOT, alive, children, expect, expect_equal, package, wait
+from harness import ROOT, SOCLECTL, alive, children, expect, expect_equal, package, wait
 
 # What is given to it, as it is given: a line of JSON for each event. Its environment must say the same.
 RECORD = """#!/bin/sh
@@ -337,6 +338,23 @@ def test_output_goes_to_the_log_and_is_bounded(base):
     for line in ("hooks.d/10-talk: one\n", "hooks.d/10-talk: two\n", "hooks.d/10-talk: no?[end\n"):
         expect(line in base.log(), f"{line} is missing")
     expect("over" not in base.log().replace("takes over", ""), "more than the bound")
+
+
+def test_it_may_use_soclectl(base):
+    told_folder(base)
+    shutil.copy(SOCLECTL, base.path("told/soclectl"))  # where whoever runs it may read it
+    os.makedirs(base.path("etc/hooks.d"), exist_ok=True)
+    hook(base, "10-ask", f"""#!/bin/sh
+[ "$SOCLE_EVENT $SOCLE_STATE" = "deploy done" ] || exit 0
+{base.path("told/soclectl")} status >{base.path("told/seen")} 2>&1
+{base.path("told/soclectl")} undeploy hello >>{base.path("told/seen")} 2>&1
+echo end >>{base.path("told/seen")}
+""")
+    base.start()
+    base.ctl("deploy", package(base, "examples/hello"))
+    seen = "\n".join(wait(lambda: "end" in lines(base, "seen") and lines(base, "seen"), "its end", 30))
+    expect("ACTIVE" in seen and "hello is removed" in seen, seen)
+    expect_equal(base.module("hello"), None, "the module")
 
 
 def test_its_time_is_limited_and_nothing_of_it_is_left(base):
