@@ -187,6 +187,8 @@ void client_on_head(struct client *c, struct http_head *head, bool more) {
                 client_discard(c, request, head->length, head->expects_continue && has_body(head));
         if (r == ERROR_NOT_FOUND)
                 request_problem(request, &no_route);
+        else if (r == ERROR_TOO_LARGE)
+                request_too_large(request);
         else if (r)
                 request_error(request, r);
         else if (g->target.asterisk)

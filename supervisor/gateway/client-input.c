@@ -40,7 +40,7 @@ static void on_streamed_body(struct client *c, struct request *request, const ui
                 upstream_forget(request);
                 client_stop_reading(c);
                 request->keep_alive = false;
-                request_error(request, ERROR_TOO_LARGE);
+                request_too_large(request);
                 return;
         }
         request->body_size += size;
@@ -69,7 +69,10 @@ static void on_body(struct client *c, const uint8_t *data, size_t size) {
                 return;
         request->keep_alive = false;
         client_stop_reading(c);
-        request_error(request, r == -EMSGSIZE ? ERROR_TOO_LARGE : ERROR_NO_MEMORY);
+        if (r == -EMSGSIZE)
+                request_too_large(request);
+        else
+                request_error(request, ERROR_NO_MEMORY);
 }
 
 static void on_request_end(struct client *c) {

@@ -5,6 +5,7 @@
 #include "supervisor/gateway/request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,5 +304,15 @@ void request_error(struct request *request, int error) {
                 return;
         }
         problem = problem_of_error(error, request->upstream ? upstream_name(request->upstream) : NULL);
+        request_problem(request, &problem);
+}
+
+void request_too_large(struct request *request) {
+        struct problem problem = problem_of_error(ERROR_TOO_LARGE, upstream_name(request->upstream));
+        char detail[192];
+
+        snprintf(detail, sizeof(detail), "module %s takes a body of at most %llu bytes (%s)", problem.module,
+                 (unsigned long long)request->settings.body_max, request->settings.own ? "the limit of its route" : "[limits] body");
+        problem.detail = detail;
         request_problem(request, &problem);
 }

@@ -97,3 +97,4 @@ void request_finish(struct request *request);
 void request_answer(struct request *request, const struct response *response);
 void request_problem(struct request *request, const struct problem *problem);
 void request_error(struct request *request, int error); /* enum error_code */
+void request_too_large(struct request *request);        /* its body is more than its module takes */

@@ -40,7 +40,11 @@ def test_a_route_has_its_own_timeout_and_body(base):
     expect("the timeout of its route (50 ms)" in late.json["detail"], late.text)
     # the module's own limits hold beside it
     expect_equal(base.post("/crash/ok", body=b"x" * 2048).status, 200, "a body of the route's size")
-    expect_equal(base.post("/crash/ok", body=b"x" * 2049).status, 413, "a larger one")
+    large = base.post("/crash/ok", body=b"x" * 2049)
+    expect_equal(large.status, 413, "a larger one")
+    expect("at most 2048 bytes (the limit of its route)" in large.json["detail"], large.text)
+    large = base.post("/crash/log", body=b"x" * ((8 << 20) + 1))
+    expect("at most 8388608 bytes ([limits] body)" in large.json["detail"], large.text)
     expect_equal(base.post("/crash/config", body=b"x" * 1025).status, 413, "one of another route")
     expect_equal(base.post("/crash/log", body=b"x" * 4096).status, 200, "one of none")
 
