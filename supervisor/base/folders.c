@@ -68,6 +68,18 @@ static void tell(const char *path, int error, const char *root) {
                   root || geteuid() == 0 ? "" : "; who is not root gives a folder of his own with --root DIR");
 }
 
+/* Whoever else can write there says what the base does. Only modules/ may be somebody's: who deploys, say. */
+static void warn_of_others(const char *path, bool given_away) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return;
+        if (st.st_mode & S_IWOTH)
+                log_warning("everybody may write %s, and say by that what this base does: chmod o-w", path);
+        else if (!given_away && st.st_uid != 0 && st.st_uid != geteuid())
+                log_warning("%s belongs to uid %u, who can say by that what this base does", path, st.st_uid);
+}
+
 int folders_open(struct folders *folders, const char *root) {
         char path[PATH_MAX];
         int r;
@@ -77,6 +89,8 @@ int folders_open(struct folders *folders, const char *root) {
                 tell(root ? root : "/var/lib/socle", r, root);
                 return r;
         }
+        if (root)
+                warn_of_others(root, false);
         for (int i = 0; i < FOLDER_N; i++) {
                 int n = root ? snprintf(path, sizeof(path), "%s/%s", root, table[i].below)
                              : snprintf(path, sizeof(path), "%s", table[i].machine);
@@ -86,6 +100,7 @@ int folders_open(struct folders *folders, const char *root) {
                         tell(path, r, root);
                         return r;
                 }
+                warn_of_others(path, i == FOLDER_DROP || table[i].owner != OWNER_ROOT);
         }
         return 0;
 }

@@ -103,3 +103,18 @@ def test_inspect_has_base_and_roles(base):
         expect_equal((got[name]["rlimits"]["core"], got[name]["rlimits"]["message_queues"]), (1, 0), f"limits of {name}")
         expect(any("no core dumps" in row["why"] for row in got[name]["may"]), f"the table of {name}")
     expect("never: bpf" in base.ctl("inspect").stdout, "what socled may never do")
+
+
+def test_folders_that_others_can_write_are_warned_of(base):
+    warned = lambda: [line for line in base.log().splitlines() if "what this base does" in line]
+    base.start()
+    expect_equal(warned(), [], "warnings of its own folders")
+    base.stop()
+    os.chmod(base.path("etc/conf.d"), 0o777)
+    wanted = [base.path("etc/conf.d") + ", and say"]
+    if harness.ROOT:
+        for name in ("etc/hooks.d", "modules"):
+            os.chown(base.path(name), 1600, 1600)
+        wanted.append(base.path("etc/hooks.d") + " belongs to uid 1600")
+    base.start()
+    expect(len(warned()) == len(wanted) and all(any(w in line for line in warned()) for w in wanted), f"warnings: {warned()}")
