@@ -201,6 +201,10 @@ static int try_copy_mount(void) {
         return (int)syscall(467, AT_FDCWD, "/tmp", 1, NULL, 0);
 }
 
+static int try_quota(void) {
+        return (int)syscall(SYS_quotactl_fd, -1, 0, 0, NULL);
+}
+
 static int try_trace(void) {
         return ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) < 0 ? -1 : 0;
 }
@@ -263,6 +267,7 @@ static void test_a_base_stays_among_its_own(void **state) {
                 { "open the memory of another", try_memory_of_another, EACCES },
                 { "mount", try_mount, EPERM },
                 { "copy a mount with other attributes", try_copy_mount, EPERM },
+                { "set a quota by descriptor", try_quota, EPERM },
                 { "trace another", try_trace, EPERM },
                 { "load a program into the kernel", try_bpf, EPERM },
         };
