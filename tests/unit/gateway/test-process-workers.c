@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
@@ -153,6 +154,7 @@ static void test_a_file_overtakes_its_channel(void **state) {
         int c = front_begin(&w, GET("/m")), channel;
 
         kill(front.pid, SIGSTOP);
+        assert_int_equal(waitpid(front.pid, NULL, WUNTRACED), front.pid);
         channel = give_channel_slowly();
         worker_reply_file(&w, channel);
         kill(front.pid, SIGCONT);
