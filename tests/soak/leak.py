@@ -198,7 +198,7 @@ def main():
     if args.cycles < 3 * SAMPLES:
         parser.error(f"at least {3 * SAMPLES} cycles")
     base = harness.Base("leak")
-    base.config(processes=1)
+    base.config(base.own_uids(), processes=1)  # what a uid may have is counted for all who have it
     try:
         base.start()
         bad = soak(base, args.cycles, args.kernel)
