@@ -181,6 +181,7 @@ def fetch(base, path, take=1 << 20, headers=""):
             data += piece
         head, data = data.split(b"\r\n\r\n", 1)
         yield head.decode()
+        data = data or s.recv(take)  # a head may come alone
         while data:
             yield data
             data = s.recv(take)
