@@ -67,14 +67,22 @@ class Admin(http.client.HTTPConnection):
         return json.loads(data) if data else None
 
 
+def taken(client, take):
+    client.request("POST", "/clinger/" + take)
+    r = client.getresponse()
+    text = r.read()
+    if r.status != 200 or not text.endswith((b" 0\n", b" EAGAIN\n")):
+        raise harness.Failure(f"{take}: {r.status} {text[:200]!r}")
+    return text.endswith(b" 0\n")
+
+
 def cycle(base, admin, client, package, families):
     admin.ask("PUT", "/v1/packages/clinger-1.0.0.smod", package)
-    for take in (*TAKES, *(("families?n=1",) if families else ())):
-        client.request("POST", "/clinger/" + take)
-        r = client.getresponse()
-        text = r.read()
-        if r.status != 200 or not text.endswith(b" 0\n"):
-            raise harness.Failure(f"{take}: {r.status} {text[:200]!r}")
+    for take in TAKES:
+        harness.expect(taken(client, take), take)
+    if families:
+        # Orphans of former cycles count for their uid until process 1 has looked at them, where there is no pids controller.
+        harness.wait(lambda: taken(client, "families?n=1"), "process 1 to have collected those before", 60)
     admin.ask("DELETE", "/v1/modules/clinger")
 
 
