@@ -28,11 +28,11 @@
 #include "supervisor/common/landlock.h"
 #include "supervisor/common/log.h"
 
-/* Whoever looks for leaks at the end stops and copies the process itself. */
-#if defined(__SANITIZE_ADDRESS__)
+/* Whoever looks for leaks at the end stops and copies the process itself; who looks for races makes calls of his own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED true
 #endif
 #endif
