@@ -32,31 +32,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ipc/sanitizers.h"
+
 #define GUARD_SIZE (64u << 10) /* the largest page there is */
 #define KEPT_SIZE (16u << 10)
 #define LOOK_SIZE 4096u /* of the memory below */
 #define POOL_MAX 64
 #define TRIM_EVERY 4096 /* stacks that came back */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#endif
-#ifdef WITH_ASAN
+#if WITH_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#ifdef WITH_TSAN
+#if WITH_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -84,24 +72,24 @@ static void *loop_sp;
 
 /* Telling the sanitizers --------------------------------------------------------------------------------------------- */
 
-#ifdef WITH_ASAN
+#if WITH_ASAN
 static const void *loop_bottom;
 static size_t loop_size;
 #endif
-#ifdef WITH_TSAN
+#if WITH_TSAN
 static void *loop_fiber;
 #endif
 
 /* Inlined always: TSan counts entries and exits of functions per fiber, and this one would be entered on one and left on
  * the other. */
 static inline __attribute__((always_inline)) void before_switch(struct coroutine *to, void **fake_stack) {
-#ifdef WITH_ASAN
+#if WITH_ASAN
         if (to)
                 __sanitizer_start_switch_fiber(fake_stack, to->map + GUARD_SIZE, stack_size);
         else
                 __sanitizer_start_switch_fiber(fake_stack, loop_bottom, loop_size);
 #endif
-#ifdef WITH_TSAN
+#if WITH_TSAN
         if (to)
                 loop_fiber = __tsan_get_current_fiber();
         if (to && !to->fiber)
@@ -111,7 +99,7 @@ static inline __attribute__((always_inline)) void before_switch(struct coroutine
 }
 
 static void after_switch(void *fake_stack, bool in_coroutine) {
-#ifdef WITH_ASAN
+#if WITH_ASAN
         const void *bottom;
         size_t size;
 
@@ -216,11 +204,11 @@ static void pool_trim(void) {
 }
 
 static void stack_put(struct coroutine *co) {
-#ifdef WITH_ASAN
+#if WITH_ASAN
         /* What frames poisoned must not greet the next user. */
         __asan_unpoison_memory_region(co->map + GUARD_SIZE, stack_size - sizeof(*co));
 #endif
-#ifdef WITH_TSAN
+#if WITH_TSAN
         /* A fiber holds the calls that were never left (main_of), so each run gets its own. */
         __tsan_destroy_fiber(co->fiber);
         co->fiber = NULL;

@@ -24,21 +24,13 @@
 #include "ipc/cleanup.h"
 #include "ipc/control.h"
 #include "ipc/host.h"
+#include "ipc/sanitizers.h"
 #include "supervisor/common/confine-calls.h"
 #include "supervisor/common/landlock.h"
 #include "supervisor/common/log.h"
 
 /* Whoever looks for leaks at the end stops and copies the process itself; who looks for races makes calls of his own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
+#define SANITIZED (WITH_ASAN || WITH_TSAN)
 
 enum {
         _CONFINE_E_SUCCESS,
