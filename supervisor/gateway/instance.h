@@ -27,7 +27,7 @@ struct instance {
         bool beside;                      /* only such as name its version */
         bool listed;                      /* in the directory at all */
         char version[64];
-        bool rung, unflushed, dead;
+        bool rung, unflushed;
         bool full; /* it said OVERLOADED: until its next reply */
         enum instance_state state;
         uint64_t asked;           /* id of the EDGE_REQUEST */

@@ -114,6 +114,17 @@ void request_free(struct request *request) {
         g->n_free_requests++;
 }
 
+bool request_has_moved(const struct request *request) {
+        return request->stream && stream_has_moved(request->stream);
+}
+
+bool request_may_repeat(struct request *request, int error) {
+        if ((error != ERROR_PEER_DIED && error != ERROR_CUT_OFF) || !request->idempotent || request->repeated || request_has_moved(request))
+                return false;
+        request->repeated = error;
+        return true;
+}
+
 /* Body and head ---------------------------------------------------------------------------------------------------------- */
 
 static struct http_text text_copy(char **at, struct http_text t) {

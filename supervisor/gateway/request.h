@@ -79,6 +79,12 @@ void request_free(struct request *request); /* not in any list any more */
 /* What came for an answer that will be another. */
 void request_forget_file(struct request *request);
 
+/* Bytes have gone to and fro behind it: the worker has begun it, whatever it says, and it cannot be repeated. */
+bool request_has_moved(const struct request *request);
+/* Of what a worker had begun when it died, or when its time was over, what may be done twice is, once: a request that kills whoever
+ * handles it ends two workers at most, however many there are. True: this was that once. */
+bool request_may_repeat(struct request *request, int error);
+
 /* Takes a copy of what the head said, for when the body is whole. 0 or -ENOMEM. */
 int request_keep(struct request *request, const struct http_request_payload *q);
 /* 0, -EMSGSIZE when it is longer than body_max, -ENOMEM (also when all bodies together are more than may be). */

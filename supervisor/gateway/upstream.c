@@ -18,7 +18,7 @@
  * Requests come back into the queue, to its head, when their worker died, moved or
  * drained before it had begun them; that may happen any number of times, for the
  * deadline runs on. One that was begun is sent a second time, and not a third, if
- * its method may be done twice (instance.c).
+ * its method may be done twice (request_may_repeat()).
  *
  * The queue is bounded, and each request in it has a deadline. As long as anybody
  * waits, the manager is asked to tell of changes, and the directory is looked at
