@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files of a client's connection share: client.c (life, answers, the
- * turn), client-head.c, client-input.c (bodies, held input), client-phases.c.
+ * What the files of a client's connection share: client.c (life, the turn),
+ * client-answers.c, client-head.c, client-input.c (bodies, held input),
+ * client-phases.c.
  */
 #pragma once
 
@@ -16,6 +17,20 @@ bool client_can_take(const struct client *c);
 struct request *client_add_request(struct client *c);
 /* Nothing of its input is looked at any more. */
 void client_stop_reading(struct client *c);
+
+/* One of its requests is done with. */
+void client_remove_request(struct client *c, struct request *request);
+/* None of them is handled any further. */
+void client_forget_requests(struct client *c);
+
+/* client-answers.c: answers whose turn it is move to the output. A request that is answered before it was read stays until it is. */
+void client_collect(struct client *c);
+/* What of its requests' bodies can go on does. */
+void client_send_bodies(struct client *c);
+/* Whose answer is sent now may send as much more of it as the client takes. */
+void client_grant(struct client *c);
+/* Sends of the output what the socket takes. */
+void client_send(struct client *c);
 
 /* client-head.c. more: something came behind the head. */
 void client_on_head(struct client *c, struct http_head *head, bool more);

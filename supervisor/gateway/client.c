@@ -44,7 +44,6 @@
 
 #define PIPELINE_MAX 16u
 #define BUFFERED_MAX (256u << 10)
-#define IOV_MAX_PER_SEND 64
 #define DROP_LOOK 64u /* connections that are looked at when one must go */
 
 #define CLIENT_OF(socket_) ((struct client *)((char *)(socket_)-offsetof(struct client, socket)))
@@ -102,7 +101,7 @@ void client_fail(struct client *c) {
         client_touch(c);
 }
 
-static void request_remove(struct client *c, struct request *request) {
+void client_remove_request(struct client *c, struct request *request) {
         account_request(request);
         TAILQ_REMOVE(&c->requests, request, in_client);
         c->n_requests--;
@@ -111,14 +110,14 @@ static void request_remove(struct client *c, struct request *request) {
         request_free(request);
 }
 
-static void forget_requests(struct client *c) {
+void client_forget_requests(struct client *c) {
         struct request *request;
 
         while ((request = TAILQ_FIRST(&c->requests))) {
                 upstream_forget(request);
                 if (!request->stream || !request->stream->begun)
                         request->status = 0;
-                request_remove(c, request);
+                client_remove_request(c, request);
         }
 }
 
@@ -132,7 +131,7 @@ static void client_close(struct client *c) {
         if (c->touched)
                 TAILQ_REMOVE(&g->touched, c, in_touched);
         c->touched = false;
-        forget_requests(c);
+        client_forget_requests(c);
         net_socket_remove(&c->socket);
         deadline_deinit(&g->deadlines, &c->deadline);
         http_parser_deinit(&c->parser);
@@ -256,97 +255,6 @@ static void on_sent(struct net_socket *socket, size_t size) {
 
 static const struct net_handler handler = { on_data, on_end, on_sent };
 
-/* Writing ----------------------------------------------------------------------------------------------------------------- */
-
-/* Would the end of the connection be taken for the end of an answer that has none? A reset tells them apart. */
-static void cut(struct client *c, const struct request *request) {
-        static const struct linger now = { .l_onoff = 1 };
-        const struct stream *s = request->stream;
-
-        if (s->chunked || s->dropped || s->left != STREAM_NO_LENGTH)
-                return;
-        setsockopt(c->socket.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-        c->failed = true;
-}
-
-/* Nothing follows the answer, whatever was asked behind it. */
-static void end_behind(struct client *c) {
-        c->closing = true;
-        c->abandoned |= c->held || !TAILQ_EMPTY(&c->requests);
-        forget_requests(c);
-}
-
-/* Answers whose turn it is move to the output. A request that is answered before it was read stays until it is. */
-static void collect(struct client *c) {
-        struct request *request;
-
-        while ((request = TAILQ_FIRST(&c->requests))) {
-                bool is_last = !request->keep_alive && request->stream;
-
-                request->bytes_out += request->answer.size;
-                output_splice(&c->out, &request->answer);
-                if (request->state != REQUEST_ANSWERED || request == c->reading)
-                        return;
-                if (request->cut)
-                        cut(c, request);
-                request_remove(c, request);
-                if (is_last)
-                        end_behind(c);
-        }
-}
-
-static void send_bodies(struct client *c) {
-        struct request *request;
-
-        TAILQ_FOREACH(request, &c->requests, in_client) {
-                if (request->stream)
-                        stream_send_body(request->stream);
-        }
-}
-
-/* Whose answer is sent now may send as much more of it as the client takes. */
-static void grant_first(struct client *c) {
-        struct request *first = TAILQ_FIRST(&c->requests);
-
-        if (first && first->stream)
-                stream_grant(first->stream, c->out.size + first->answer.size);
-}
-
-/* What stands first: a file, or all that is before the next one. */
-static ssize_t send_first(struct client *c, size_t *ret_size) {
-        const struct output_chunk *file = output_file(&c->out);
-        struct iovec iov[IOV_MAX_PER_SEND];
-        int n_iov;
-
-        *ret_size = 0;
-        if (file) {
-                *ret_size = file->size;
-                return net_send_file(&c->socket, file->fd, file->offset, file->size);
-        }
-        n_iov = output_iov(&c->out, iov, IOV_MAX_PER_SEND);
-        for (int i = 0; i < n_iov; i++)
-                *ret_size += iov[i].iov_len;
-        return net_send(&c->socket, iov, n_iov);
-}
-
-/* A file that became shorter meanwhile ends the connection: its length was promised. */
-static void send_output(struct client *c) {
-        while (c->out.size && !c->writing) {
-                size_t size;
-                ssize_t n = send_first(c, &size);
-
-                if (n < 0) {
-                        c->failed = true;
-                        return;
-                }
-                c->gateway->counters.bytes_out += (uint64_t)n;
-                if (n > 0)
-                        c->progress |= 1 << CLIENT_WRITING;
-                c->writing = (size_t)n < size;
-                output_consume(&c->out, (size_t)n);
-        }
-}
-
 /* The turn ---------------------------------------------------------------------------------------------------------------- */
 
 static void linger(struct client *c) {
@@ -367,8 +275,8 @@ static void move_on(struct client *c) {
         bool more;
 
         do {
-                collect(c);
-                send_bodies(c);
+                client_collect(c);
+                client_send_bodies(c);
                 more = can_take_held(c);
                 if (more)
                         client_take_held(c);
@@ -379,14 +287,14 @@ static void client_turn(struct client *c) {
         do {
                 move_on(c);
                 if (!c->failed)
-                        send_output(c);
+                        client_send(c);
                 /* What went out at once has made room, and nothing else might come to tell us so. */
         } while (can_take_held(c));
         if (!c->failed && c->closing && !c->n_requests && !c->out.size && c->phase != CLIENT_LINGER)
                 linger(c);
         if (c->failed)
                 return;
-        grant_first(c);
+        client_grant(c);
         net_receive(&c->socket, c->closing || (client_can_take(c) && !c->held));
         client_update_phase(c);
 }
