@@ -20,7 +20,7 @@
 #include "libmodule/worker-internal.h"
 
 #define THREADS_MAX 4
-#define CANCELLED_SLEEP_MS 1u
+#define CANCELLED_SLEEP_MS 1
 
 /* Sleeping ----------------------------------------------------------------------------------------------------------- */
 
@@ -43,8 +43,10 @@ static void on_due(struct deadline *deadline) {
 }
 
 /* A loop that looks for something and sleeps would never let the others run again if a cancelled request did not sleep at all. */
-static uint64_t sleep_ms(const struct task *task, uint32_t ms) {
-        return task && task->cancelled ? MIN(ms, CANCELLED_SLEEP_MS) : ms;
+uint64_t wait_until_ns(const struct task *task, int64_t ms) {
+        if (task && task->cancelled)
+                ms = MIN(ms, CANCELLED_SLEEP_MS);
+        return ms < INT64_MAX / (int64_t)NS_PER_MS ? clock_now_ns() + (uint64_t)MAX(ms, 0) * NS_PER_MS : UINT64_MAX;
 }
 
 int socle_sleep(uint32_t ms) {
@@ -58,7 +60,7 @@ int socle_sleep(uint32_t ms) {
         if (r < 0)
                 return r;
         task = task_self();
-        deadline_set(&times, &me.deadline, clock_now_ns() + sleep_ms(task, ms) * NS_PER_MS);
+        deadline_set(&times, &me.deadline, wait_until_ns(task, ms));
         if (task)
                 task->sleep = &me.deadline;
         coroutine_suspend();

@@ -125,3 +125,5 @@ void wait_on_offloaded(void);
 int wait_offload_fd(void);
 void wait_tell_ready(void); /* from another thread: the loop calls module_ready() */
 struct deadlines *wait_deadlines(void);
+/* When a wait of so many ms ends, soon if the task is cancelled; UINT64_MAX: never, as with INT64_MAX. */
+uint64_t wait_until_ns(const struct task *task, int64_t ms);

@@ -23,6 +23,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/shared.h"
+#include "libmodule/condition.h"
 #include "libmodule/position.h"
 #include "libmodule/provider.h"
 #include "libmodule/topics.h"
@@ -351,11 +352,13 @@ static void worker_turn(bool *more) {
                         bell_ring(&events[i]);
         }
         wait_turn();
+        conditions_turn();
         calls_turn();
         log_turn();
         *more = connections_turn();
         *more |= subscribe_turn();
         *more |= calls_flush();
+        *more |= conditions_due();
         stop_turn();
 }
 

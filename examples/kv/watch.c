@@ -3,7 +3,8 @@
  * Changes go through a topic, so that whoever listens here also hears of those that
  * another instance has made: there are two while a version replaces another. The
  * last ones are kept in a ring; each listener has a place in it, and who is
- * overtaken is told so. A slow client is waited for by its own handler alone.
+ * overtaken is told so. A slow client is waited for by its own handler alone, and
+ * who listens to what does not change costs nothing.
  */
 #include "watch.h"
 
@@ -11,17 +12,18 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "store.h"
 
 #define TOPIC "kv.changed"
 #define KEPT 256u
-#define LOOK_MS 20u
-#define QUIET_MS 4000u /* then something is said, so that both sides know of each other; less than [limits] request-timeout */
+#define QUIET_MS 4000 /* then something is said, so that both sides know of each other; less than [limits] request-timeout */
 
 static struct { char what[8], key[STORE_KEY_MAX + 1]; } changes[KEPT];
 static uint64_t n_changes;
 static bool is_on = true;
+static struct socle_condition *news; /* of these two */
 
 static void on_changed(const struct socle_value *args, void *unused) {
         const char *what, *key;
@@ -31,10 +33,12 @@ static void on_changed(const struct socle_value *args, void *unused) {
         snprintf(changes[n_changes % KEPT].what, sizeof(changes[0].what), "%s", what);
         snprintf(changes[n_changes % KEPT].key, sizeof(changes[0].key), "%s", key);
         n_changes++;
+        socle_condition_broadcast(news);
 }
 
 int watch_start(struct socle_module *self) {
-        return socle_subscribe(self, TOPIC, on_changed, NULL);
+        news = socle_condition_new();
+        return news ? socle_subscribe(self, TOPIC, on_changed, NULL) : -ENOMEM;
 }
 
 void watch_tell(const char *what, const void *key, size_t size) {
@@ -49,43 +53,57 @@ void watch_tell(const char *what, const void *key, size_t size) {
 
 void watch_set(bool on) {
         is_on = on;
+        socle_condition_broadcast(news);
+}
+
+static int64_t now_ms(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct watcher {
+        struct socle_stream *stream;
+        const char *prefix;
+        uint64_t next;
+        int64_t said_ms; /* when it was last told anything */
+};
+
+static int tell(struct watcher *w, const char *event, const char *data) {
+        w->said_ms = now_ms();
+        return socle_stream_event(w->stream, NULL, event, data);
 }
 
 /* What has happened since; while it is written more may happen, and what is not written yet be overtaken. */
-static int send_changes(struct socle_stream *s, const char *prefix, uint64_t *next) {
+static int tell_changes(struct watcher *w) {
         int r = 0;
 
-        while (!r && *next < n_changes) {
-                if (n_changes - *next > KEPT) {
-                        *next = n_changes;
-                        r = socle_stream_event(s, NULL, "lost", "");
-                        continue;
+        while (!r && w->next < n_changes) {
+                size_t i = w->next++ % KEPT;
+
+                if (n_changes - w->next >= KEPT) {
+                        w->next = n_changes;
+                        r = tell(w, "lost", "");
+                } else if (!strncmp(changes[i].key, w->prefix, strlen(w->prefix))) {
+                        r = tell(w, changes[i].what, changes[i].key);
                 }
-                if (!strncmp(changes[*next % KEPT].key, prefix, strlen(prefix)))
-                        r = socle_stream_event(s, NULL, changes[*next % KEPT].what, changes[*next % KEPT].key);
-                ++*next;
         }
         return r;
 }
 
 int watch_serve(struct socle_reply *reply, const char *prefix) {
-        uint64_t next = n_changes, seen = next;
-        struct socle_stream *s;
-        uint32_t quiet_ms = 0;
+        struct watcher w = { .prefix = prefix, .next = n_changes, .said_ms = now_ms() };
         int r;
 
         socle_reply_header(reply, "cache-control", "no-store");
-        r = socle_reply_stream(reply, 200, "text/event-stream", &s);
+        r = socle_reply_stream(reply, 200, "text/event-stream", &w.stream);
         while (!r && is_on) {
-                r = send_changes(s, prefix, &next);
-                quiet_ms = next == seen ? quiet_ms + LOOK_MS : 0;
-                seen = next;
-                if (!r && quiet_ms >= QUIET_MS) {
-                        quiet_ms = 0;
-                        r = socle_stream_event(s, NULL, NULL, NULL);
-                }
-                if (!r)
-                        r = socle_sleep(LOOK_MS);
+                r = tell_changes(&w);
+                if (!r && is_on)
+                        r = socle_condition_wait(news, w.said_ms + QUIET_MS - now_ms());
+                if (r == SOCLE_E_TIMEOUT)
+                        r = tell(&w, NULL, NULL);
         }
         return r;
 }

@@ -358,6 +358,25 @@ def test_an_example_tells_of_changes(base):
     wait(lambda: len(base.instances("kv")) == 1, "the old ones to go")
 
 
+def waits(pid):
+    """How often it has slept so far."""
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(l.split()[1]) for l in f if l.startswith("voluntary_ctxt_switches"))
+
+
+def test_who_listens_to_what_does_not_change_costs_nothing(base):
+    base.start()
+    base.drop(package(base, "examples/kv"))
+    base.serves("/kv/")
+    with Raw(base) as c:
+        c.ask("/kv?watch=a/")
+        c.head()
+        before = waits(base.worker("kv"))
+        expect_equal(c.chunk(), b":\n\n", "a sign that both sides are there, after 4 s")
+        n = waits(base.worker("kv")) - before
+        expect(n < 50, f"the worker woke {n} times while nothing happened")
+
+
 # bodies
 
 

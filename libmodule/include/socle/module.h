@@ -32,13 +32,14 @@ extern "C" {
 #define SOCLE_PRINTF(fmt, args)
 #endif
 
-struct socle_module;  /* this module, for as long as the worker lives */
-struct socle_request; /* one HTTP request; valid until its handler returns */
-struct socle_reply;   /* its reply; likewise */
-struct socle_context; /* one call of a service method; likewise */
-struct socle_buffer;  /* msgpack that is being packed; owned by who made it */
-struct socle_result;  /* the result of a call; owned by the caller */
-struct socle_stream;  /* one end of a stream; the caller's end is the caller's, the callee's goes with its call. Since 1.1 */
+struct socle_module;    /* this module, for as long as the worker lives */
+struct socle_request;   /* one HTTP request; valid until its handler returns */
+struct socle_reply;     /* its reply; likewise */
+struct socle_context;   /* one call of a service method; likewise */
+struct socle_buffer;    /* msgpack that is being packed; owned by who made it */
+struct socle_result;    /* the result of a call; owned by the caller */
+struct socle_condition; /* what coroutines wait for; owned by who made it. Since 1.1 */
+struct socle_stream;    /* one end of a stream; the caller's end is the caller's, the callee's goes with its call. Since 1.1 */
 
 /* A view of one msgpack item; does not own the bytes. Zeroed, it is nil. Since 1.0 */
 struct socle_value {
@@ -433,6 +434,21 @@ SOCLE_PUBLIC int64_t socle_deadline_left_ms(void);
  * behalf: "00-TRACE-SPAN-FLAGS". A client may have begun it, else the gateway has; calls of other modules carry it along by
  * themselves. Valid as long as the request; "" where there is none (in `start`, say). Since 1.1 */
 SOCLE_PUBLIC const char *socle_trace(void);
+/* After SOCLE_STARTING: requests may come from now on. Any thread: whoever needs no thread of his own to get ready waits in
+ * `start` itself, which may sleep, call and offload. Does nothing when it is ready already. Since 1.0 */
+SOCLE_PUBLIC void socle_ready(struct socle_module *self);
+
+/* Waiting ----------------------------------------------------------------------------------------------------------
+ *
+ * What a handler, a hook or a subscriber can wait for, while the worker serves others: time (socle_sleep()), another coroutine of this
+ * worker (a condition), other modules (socle_call(), streams), room to the client and what he sends (streams), and whatever
+ * blocks, in one of four threads (socle_offload()), which no cancellation ends: also descriptors, by poll(2) with a timeout, for there
+ * is no wait for one here. A call of the C library that blocks in the handler itself stops the whole worker.
+ *
+ * Waits that say so return SOCLE_E_CANCELLED when nobody waits for the request any more: its client or caller has gone, or its version
+ * was replaced and drain-timeout is over. Until then draining ends no wait: who waits for what comes rarely is told by the `event` hook
+ * (SOCLE_EVENT_DRAIN), and wakes them. */
+
 /* Suspends this coroutine, not the worker, for at least so long. 0; SOCLE_E_CANCELLED, earlier, when whoever waits for the
  * request has gone away; -EDEADLK where there is no coroutine (in a thread of socle_offload()); -ENOMEM. Since 1.0 */
 SOCLE_PUBLIC int socle_sleep(uint32_t ms);
@@ -440,9 +456,33 @@ SOCLE_PUBLIC int socle_sleep(uint32_t ms);
  * four run at once, others wait their turn; an idle worker has no such thread. fn must not call functions of this header
  * but socle_log() and socle_config(). 0; -EDEADLK as socle_sleep(); -EAGAIN when no thread can be had. Since 1.0 */
 SOCLE_PUBLIC int socle_offload(void (*fn)(void *), void *arg);
-/* After SOCLE_STARTING: requests may come from now on. Any thread: whoever needs no thread of his own to get ready waits in
- * `start` itself, which may sleep, call and offload. Does nothing when it is ready already. Since 1.0 */
-SOCLE_PUBLIC void socle_ready(struct socle_module *self);
+
+/* Conditions: one coroutine waits until another one of this worker says that something has changed. As pthread_cond_t, without a mutex:
+ * nothing else runs between a look and the wait.
+ *
+ *         static struct socle_condition *changed;                    made by `start`
+ *
+ *         while (!r && !is_there(key))                               a handler
+ *                 r = socle_condition_wait(changed, socle_deadline_left_ms());
+ *
+ *         put(key);                                                  another one
+ *         socle_condition_broadcast(changed);
+ *
+ * It remembers nothing: a signal while nobody waits is lost, and who is woken looks again, for others may have run before him.
+ *
+ * A condition belongs to who made it. NULL: out of memory. Since 1.1 */
+SOCLE_PUBLIC struct socle_condition *socle_condition_new(void);
+/* Who waits is woken and gets -EIDRM. Returns NULL; NULL is allowed. Since 1.1 */
+SOCLE_PUBLIC struct socle_condition *socle_condition_free(struct socle_condition *c);
+/* Suspends this coroutine until it is woken: 0. After so many ms (0 or less: at the loop's next turn): SOCLE_E_TIMEOUT.
+ * SOCLE_E_CANCELLED as socle_sleep(), but who has been woken before gets 0; -EDEADLK as socle_sleep(); -EIDRM: it was freed; -EINVAL
+ * without one; -ENOMEM. Since 1.1 */
+#define SOCLE_FOREVER INT64_MAX /* as what socle_deadline_left_ms() returns without a deadline */
+SOCLE_PUBLIC int socle_condition_wait(struct socle_condition *c, int64_t timeout_ms);
+/* Wakes the one that has waited for longest, or all of them, in their order: they run when this coroutine waits or ends. Who waits from
+ * now on waits for the next one. 0, also when nobody waits; -EDEADLK in a thread of socle_offload(); -EINVAL without one. Since 1.1 */
+SOCLE_PUBLIC int socle_condition_signal(struct socle_condition *c);
+SOCLE_PUBLIC int socle_condition_broadcast(struct socle_condition *c);
 
 #ifdef __cplusplus
 }
