@@ -103,3 +103,38 @@ unsigned liar_count_bells(struct liar *liar) {
 
         return n > 0 ? (unsigned)n : 0;
 }
+
+int liar_setup(void **state) {
+        static struct liar liar;
+
+        liar_open(&liar, &LIAR_LIMITS);
+        *state = &liar;
+        return 0;
+}
+
+int liar_teardown(void **state) {
+        liar_close(*state);
+        return 0;
+}
+
+void liar_assert_poisoned(struct liar *l, const char *reason) {
+        struct frame frame = { .kind = FRAME_CAST };
+        struct edge_message m;
+
+        assert_non_null(edge_poison_reason(l->victim));
+        if (!strstr(edge_poison_reason(l->victim), reason))
+                fail_msg("\"%s\" is no word of \"%s\"", edge_poison_reason(l->victim), reason);
+        /* and for ever */
+        assert_int_equal(edge_receive(l->victim, &m), EDGE_E_POISONED);
+        assert_int_equal(edge_send(l->victim, &frame, NULL, 0, NULL), EDGE_E_POISONED);
+        assert_int_equal(edge_flush(l->victim), EDGE_E_POISONED);
+        assert_int_equal(edge_on_bell(l->victim), EDGE_E_POISONED);
+        assert_false(edge_arm(l->victim));
+}
+
+void liar_expect_poison(struct liar *l, const char *reason) {
+        struct edge_message m;
+
+        assert_int_equal(edge_receive(l->victim, &m), EDGE_E_POISONED);
+        liar_assert_poisoned(l, reason);
+}

@@ -41,3 +41,14 @@ void liar_close(struct liar *liar);
 uint64_t liar_put(struct liar *liar, uint64_t position, const struct frame *frame, const void *payload, uint32_t size);
 void liar_publish(struct liar *liar, uint64_t tail);
 unsigned liar_count_bells(struct liar *liar);
+
+/* One of these limits for each test: LIAR_TEST(test_something) in the list; *state is the liar. */
+#define LIAR_LIMITS ((struct edge_limits){ .ring_size = RING, .max_message = 64 << 10, .max_partial = 128 << 10 })
+int liar_setup(void **state);
+int liar_teardown(void **state);
+#define LIAR_TEST(name) cmocka_unit_test_setup_teardown(name, liar_setup, liar_teardown)
+
+/* The victim is poisoned, with this in its reason, and for ever. */
+void liar_assert_poisoned(struct liar *liar, const char *reason);
+/* It becomes so by the next receive. */
+void liar_expect_poison(struct liar *liar, const char *reason);
