@@ -265,8 +265,8 @@ static int step_groups(struct base *base) {
         if (!r && base->root)
                 r = cgroup_own(&base->cgroup, uids_template(&base->uids));
         base->enforced = base->cgroup.enforced | (base->root ? (uint32_t)ENFORCED_UIDS : 0);
-        work_remove_all(base->folders.fds[FOLDER_WORK], "", base->root);
-        work_remove_all(base->folders.fds[FOLDER_DATA], PURGE_PREFIX, base->root);
+        work_remove_all(base, base->folders.fds[FOLDER_WORK], "");
+        work_remove_all(base, base->folders.fds[FOLDER_DATA], PURGE_PREFIX);
         return r ? r : layers_suffice(base);
 }
 
@@ -326,7 +326,7 @@ static void loop(struct base *base) {
                 next = earliest(next, roles_tick(base));
                 next = earliest(next, teardown_tick(base));
                 next = earliest(next, spare_tick(base));
-                next = earliest(next, purge_tick(base));
+                next = earliest(next, job_tick(&base->purge.cleaner));
                 if (base->stage < STAGE_KILL) {
                         next = earliest(next, watchdog_tick(base));
                         next = earliest(next, disk_tick(base));
@@ -351,8 +351,8 @@ static void base_init(struct base *base, const struct options *options) {
                                .ids.fd = -1,
                                .spare_due_ns = UINT64_MAX,
                                .signals = WATCH_INIT,
-                               .purge.cleaner = WATCH_INIT,
-                               .disk.counter = WATCH_INIT,
+                               .purge.cleaner = JOB_INIT,
+                               .disk.counter = JOB_INIT,
                                .start_ns = clock_now_ns() };
         TAILQ_INIT(&base->instances);
         folders_init(&base->folders);

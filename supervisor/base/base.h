@@ -15,6 +15,7 @@
 #include "supervisor/base/folders.h"
 #include "supervisor/base/ids.h"
 #include "supervisor/base/instances.h"
+#include "supervisor/base/job.h"
 #include "supervisor/base/listeners.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/base/options.h"
@@ -59,17 +60,13 @@ struct base {
         uint32_t instances_max;
         struct instance *spare; /* spare.h */
         struct purge {
-                pid_t pid; /* of who empties the folder; 0: nobody */
-                struct watch cleaner;
-                volatile uint32_t *count;
-                uint64_t request, until_ns;
+                struct job cleaner;
+                uint64_t request;
                 char name[CONTROL_NAME_SIZE], doomed[32]; /* what it was called, what it is called now */
         } purge;
         struct disk {
-                pid_t pid; /* of who counts; 0: nobody */
-                struct watch counter;
-                struct disk_shared *shared; /* with it */
-                uint64_t instance, began_ns, until_ns, next_ns;
+                struct job counter;
+                uint64_t instance, began_ns, next_ns;
                 bool grows; /* somebody's folders, since the last look */
         } disk;
         uint64_t spare_due_ns;

@@ -7,26 +7,19 @@
  * waits for his turn again and nobody else waits for anything. While somebody's
  * folders grow the next look is sooner; who takes long is looked at seldom.
  *
- * The child has the module's uid for the file system alone (work_narrow()).
+ * The child has the module's uid for the file system alone (job_narrow()).
  */
 #include "supervisor/base/disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 
+#include "ipc/cleanup.h"
 #include "ipc/clock.h"
-#include "ipc/fd.h"
 #include "supervisor/base/base.h"
-#include "supervisor/base/disk-count.h"
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
@@ -34,12 +27,6 @@
 #define SOON_NS NS_PER_S
 #define COUNT_NS (10 * NS_PER_S)
 #define REST 20 /* times as long as it took */
-
-/* Of the child and us; what it says is a number and believed as one. */
-struct disk_shared {
-        struct disk_count count;
-        int error; /* -errno */
-};
 
 static bool has_run(struct instance *i) {
         uint64_t used = 0;
@@ -65,20 +52,29 @@ static void look(struct base *base, uint64_t now) {
 
 /* The child ---------------------------------------------------------------------------------------------------------- */
 
+struct counting {
+        const struct instance *instance;
+        int work, data;
+};
+
 /* Whose descriptors it may look at is asked while it is still the base; whose files are whose, afterwards. */
-static int count_all(const struct instance *i, int work, int data, pid_t base, struct disk_count *count) {
+static int count_all(const void *order, pid_t base, struct job_report *report) {
+        const struct counting *c = order;
+        const struct instance *i = c->instance;
+        struct disk_count *count = &report->count;
         struct stat st;
         int r;
 
-        if (fstat(work, &st) < 0)
+        count->limit = i->limits.disk;
+        if (fstat(c->work, &st) < 0)
                 return -errno;
         setpriority(PRIO_PROCESS, 0, 19);
         r = disk_count_deleted(i->pid, st.st_dev, count);
         if (!r)
-                r = work_narrow(i->uid, base);
+                r = job_narrow(i->uid, base);
         if (!r)
-                r = disk_count_folder(work, count);
-        return r || data < 0 ? r : disk_count_folder(data, count);
+                r = disk_count_folder(c->work, count);
+        return r || c->data < 0 ? r : disk_count_folder(c->data, count);
 }
 
 /* Its beginning and end -------------------------------------------------------------------------------------------- */
@@ -92,63 +88,30 @@ static void tell(struct base *base, struct instance *i, uint64_t size, uint64_t 
                   .error = error);
 }
 
-static void on_counted(struct base *base, struct watch *watch, uint32_t events) {
+static void on_counted(struct base *base, struct job *job, const struct job_report *report) {
         struct disk *d = &base->disk;
         struct instance *i = instance_find(base, d->instance);
         uint64_t now = clock_now_ns();
-        int status = 0;
 
-        while (waitpid(d->pid, &status, 0) < 0 && errno == EINTR)
-                ;
-        watch_stop(base, &d->counter);
-        d->pid = 0;
         if (i)
                 i->disk_after_ns = now + REST * (now - d->began_ns);
         if (i && i->state == INSTANCE_RUNNING)
-                tell(base, i, d->shared->count.size, d->shared->count.n_entries, WIFEXITED(status) ? d->shared->error : -ETIME);
-        munmap(d->shared, sizeof(*d->shared));
-        d->shared = NULL;
+                tell(base, i, report->count.size, report->count.n_entries, report->error);
 }
 
 static int begin(struct base *base, struct instance *i) {
         _cleanup_close_ int work = work_open(base->folders.fds[FOLDER_WORK], i->label);
         _cleanup_close_ int data = -1;
         struct disk *d = &base->disk;
-        pid_t self = getpid();
-        int fd, r;
 
         if (i->limits.flags & FORK_DATA)
                 data = work_open(base->folders.fds[FOLDER_DATA], i->name);
         if (work < 0)
                 return work;
-        d->shared = mmap(NULL, sizeof(*d->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (d->shared == MAP_FAILED) {
-                d->shared = NULL;
-                return -errno;
-        }
-        d->shared->count.limit = i->limits.disk;
-        d->pid = fork();
-        if (d->pid == 0) {
-                d->shared->error = count_all(i, work, data, self, &d->shared->count);
-                _exit(EXIT_SUCCESS);
-        }
-        fd = d->pid < 0 ? -1 : pidfd_open(d->pid, 0);
-        r = fd < 0 ? -errno : watch_start(base, &d->counter, fd, EPOLLIN, on_counted, NULL);
-        if (!r) {
-                d->instance = i->id;
-                d->began_ns = clock_now_ns();
-                d->until_ns = d->began_ns + COUNT_NS;
-                return 0;
-        }
-        fd_close(fd);
-        if (d->pid > 0) {
-                kill(d->pid, SIGKILL);
-                waitpid(d->pid, NULL, 0);
-        }
-        d->pid = 0;
-        munmap(d->shared, sizeof(*d->shared));
-        d->shared = NULL;
-        return r;
+        d->instance = i->id;
+        d->began_ns = clock_now_ns();
+        d->counter.on_end = on_counted;
+        return job_start(base, &d->counter, COUNT_NS, count_all, &(struct counting){ i, work, data });
 }
 
 static bool begin_next(struct base *base) {
@@ -170,32 +133,24 @@ static bool begin_next(struct base *base) {
 }
 
 void disk_forget(struct base *base, const struct instance *i) {
-        if (base->disk.pid && base->disk.instance == i->id)
-                pidfd_send_signal(base->disk.counter.fd, SIGKILL, NULL, 0);
-}
-
-/* What it has counted so far is told when it has ended. */
-static uint64_t wait_for(struct disk *d, uint64_t now) {
-        if (now < d->until_ns)
-                return d->until_ns;
-        pidfd_send_signal(d->counter.fd, SIGKILL, NULL, 0);
-        d->until_ns = UINT64_MAX;
-        return UINT64_MAX;
+        if (base->disk.counter.pid && base->disk.instance == i->id)
+                job_kill(&base->disk.counter);
 }
 
 uint64_t disk_tick(struct base *base) {
         struct disk *d = &base->disk;
         uint64_t now = clock_now_ns();
 
-        if (d->pid)
-                return wait_for(d, now);
+        /* What one has counted so far is told when it has ended. */
+        if (d->counter.pid)
+                return job_tick(&d->counter);
         /* Nobody is due again before all have had their turn. */
         if (begin_next(base))
-                return d->until_ns;
+                return d->counter.until_ns;
         if (now < d->next_ns)
                 return d->next_ns;
         look(base, now);
         d->next_ns = now + (d->grows ? SOON_NS : LOOK_NS);
         d->grows = false;
-        return begin_next(base) ? d->until_ns : d->next_ns;
+        return begin_next(base) ? d->counter.until_ns : d->next_ns;
 }

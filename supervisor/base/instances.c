@@ -84,8 +84,7 @@ struct instance *instance_new(struct base *base) {
                 .leaf = -1,
                 .pidfd = WATCH_INIT,
                 .events = WATCH_INIT,
-                .cleaner = WATCH_INIT,
-                .until_ns = UINT64_MAX,
+                .cleaner = JOB_INIT,
         };
         snprintf(i->label, sizeof(i->label), "%llu", (unsigned long long)i->id);
         snprintf(i->leaf_name, sizeof(i->leaf_name), "i-%llu", (unsigned long long)i->id);
@@ -95,8 +94,7 @@ struct instance *instance_new(struct base *base) {
 void instance_destroy(struct base *base, struct instance *i) {
         watch_stop(base, &i->pidfd);
         watch_stop(base, &i->events);
-        watch_stop(base, &i->cleaner);
-        work_count_free(i->n_files);
+        job_drop(base, &i->cleaner);
         fd_close(i->order);
         fd_close(i->settings);
         fd_close(i->package);
@@ -349,10 +347,10 @@ static bool pid_is_known(const struct base *base, pid_t pid) {
         for (uint32_t n = 0; n < base->n_roles; n++)
                 if (base->roles[n].pid == pid)
                         return true;
-        if ((base->spare && base->spare->pid == pid) || base->purge.pid == pid || base->disk.pid == pid)
+        if ((base->spare && base->spare->pid == pid) || base->purge.cleaner.pid == pid || base->disk.counter.pid == pid)
                 return true;
         TAILQ_FOREACH(i, &base->instances, entry)
-        if ((i->pid == pid && i->pidfd.fd >= 0) || (i->cleaner_pid == pid && i->cleaner.fd >= 0))
+        if ((i->pid == pid && i->pidfd.fd >= 0) || i->cleaner.pid == pid)
                 return true;
         return false;
 }

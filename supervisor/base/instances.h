@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "ipc/control.h"
+#include "supervisor/base/job.h"
 #include "supervisor/base/loop.h"
 
 struct base;
@@ -49,10 +50,8 @@ struct instance {
         struct watch pidfd, events;                /* events: of the group, while it empties */
         uint64_t cpu_ns, disk_size, disk_after_ns; /* when its folders were last looked at (disk.h) */
         bool disk_due;
-        struct watch cleaner;
-        pid_t cleaner_pid;
-        volatile uint32_t *n_files;
-        uint64_t until_ns; /* of the step of the teardown */
+        struct job cleaner;
+        uint64_t until_ns; /* its group should be empty */
         struct control_exited exited;
 };
 TAILQ_HEAD(instance_list, instance);

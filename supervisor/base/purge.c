@@ -9,21 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#include "ipc/clock.h"
-#include "ipc/fd.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
-
-#define PURGE_NS (30 * NS_PER_S)
 
 static int data_fd(const struct base *base) {
         return base->folders.fds[FOLDER_DATA];
@@ -33,17 +25,10 @@ static void answer(struct base *base, uint64_t request, int error) {
         LINK_SEND(base, &base->roles[ROLE_MANAGER].link, FILE_RESULT, request, NULL, 0, .error = error);
 }
 
-static void on_emptied(struct base *base, struct watch *watch, uint32_t events) {
+static void on_emptied(struct base *base, struct job *job, const struct job_report *report) {
         struct purge *p = &base->purge;
-        int r;
+        int r = work_remove(data_fd(base), p->doomed);
 
-        while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-                ;
-        watch_stop(base, &p->cleaner);
-        p->pid = 0;
-        work_count_free(p->count);
-        p->count = NULL;
-        r = work_remove(data_fd(base), p->doomed);
         if (r)
                 log_error("data folder of %s: %s", p->name, strerrordesc_np(r > 0 ? ENOTEMPTY : -r));
         answer(base, p->request, r > 0 ? -ENOTEMPTY : r);
@@ -61,9 +46,8 @@ static bool is_in_use(const struct base *base, const char *name) {
 static int begin(struct base *base, const char *name, uint64_t request) {
         struct purge *p = &base->purge;
         struct stat st;
-        int fd, r;
 
-        if (p->pid)
+        if (p->cleaner.pid)
                 return -EAGAIN;
         if (!uids_name_ok(name))
                 return -EINVAL;
@@ -72,21 +56,8 @@ static int begin(struct base *base, const char *name, uint64_t request) {
         snprintf(p->doomed, sizeof(p->doomed), PURGE_PREFIX "%llu", (unsigned long long)request);
         if (renameat(data_fd(base), name, data_fd(base), p->doomed) < 0 || fstatat(data_fd(base), p->doomed, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
-        p->pid = work_clean(data_fd(base), p->doomed, base->root ? st.st_uid : geteuid(), &p->count);
-        if (p->pid < 0) {
-                r = p->pid;
-                p->pid = 0;
-                return r;
-        }
-        fd = pidfd_open(p->pid, 0);
-        r = fd < 0 ? -errno : watch_start(base, &p->cleaner, fd, EPOLLIN, on_emptied, p);
-        if (!r)
-                return 0;
-        fd_close(fd);
-        kill(p->pid, SIGKILL);
-        waitpid(p->pid, NULL, 0);
-        p->pid = 0;
-        return r;
+        p->cleaner.on_end = on_emptied;
+        return work_clean(base, &p->cleaner, data_fd(base), p->doomed, base->root ? st.st_uid : geteuid());
 }
 
 void purge_on_request(struct base *base, const struct control_record *record) {
@@ -99,19 +70,5 @@ void purge_on_request(struct base *base, const struct control_record *record) {
                 return;
         }
         p->request = record->header.request;
-        p->until_ns = clock_now_ns() + PURGE_NS;
         strcpy(p->name, name);
-}
-
-uint64_t purge_tick(struct base *base) {
-        struct purge *p = &base->purge;
-
-        if (!p->pid || p->until_ns == UINT64_MAX)
-                return UINT64_MAX;
-        if (clock_now_ns() < p->until_ns)
-                return p->until_ns;
-        /* What is left is seen when it has ended. */
-        pidfd_send_signal(p->cleaner.fd, SIGKILL, NULL, 0);
-        p->until_ns = UINT64_MAX;
-        return UINT64_MAX;
 }

@@ -5,8 +5,6 @@
  */
 #pragma once
 
-#include <stdint.h>
-
 #include "ipc/control.h"
 
 struct base;
@@ -17,5 +15,3 @@ struct base;
 /* Answers a DATA_REMOVE with a FILE_RESULT, later when there is something to remove: -ENOENT there is none, -EBUSY an instance
  * of the module has it, -EAGAIN another one is being removed. */
 void purge_on_request(struct base *base, const struct control_record *record);
-/* Ends one that takes too long. When to come back. */
-uint64_t purge_tick(struct base *base);

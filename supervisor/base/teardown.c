@@ -24,7 +24,6 @@
 #include "supervisor/common/log.h"
 
 #define EMPTY_NS (5 * NS_PER_S)
-#define CLEAN_NS (30 * NS_PER_S)
 
 static void failed(struct instance *i, const char *what, int error) {
         log_error("instance %s of %s: %s: %s", i->label, i->name, what, strerrordesc_np(-error));
@@ -44,7 +43,6 @@ static void finish(struct base *base, struct instance *i) {
         i->page = fd_close(i->page);
         i->out = fd_close(i->out);
         i->err = fd_close(i->err);
-        i->until_ns = UINT64_MAX;
         i->exited.reaped_ns = clock_now_ns();
         i->state = INSTANCE_EXITED;
         teardown_tell(base, i, 0);
@@ -59,45 +57,22 @@ static void work_end(struct base *base, struct instance *i) {
         finish(base, i);
 }
 
-static void on_cleaned(struct base *base, struct watch *watch, uint32_t events) {
-        struct instance *i = watch->userdata;
+static void on_cleaned(struct base *base, struct job *job, const struct job_report *report) {
+        struct instance *i = job->userdata;
 
-        while (waitpid(i->cleaner_pid, NULL, 0) < 0 && errno == EINTR)
-                ;
-        watch_stop(base, &i->cleaner);
-        i->exited.n_files = *i->n_files;
-        work_count_free(i->n_files);
-        i->n_files = NULL;
+        i->exited.n_files = report->n_removed;
         work_end(base, i);
-}
-
-static int clean(struct base *base, struct instance *i) {
-        pid_t pid = work_clean(base->folders.fds[FOLDER_WORK], i->label, i->uid, &i->n_files);
-        int fd, r;
-
-        if (pid < 0)
-                return pid;
-        i->cleaner_pid = pid;
-        fd = pidfd_open(pid, 0);
-        r = fd < 0 ? -errno : watch_start(base, &i->cleaner, fd, EPOLLIN, on_cleaned, i);
-        if (!r)
-                return 0;
-        fd_close(fd);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        work_count_free(i->n_files);
-        i->n_files = NULL;
-        return r;
 }
 
 static void work_begin(struct base *base, struct instance *i) {
         int r = work_remove(base->folders.fds[FOLDER_WORK], i->label);
 
         if (r == WORK_E_FULL) {
-                r = clean(base, i);
+                i->cleaner.on_end = on_cleaned;
+                i->cleaner.userdata = i;
+                r = work_clean(base, &i->cleaner, base->folders.fds[FOLDER_WORK], i->label, i->uid);
                 if (!r) {
                         i->state = INSTANCE_CLEANING;
-                        i->until_ns = clock_now_ns() + CLEAN_NS;
                         return;
                 }
         }
@@ -210,17 +185,14 @@ uint64_t teardown_tick(struct base *base) {
         struct instance *i;
 
         TAILQ_FOREACH(i, &base->instances, entry) {
-                if (i->state != INSTANCE_EMPTYING && i->state != INSTANCE_CLEANING)
+                if (i->state == INSTANCE_CLEANING)
+                        next = earliest(next, job_tick(&i->cleaner));
+                if (i->state != INSTANCE_EMPTYING)
                         continue;
-                if (now < i->until_ns) {
+                if (now < i->until_ns)
                         next = earliest(next, i->until_ns);
-                } else if (i->state == INSTANCE_EMPTYING) {
+                else
                         group_end(base, i, -EBUSY);
-                } else {
-                        /* Its death is an event like its success; what is left is told then. */
-                        pidfd_send_signal(i->cleaner.fd, SIGKILL, NULL, 0);
-                        i->until_ns = UINT64_MAX;
-                }
         }
         return next;
 }

@@ -7,30 +7,27 @@
  * O_NOFOLLOW), and nothing recurses: a folder found inside a folder is first
  * moved up to the top, under a name of ours, and emptied when its turn comes.
  * There are never more than two folders open and no path is ever longer than
- * one name. All of it runs in a child that sees files as the module's own uid,
- * with no capability over them, so the worst that a trick could reach is the
- * module's own files. It has that uid for the file system alone: with all of it, a
- * sibling of the module's that has processes of its own could end it, and what lies
- * there would stay, of which nobody's quota knows any more.
+ * one name. All of it runs in a child (job.h) that sees files as the module's own
+ * uid, with no capability over them, so the worst that a trick could reach is the
+ * module's own files.
  */
 #include "supervisor/base/workfolder.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/clock.h"
+#include "supervisor/base/base.h"
+#include "supervisor/base/job.h"
 #include "supervisor/common/log.h"
+
+#define CLEAN_NS (30 * NS_PER_S)
 
 static void closedirp(DIR **dir) {
         if (*dir)
@@ -99,7 +96,7 @@ static void unlock(int folder, const char *name) {
 }
 
 /* Empties top/name except for folders, which move to the top. */
-static int flatten(int top, const char *name, volatile uint32_t *count, uint64_t *n_moved) {
+static int flatten(int top, const char *name, uint32_t *count, uint64_t *n_moved) {
         _cleanup_(closedirp) DIR *dir = NULL;
         _cleanup_close_ int fd = -1;
         struct dirent *d;
@@ -131,7 +128,7 @@ static int flatten(int top, const char *name, volatile uint32_t *count, uint64_t
 }
 
 /* One pass over the top; *ret_left tells whether another is needed. */
-static int pass(int top, volatile uint32_t *count, uint64_t *n_moved, bool *ret_left) {
+static int pass(int top, uint32_t *count, uint64_t *n_moved, bool *ret_left) {
         _cleanup_(closedirp) DIR *dir = folder_list(top);
         struct dirent *d;
         int r;
@@ -156,7 +153,7 @@ static int pass(int top, volatile uint32_t *count, uint64_t *n_moved, bool *ret_
         return 0;
 }
 
-int work_empty(int folder, volatile uint32_t *count) {
+int work_empty(int folder, uint32_t *count) {
         uint64_t n_moved = 0;
         bool left = true;
 
@@ -170,76 +167,40 @@ int work_empty(int folder, volatile uint32_t *count) {
         return 0;
 }
 
-void work_count_free(volatile uint32_t *count) {
-        if (count)
-                munmap((void *)count, sizeof(*count));
+struct cleaning {
+        int folder;
+        uid_t uid;
+};
+
+static int clean(const void *order, pid_t base, struct job_report *report) {
+        const struct cleaning *c = order;
+        int r = job_narrow(c->uid, base);
+
+        return r ? r : work_empty(c->folder, &report->n_removed);
 }
 
-int work_narrow(uid_t uid, pid_t base) {
-        sigset_t none;
+int work_clean(struct base *base, struct job *job, int work_fd, const char *name, uid_t uid) {
+        _cleanup_close_ int folder = work_open(work_fd, name);
 
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        if (uid != geteuid()) {
-                if (setgroups(0, NULL) < 0)
-                        return -errno;
-                setfsgid(uid);
-                setfsuid(uid);
-                /* Neither says whether it did it; what is no id changes nothing. */
-                if (setfsgid((gid_t)-1) != (int)uid || setfsuid((uid_t)-1) != (int)uid)
-                        return -EPERM;
-        }
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-                return -errno;
-        return getppid() == base ? 0 : -ESRCH;
+        return folder < 0 ? folder : job_start(base, job, CLEAN_NS, clean, &(struct cleaning){ folder, uid });
 }
 
-static _Noreturn void clean_child(int folder, uid_t uid, pid_t base, volatile uint32_t *count) {
-        _exit(work_narrow(uid, base) || work_empty(folder, count) ? EXIT_FAILURE : EXIT_SUCCESS);
-}
+static int remove_now(struct base *base, int work_fd, const char *name, uid_t uid) {
+        struct job job = JOB_INIT;
+        struct job_report unused;
+        int r = work_remove(work_fd, name);
 
-pid_t work_clean(int work_fd, const char *name, uid_t uid, volatile uint32_t **ret_count) {
-        _cleanup_close_ int folder = -1;
-        volatile uint32_t *count;
-        pid_t base = getpid(), pid;
-
-        folder = work_open(work_fd, name);
-        if (folder < 0)
-                return folder;
-        count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (count == MAP_FAILED)
-                return -errno;
-        pid = fork();
-        if (pid == 0)
-                clean_child(folder, uid, base, count);
-        if (pid < 0) {
-                pid = -errno;
-                work_count_free(count);
-                return pid;
-        }
-        *ret_count = count;
-        return pid;
-}
-
-static int remove_now(int work_fd, const char *name, uid_t uid) {
-        volatile uint32_t *count = NULL;
-        pid_t pid;
-        int r;
-
-        r = work_remove(work_fd, name);
         if (r != WORK_E_FULL)
                 return r;
-        pid = work_clean(work_fd, name, uid, &count);
-        if (pid < 0)
-                return pid;
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
-        work_count_free(count);
+        r = work_clean(base, &job, work_fd, name, uid);
+        if (r)
+                return r;
+        job_wait(base, &job, &unused);
         r = work_remove(work_fd, name);
         return r > 0 ? -ENOTEMPTY : r;
 }
 
-void work_remove_all(int work_fd, const char *prefix, bool root) {
+void work_remove_all(struct base *base, int work_fd, const char *prefix) {
         _cleanup_(closedirp) DIR *dir = folder_list(work_fd);
         struct dirent *d;
 
@@ -250,7 +211,7 @@ void work_remove_all(int work_fd, const char *prefix, bool root) {
                 if (is_dots(d->d_name) || strncmp(d->d_name, prefix, strlen(prefix)) != 0 ||
                     fstatat(work_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
                         continue;
-                r = remove_now(work_fd, d->d_name, root ? st.st_uid : geteuid());
+                r = remove_now(base, work_fd, d->d_name, base->root ? st.st_uid : geteuid());
                 if (r)
                         log_warning("folder %s of a predecessor stays: %s", d->d_name, strerrordesc_np(-r));
         }

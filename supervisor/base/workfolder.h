@@ -5,9 +5,11 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct base;
+struct job;
 
 /* Makes state/work/NAME, mode 0700, owned by uid. Its fd or -errno (-ENOTEMPTY: there is one already that is in use). */
 int work_new(int work_fd, const char *name, uid_t uid);
@@ -23,17 +25,11 @@ enum {
 /* Removes it when it is empty; not there is as good. 0, WORK_E_FULL or -errno. */
 int work_remove(int work_fd, const char *name);
 
-/* In a child of the base: files are seen as that uid does, without capabilities over them, and it ends with the base. 0 or
- * -errno. */
-int work_narrow(uid_t uid, pid_t base);
-
-/* Forks a child that empties it under uid; *ret_count is shared memory where it counts (work_count_free).
- * The pid, or -errno. */
-pid_t work_clean(int work_fd, const char *name, uid_t uid, volatile uint32_t **ret_count);
-void work_count_free(volatile uint32_t *count);
+/* Has a child empty it under uid, within 30 s. 0 or -errno. */
+int work_clean(struct base *base, struct job *job, int work_fd, const char *name, uid_t uid);
 
 /* Removes all folders with this prefix that a predecessor left; waits for it. */
-void work_remove_all(int work_fd, const char *prefix, bool root);
+void work_remove_all(struct base *base, int work_fd, const char *prefix);
 
 /* Empties the open folder as whoever we are; 0 or -errno of the first failure. For the child and the tests. */
-int work_empty(int folder, volatile uint32_t *count);
+int work_empty(int folder, uint32_t *count);

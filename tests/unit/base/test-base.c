@@ -392,7 +392,7 @@ static void test_files(void **state) {
 /* A thousand folders deep: longer than any path, more than an unlucky recursion would survive. */
 static void test_work_empty_deep(void **state) {
         char dir[32];
-        volatile uint32_t count = 0;
+        uint32_t count = 0;
         int top = temporary(dir), fd = dup(top);
 
         for (int i = 0; i < 1000; i++) {

@@ -36,7 +36,7 @@ static int make_root(void **state) {
 }
 
 static int remove_root(void **state) {
-        volatile uint32_t unused = 0;
+        uint32_t unused = 0;
         int r = work_empty(root_fd, &unused);
 
         root_fd = fd_close(root_fd);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "supervisor/base/base.h"
 #include "supervisor/base/workfolder.h"
 
 #define UID 4711
@@ -57,16 +58,17 @@ static int signal_as(uid_t uid, pid_t to) {
 
 /* Whether it has emptied root/name by the module's rights; whoever is not reaped can still be asked for. */
 static bool is_cleaned(int root, const char *name) {
-        volatile uint32_t *count;
+        struct base base = { .epoll_fd = loop_new() };
+        struct job job = JOB_INIT;
+        struct job_report report;
         siginfo_t info;
-        pid_t pid = work_clean(root, name, UID, &count);
 
-        assert_true(pid > 0);
-        assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-        assert_int_equal(signal_as(UID, pid), EPERM);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
-        work_count_free(count);
-        return info.si_code == CLD_EXITED && !info.si_status;
+        assert_int_equal(work_clean(&base, &job, root, name, UID), 0);
+        assert_int_equal(waitid(P_PID, (id_t)job.pid, &info, WEXITED | WNOWAIT), 0);
+        assert_int_equal(signal_as(UID, job.pid), EPERM);
+        job_wait(&base, &job, &report);
+        fd_close(base.epoll_fd);
+        return !report.error;
 }
 
 static void test_who_cleans(void **state) {
