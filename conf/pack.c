@@ -6,7 +6,6 @@
  */
 #include "conf/package.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "conf/package-internal.h"
 #include "conf/text-list.h"
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 
 #define COMPRESSION_LEVEL 19
 /* A tar up to this size is compressed as one piece: the frame then tells its size, and whoever unpacks it needs no window of
@@ -172,11 +172,11 @@ static int pack_file(struct packer *p, int folder, const char *name, const char 
 static int pack_folder(struct packer *p, int folder, const char *path);
 
 static int pack_subfolder(struct packer *p, int folder, const char *name, const char *path, const struct stat *st) {
-        _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int fd = folder_at(folder, name);
         int r;
 
         if (fd < 0)
-                return refuse_errno(p, path, errno);
+                return refuse_errno(p, path, -fd);
         r = count(p, path, st);
         if (!r)
                 r = write_header(p, path, st);
@@ -215,13 +215,8 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void cleanup_closedirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static int folder_names(int folder, struct text_list *names) {
-        _cleanup_(cleanup_closedirp) DIR *dir = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
         struct dirent *d;
         int fd = fd_dup(folder), r;
 

@@ -18,7 +18,6 @@
  */
 #include "supervisor/base/cgroup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,6 +31,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 #include "supervisor/common/log.h"
 
 #define EMPTY_TIMEOUT_MS 5000
@@ -61,12 +61,6 @@ static int text_write(int dir, const char *name, const char *text) {
         if (fd < 0)
                 return -errno;
         return write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
-static int folder_at(int dir, const char *name) {
-        int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-        return fd < 0 ? -errno : fd;
 }
 
 static int folder_make(int dir, const char *name) {
@@ -198,9 +192,8 @@ static int wait_empty(int group) {
 
 static int group_remove(int parent, const char *name, int depth) {
         _cleanup_close_ int fd = folder_at(parent, name);
-        DIR *dir;
+        _cleanup_closedir_ DIR *dir = NULL;
         struct dirent *d;
-        int copy;
 
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;
@@ -208,13 +201,10 @@ static int group_remove(int parent, const char *name, int depth) {
                 cgroup_leaf_kill(fd);
                 wait_empty(fd);
         }
-        copy = folder_at(fd, ".");
-        dir = copy < 0 ? NULL : fdopendir(copy);
+        dir = folder_entries(fd);
         while (dir && (d = readdir(dir)))
-                if (d->d_type == DT_DIR && strcmp(d->d_name, ".") && strcmp(d->d_name, "..") && depth < 16)
+                if (d->d_type == DT_DIR && !folder_is_dots(d->d_name) && depth < 16)
                         group_remove(fd, d->d_name, depth + 1);
-        if (dir)
-                closedir(dir);
         return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ipc/cleanup.h"
+#include "ipc/folder.h"
 
 int data_open(int data_fd, const char *name, uid_t uid) {
         _cleanup_close_ int fd = -1;
@@ -19,8 +19,10 @@ int data_open(int data_fd, const char *name, uid_t uid) {
 
         if (mkdirat(data_fd, name, 0700) < 0 && errno != EEXIST)
                 return -errno;
-        fd = openat(data_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &st) < 0)
+        fd = folder_at(data_fd, name);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
                 return -errno;
         /* Ours: just made, or by a base that died before it gave it away, or there are no other uids. */
         if (st.st_uid == geteuid() && (fchmod(fd, 0700) < 0 || (uid != geteuid() && fchown(fd, uid, uid) < 0)))

@@ -13,7 +13,6 @@
  */
 #include "supervisor/base/disk-count.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -22,31 +21,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "ipc/cleanup.h"
+#include "ipc/folder.h"
 #include "supervisor/base/workfolder.h"
-
-static void closedirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
-static bool is_dots(const char *name) {
-        return !strcmp(name, ".") || !strcmp(name, "..");
-}
 
 static bool is_full(const struct disk_count *count) {
         return count->size > count->limit;
-}
-
-static DIR *folder_open(int parent, const char *name) {
-        int fd = work_open(parent, name);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-        if (fd < 0)
-                errno = -fd;
-        else if (!dir)
-                fd_close(fd);
-        return dir;
 }
 
 /* A file of several names is found under each of them. */
@@ -61,20 +40,20 @@ static void add(struct disk_count *count, const struct statx *st) {
 
 /* What is gone before it is looked at takes nothing. */
 static int count_folder(int parent, const char *name, unsigned depth, struct disk_count *count) {
-        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
         struct dirent *d;
         int r = 0;
 
         if (depth > DISK_DEPTH_MAX)
                 return -ENAMETOOLONG;
-        dir = folder_open(parent, name);
+        dir = folder_list_fd(work_open(parent, name));
         if (!dir)
                 return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
         while (!r && !is_full(count) && (d = readdir(dir))) {
                 struct statx st;
 
-                if (is_dots(d->d_name) || statx(dirfd(dir), d->d_name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
-                                                STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_BLOCKS, &st) < 0)
+                if (folder_is_dots(d->d_name) || statx(dirfd(dir), d->d_name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+                                                       STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_BLOCKS, &st) < 0)
                         continue;
                 add(count, &st);
                 if (S_ISDIR(st.stx_mode))
@@ -90,7 +69,7 @@ int disk_count_folder(int folder, struct disk_count *count) {
 }
 
 int disk_count_deleted(pid_t pid, dev_t device, struct disk_count *count) {
-        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
         struct dirent *d;
         char path[48];
 
@@ -101,7 +80,7 @@ int disk_count_deleted(pid_t pid, dev_t device, struct disk_count *count) {
         while (!is_full(count) && (d = readdir(dir))) {
                 struct statx st;
 
-                if (is_dots(d->d_name) ||
+                if (folder_is_dots(d->d_name) ||
                     statx(dirfd(dir), d->d_name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_BLOCKS, &st) < 0)
                         continue;
                 if (S_ISREG(st.stx_mode) && !st.stx_nlink && makedev(st.stx_dev_major, st.stx_dev_minor) == device)

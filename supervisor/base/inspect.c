@@ -7,14 +7,13 @@
  */
 #include "supervisor/base/inspect.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ipc/cleanup.h"
+#include "ipc/folder.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/instances.h"
 #include "supervisor/base/link.h"
@@ -38,7 +37,7 @@ static enum inspect_fd fd_kind(const struct statx *st) {
 }
 
 static int count_fds(const char *path, uint32_t n_fds[INSPECT_N_FDS]) {
-        DIR *folder = opendir(path);
+        _cleanup_closedir_ DIR *folder = opendir(path);
         struct dirent *entry;
         struct statx st;
 
@@ -49,7 +48,6 @@ static int count_fds(const char *path, uint32_t n_fds[INSPECT_N_FDS]) {
                     statx(dirfd(folder), entry->d_name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_NLINK, &st) == 0)
                         n_fds[fd_kind(&st)]++;
         }
-        closedir(folder);
         return 0;
 }
 

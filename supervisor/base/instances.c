@@ -28,6 +28,7 @@
 
 #include "ipc/clock.h"
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/datafolder.h"
 #include "supervisor/base/spare.h"
@@ -224,9 +225,9 @@ static int ask_template(struct base *base, struct instance *i) {
         uint32_t n = FORK_WORKER_N;
 
         memcpy(body.name, i->name, sizeof(body.name));
-        work = openat(base->folders.fds[FOLDER_WORK], i->label, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        work = folder_at(base->folders.fds[FOLDER_WORK], i->label);
         if (work < 0)
-                return -errno;
+                return work;
         r = fd_socketpair(pair);
         if (r)
                 return r;

@@ -12,21 +12,15 @@
 #include "supervisor/base/uids.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ipc/cleanup.h"
+#include "ipc/folder.h"
 
 static_assert(UIDS_WORKERS + UIDS_SLOTS <= UIDS_NS_SIZE, "every slot is mapped");
-
-static void closedirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
 
 bool uids_name_ok(const char *name) {
         size_t n = strlen(name);
@@ -44,17 +38,8 @@ static void take(struct uids *uids, int slot) {
         uids->taken[slot / 8] |= (uint8_t)(1 << slot % 8);
 }
 
-static DIR *folder_list(int folder) {
-        int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-        if (!dir && fd >= 0)
-                fd_close(fd);
-        return dir;
-}
-
 static int take_files(struct uids *uids) {
-        _cleanup_(closedirp) DIR *dir = folder_list(uids->folder);
+        _cleanup_closedir_ DIR *dir = folder_entries(uids->folder);
         struct dirent *d;
 
         if (!dir)
@@ -94,7 +79,7 @@ static int restore(struct uids *uids, const char *name, uid_t owner) {
 }
 
 static int take_folders(struct uids *uids, int data) {
-        _cleanup_(closedirp) DIR *dir = folder_list(data);
+        _cleanup_closedir_ DIR *dir = folder_entries(data);
         struct dirent *d;
 
         if (!dir)

@@ -13,7 +13,6 @@
  */
 #include "supervisor/base/workfolder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,18 +20,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "ipc/folder.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/job.h"
 #include "supervisor/common/log.h"
 
 #define CLEAN_NS (30 * NS_PER_S)
-
-static void closedirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
 
 int work_new(int work_fd, const char *name, uid_t uid) {
         _cleanup_close_ int fd = -1;
@@ -42,9 +36,9 @@ int work_new(int work_fd, const char *name, uid_t uid) {
                 return -errno;
         if (mkdirat(work_fd, name, 0700) < 0)
                 return -errno;
-        fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd = folder_at(work_fd, name);
         if (fd < 0)
-                return -errno;
+                return fd;
         if (fchmod(fd, 0700) < 0 || (uid != geteuid() && fchown(fd, uid, uid) < 0))
                 return -errno;
         return TAKE_FD(fd);
@@ -63,31 +57,15 @@ static int unlock_path(int parent, const char *name) {
 }
 
 int work_open(int parent, const char *name) {
-        const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        int fd = openat(parent, name, flags);
+        int fd = folder_at(parent, name);
 
-        if (fd < 0 && errno == EACCES && !unlock_path(parent, name))
-                fd = openat(parent, name, flags);
-        return fd < 0 ? -errno : fd;
+        return fd == -EACCES && !unlock_path(parent, name) ? folder_at(parent, name) : fd;
 }
 
 int work_remove(int work_fd, const char *name) {
         if (unlinkat(work_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
                 return 0;
         return errno == ENOTEMPTY || errno == EEXIST ? WORK_E_FULL : -errno;
-}
-
-static DIR *folder_list(int folder) {
-        int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-        if (!dir && fd >= 0)
-                fd_close(fd);
-        return dir;
-}
-
-static bool is_dots(const char *name) {
-        return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
 /* Without these bits a folder could neither be listed nor be moved; what that fails for, fails below. */
@@ -97,19 +75,19 @@ static void unlock(int folder, const char *name) {
 
 /* Empties top/name except for folders, which move to the top. */
 static int flatten(int top, const char *name, uint32_t *count, uint64_t *n_moved) {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        _cleanup_close_ int fd = -1;
+        _cleanup_closedir_ DIR *dir = NULL;
         struct dirent *d;
+        int fd;
 
         unlock(top, name);
-        fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        dir = fd < 0 ? NULL : folder_list(fd);
+        dir = folder_list_fd(folder_at(top, name));
         if (!dir)
                 return -errno;
+        fd = dirfd(dir);
         while ((d = readdir(dir))) {
                 char moved[32];
 
-                if (is_dots(d->d_name))
+                if (folder_is_dots(d->d_name))
                         continue;
                 if (unlinkat(fd, d->d_name, 0) == 0) {
                         ++*count;
@@ -129,7 +107,7 @@ static int flatten(int top, const char *name, uint32_t *count, uint64_t *n_moved
 
 /* One pass over the top; *ret_left tells whether another is needed. */
 static int pass(int top, uint32_t *count, uint64_t *n_moved, bool *ret_left) {
-        _cleanup_(closedirp) DIR *dir = folder_list(top);
+        _cleanup_closedir_ DIR *dir = folder_entries(top);
         struct dirent *d;
         int r;
 
@@ -137,7 +115,7 @@ static int pass(int top, uint32_t *count, uint64_t *n_moved, bool *ret_left) {
                 return -errno;
         *ret_left = false;
         while ((d = readdir(dir))) {
-                if (is_dots(d->d_name))
+                if (folder_is_dots(d->d_name))
                         continue;
                 *ret_left = true;
                 if (unlinkat(top, d->d_name, 0) == 0 || unlinkat(top, d->d_name, AT_REMOVEDIR) == 0) {
@@ -201,14 +179,14 @@ static int remove_now(struct base *base, int work_fd, const char *name, uid_t ui
 }
 
 void work_remove_all(struct base *base, int work_fd, const char *prefix) {
-        _cleanup_(closedirp) DIR *dir = folder_list(work_fd);
+        _cleanup_closedir_ DIR *dir = folder_entries(work_fd);
         struct dirent *d;
 
         while (dir && (d = readdir(dir))) {
                 struct stat st;
                 int r;
 
-                if (is_dots(d->d_name) || strncmp(d->d_name, prefix, strlen(prefix)) != 0 ||
+                if (folder_is_dots(d->d_name) || strncmp(d->d_name, prefix, strlen(prefix)) != 0 ||
                     fstatat(work_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
                         continue;
                 r = remove_now(base, work_fd, d->d_name, base->root ? st.st_uid : geteuid());

@@ -4,7 +4,6 @@
  */
 #include "supervisor/installer/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 
 /* Deeper than any package: what is deeper was not made by unpacking. */
 #define DEPTH_MAX 64
@@ -30,25 +30,17 @@ bool store_hash_ok(const char *sha256, size_t size) {
 
 static int tree_remove(int at, const char *name, unsigned depth);
 
-static void cleanup_closedirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 /* Removes what is in a folder; with `hidden` only what begins with '.'. Takes the descriptor. */
 static int folder_empty(int fd, bool hidden, unsigned depth) {
-        _cleanup_(cleanup_closedirp) DIR *dir = fdopendir(fd);
+        _cleanup_closedir_ DIR *dir = folder_list_fd(fd);
         int result = 0, r;
         struct dirent *d;
 
-        if (!dir) {
-                fd_close(fd);
+        if (!dir)
                 return -errno;
-        }
         rewinddir(dir);
         while ((d = readdir(dir))) {
-                if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
-                    (hidden && (d->d_name[0] != '.' || !strcmp(d->d_name, BOOT_FILE))))
+                if (folder_is_dots(d->d_name) || (hidden && (d->d_name[0] != '.' || !strcmp(d->d_name, BOOT_FILE))))
                         continue;
                 r = tree_remove(dirfd(dir), d->d_name, depth);
                 if (r)
@@ -66,9 +58,9 @@ static int tree_remove(int at, const char *name, unsigned depth) {
                 return -errno;
         if (depth == DEPTH_MAX)
                 return -ELOOP;
-        fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd = folder_at(at, name);
         if (fd < 0)
-                return -errno;
+                return fd;
         r = folder_empty(fd, false, depth + 1);
         if (r)
                 return r;
@@ -97,13 +89,13 @@ static int note_boot(int packages, const char *boot, size_t size) {
 }
 
 int store_tidy(int packages) {
-        int fd = openat(packages, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+        int fd = folder_at(packages, "."), r;
         char boot[BOOT_ID_SIZE];
         ssize_t size;
         bool all;
 
         if (fd < 0)
-                return -errno;
+                return fd;
         size = read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
         all = size > 0 && is_of_another_boot(packages, boot, (size_t)size);
         r = folder_empty(fd, !all, 0);
@@ -135,9 +127,7 @@ int store_remove(int packages, const char *sha256) {
 /* Making ----------------------------------------------------------------------------------------------------------- */
 
 int store_open(int packages, const char *sha256) {
-        int fd = openat(packages, sha256, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        return fd < 0 ? -errno : fd;
+        return folder_at(packages, sha256);
 }
 
 int store_stage(int packages, const char *sha256) {

@@ -5,7 +5,6 @@
  */
 #include "supervisor/manager/boot-config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -22,17 +21,13 @@
 #include "conf/listen.h"
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
 #include "supervisor/common/uring.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
 #define GATEWAYS_AUTO_MAX 16u
-
-static void cleanup_closedirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
 
 static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
@@ -45,7 +40,7 @@ static bool name_ends_in(const char *name, const char *ending) {
 }
 
 int folder_list(int folder, const char *ending, struct text_list *ret_names) {
-        _cleanup_(cleanup_closedirp) DIR *dir = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
         struct text_list names = { 0 };
         struct dirent *d;
         int fd, r;

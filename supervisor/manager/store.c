@@ -5,7 +5,6 @@
  */
 #include "supervisor/manager/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +20,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 #include "supervisor/manager/boot-config.h"
 
 #define STORE_SIZE_MAX (16u << 20)
@@ -118,7 +118,7 @@ int store_fill_from(int fd, int from) {
 }
 
 int store_folder(int parent, const char *name) {
-        int fd, r;
+        int r;
 
         if (mkdirat(parent, name, 0700) == 0) {
                 r = store_settle(parent);
@@ -127,8 +127,7 @@ int store_folder(int parent, const char *name) {
         } else if (errno != EEXIST) {
                 return -errno;
         }
-        fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return fd < 0 ? -errno : fd;
+        return folder_at(parent, name);
 }
 
 int store_remove(int folder, const char *name) {
@@ -142,16 +141,10 @@ static bool is_temporary(const char *name) {
 }
 
 void store_sweep(int folder) {
-        int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_closedir_ DIR *dir = folder_entries(folder);
         struct dirent *d;
 
-        if (!dir) {
-                fd_close(fd);
-                return;
-        }
-        while ((d = readdir(dir)))
+        while (dir && (d = readdir(dir)))
                 if (is_temporary(d->d_name))
                         unlinkat(folder, d->d_name, 0);
-        closedir(dir);
 }
