@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "ipc/fd.h"
+#include "ipc/folder.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/boot-config.h"
@@ -39,21 +40,15 @@ struct keeping {
         char name[CONTROL_FILE_SIZE];                             /* kept */
 };
 
-/* Are these the kept files of this module? "my-app@..." is not one of "my". */
-static bool belongs(const char *name, const char *module) {
-        size_t n = strlen(module);
-
-        return !strncmp(name, module, n) && name[n] == '@';
-}
-
 /* NAME@CHOICE@VERSION.smod of this module: its version and choice. */
 static bool parse(const char *file, const char *module, char ret_version[64], uint64_t *ret_choice) {
         const char *choice, *version, *end;
+        size_t n = strlen(module);
         char *behind;
 
-        if (!belongs(file, module))
+        if (strncmp(file, module, n) != 0 || file[n] != '@')
                 return false;
-        choice = file + strlen(module) + 1;
+        choice = file + n + 1;
         version = strchr(choice, '@');
         end = strrchr(file, '.');
         if (!version || !end || end <= version || (size_t)(end - version - 1) >= 64)
@@ -64,74 +59,73 @@ static bool parse(const char *file, const char *module, char ret_version[64], ui
         return behind == version;
 }
 
-int kept_find(int state, const char *module, const char *to, const struct text_list *except, struct kept *ret) {
-        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+/* Of this module, in the order of their choice; of this version or, without one, of all. None where nothing was ever kept. */
+static int files_find(int folder, const char *module, const char *version, struct text_list *ret_files) {
         struct text_list names = { 0 };
-        struct kept best = { .fd = -1 }, k;
-        const char *file = NULL;
-        int r;
+        uint64_t choice;
+        char v[64];
+        int r = folder == -ENOENT ? 0 : folder < 0 ? folder : folder_list(folder, ".smod", &names);
 
-        if (folder < 0)
-                return -errno;
-        r = folder_list(folder, ".smod", &names);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < names.n; i++) {
-                if (!parse(names.items[i], module, k.version, &k.choice) || text_list_has(except, k.version) ||
-                    (to && strcmp(to, k.version) != 0))
-                        continue;
-                if (file && k.choice < best.choice)
-                        continue;
-                best = k;
-                file = names.items[i];
-        }
-        best.fd = file ? openat(folder, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
-        r = !file ? -ENOENT : best.fd < 0 ? -errno : 0;
+        for (size_t i = 0; r >= 0 && i < names.n; i++)
+                if (parse(names.items[i], module, v, &choice) && (!version || !strcmp(v, version)))
+                        r = text_list_add(ret_files, names.items[i], strlen(names.items[i]));
         text_list_deinit(&names);
-        if (!r)
-                *ret = best;
         return r;
 }
 
-int kept_list(int state, const char *module, struct text_list *ret) {
-        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        struct text_list names = { 0 };
-        char version[64];
-        uint64_t choice;
-        int r;
+int kept_find(int state, const char *module, const char *to, const struct text_list *except, struct kept *ret) {
+        _cleanup_(text_list_deinit) struct text_list files = { 0 };
+        _cleanup_close_ int folder = folder_at(state, FOLDER);
+        struct kept k;
+        int r = files_find(folder, module, to, &files);
 
-        if (folder < 0)
-                return errno == ENOENT ? 0 : -errno;
-        r = folder_list(folder, ".smod", &names);
-        for (size_t i = 0; r >= 0 && i < names.n; i++) {
-                if (parse(names.items[i], module, version, &choice))
-                        r = text_list_add(ret, version, strlen(version));
+        if (r < 0)
+                return r;
+        for (size_t i = files.n; i--;) {
+                if (!parse(files.items[i], module, k.version, &k.choice) || text_list_has(except, k.version))
+                        continue;
+                k.fd = openat(folder, files.items[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+                if (k.fd < 0)
+                        return -errno;
+                *ret = k;
+                return 0;
         }
-        text_list_deinit(&names);
+        return -ENOENT;
+}
+
+int kept_list(int state, const char *module, struct text_list *ret) {
+        _cleanup_(text_list_deinit) struct text_list files = { 0 };
+        _cleanup_close_ int folder = folder_at(state, FOLDER);
+        struct kept k;
+        int r = files_find(folder, module, NULL, &files);
+
+        for (size_t i = 0; r >= 0 && i < files.n; i++)
+                if (parse(files.items[i], module, k.version, &k.choice))
+                        r = text_list_add(ret, k.version, strlen(k.version));
+        return r;
+}
+
+static int files_remove(int folder, const struct text_list *files, size_t n) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = store_remove(folder, files->items[i]);
         return r;
 }
 
 int kept_remove(int state, const char *module, const char *version) {
-        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        struct text_list names = { 0 };
-        char v[64];
-        uint64_t choice;
-        int r;
+        _cleanup_(text_list_deinit) struct text_list files = { 0 };
+        _cleanup_close_ int folder = folder_at(state, FOLDER);
+        int r = files_find(folder, module, version, &files);
 
-        if (folder < 0)
-                return errno == ENOENT ? 0 : -errno;
-        r = folder_list(folder, ".smod", &names);
-        for (size_t i = 0; r >= 0 && i < names.n; i++) {
-                if (parse(names.items[i], module, v, &choice) && (!version || !strcmp(v, version)))
-                        r = store_remove(folder, names.items[i]);
-        }
-        text_list_deinit(&names);
+        if (r >= 0)
+                r = files_remove(folder, &files, files.n);
         /* Also when there was none: one that went before may not have gone for good. */
-        return r < 0 ? r : store_settle(folder);
+        return r < 0 || folder < 0 ? r : store_settle(folder);
 }
 
 uint64_t kept_last_choice(int state) {
-        _cleanup_close_ int folder = openat(state, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int folder = folder_at(state, FOLDER);
         struct text_list names = { 0 };
         uint64_t last = 0;
 
@@ -148,35 +142,20 @@ uint64_t kept_last_choice(int state) {
 }
 
 /* A version is kept once, and not while it lies in the drop directory again: there it is safe by now. */
-static void remove_doubles(int folder, const struct keeping *k) {
-        struct text_list names = { 0 };
-        char version[64];
-        uint64_t choice;
+static void remove_doubles(int folder, const struct keeping *k, const char *version) {
+        _cleanup_(text_list_deinit) struct text_list files = { 0 };
 
-        if (folder_list(folder, ".smod", &names) < 0)
-                return;
-        for (size_t i = 0; i < names.n; i++)
-                if (strcmp(names.items[i], k->name) != 0 && parse(names.items[i], k->module, version, &choice) &&
-                    (!strcmp(version, k->version) || !strcmp(version, k->serving)))
-                        store_remove(folder, names.items[i]);
-        text_list_deinit(&names);
+        files_find(folder, k->module, version, &files);
+        for (size_t i = 0; i < files.n; i++)
+                if (strcmp(files.items[i], k->name) != 0)
+                        store_remove(folder, files.items[i]);
 }
 
 static void remove_oldest(int folder, const char *module, uint64_t keep) {
-        struct text_list names = { 0 };
-        uint64_t n = 0;
+        _cleanup_(text_list_deinit) struct text_list files = { 0 };
 
-        if (folder_list(folder, ".smod", &names) < 0)
-                return;
-        for (size_t i = 0; i < names.n; i++)
-                n += belongs(names.items[i], module);
-        for (size_t i = 0; i < names.n && n > keep; i++) {
-                if (!belongs(names.items[i], module))
-                        continue;
-                store_remove(folder, names.items[i]);
-                n--;
-        }
-        text_list_deinit(&names);
+        if (files_find(folder, module, NULL, &files) >= 0 && files.n > keep)
+                files_remove(folder, &files, files.n - (size_t)keep);
 }
 
 static int keep_run(struct job *job) {
@@ -189,7 +168,8 @@ static int keep_run(struct job *job) {
         store_sweep(folder);
         r = store_copy(folder, k->name, k->from);
         if (r >= 0 && store_settle(k->manager->drop) >= 0) {
-                remove_doubles(folder, k);
+                remove_doubles(folder, k, k->version);
+                remove_doubles(folder, k, k->serving);
                 remove_oldest(folder, k->module, k->keep);
         }
         return r;
