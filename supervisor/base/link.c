@@ -1,50 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Links: bounded work per wake, order kept, descriptors of waiting records
- * duplicated so that the sender may close his.
+ * Links: bounded work per wake, order kept.
  */
 #include "supervisor/base/link.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "ipc/cleanup.h"
-#include "ipc/fd.h"
-
 #define RECORDS_PER_WAKE 16
 #define RECORDS_LAST_WORDS 4096
 
-struct unsent {
-        TAILQ_ENTRY(unsent) entry;
-        enum control_kind kind;
-        uint64_t request;
-        uint32_t size, n_fds;
-        int fds[CONTROL_FDS_MAX];
-        uint8_t body[];
-};
-
-static void unsent_free(struct unsent *u) {
-        for (uint32_t i = 0; i < u->n_fds; i++)
-                fd_close(u->fds[i]);
-        free(u);
-}
-
 void link_init(struct link *link) {
         *link = (struct link){ .watch = WATCH_INIT };
-        TAILQ_INIT(&link->unsent);
+        letters_init(&link->unsent, LINK_UNSENT_MAX);
 }
 
 void link_stop(struct base *base, struct link *link) {
-        struct unsent *u;
-
         watch_stop(base, &link->watch);
-        while ((u = TAILQ_FIRST(&link->unsent))) {
-                TAILQ_REMOVE(&link->unsent, u, entry);
-                unsent_free(u);
-        }
-        link->n_unsent = 0;
+        letters_deinit(&link->unsent);
 }
 
 /* Returns false when the link is at its end or stopped by what the record led to. */
@@ -78,21 +52,16 @@ static void link_break(struct base *base, struct link *link, int error) {
 
 /* Returns false when the link is at its end. */
 static bool flush(struct base *base, struct link *link) {
-        struct unsent *u;
-        int r;
+        int r = letters_flush(&link->unsent, link->watch.fd);
 
-        while ((u = TAILQ_FIRST(&link->unsent))) {
-                r = control_send(link->watch.fd, u->kind, u->request, u->body, u->size, u->fds, u->n_fds);
-                if (r == CONTROL_E_AGAIN)
-                        return true;
-                if (r < 0) {
-                        link_break(base, link, r);
-                        return false;
-                }
-                TAILQ_REMOVE(&link->unsent, u, entry);
-                link->n_unsent--;
-                unsent_free(u);
+        if (r == CONTROL_E_AGAIN)
+                return true;
+        if (r < 0) {
+                link_break(base, link, r);
+                return false;
         }
+        /* Who has closed it reads none of it, and is heard of next. */
+        letters_deinit(&link->unsent);
         watch_change(base, &link->watch, EPOLLIN);
         return true;
 }
@@ -101,7 +70,7 @@ static void on_event(struct base *base, struct watch *watch, uint32_t events) {
         struct link *link = watch->userdata;
         bool more = true;
 
-        if (!TAILQ_EMPTY(&link->unsent)) {
+        if (link->unsent.n) {
                 if (events & (EPOLLHUP | EPOLLERR)) {
                         link->on_end(base, link->userdata, NULL);
                         return;
@@ -109,7 +78,7 @@ static void on_event(struct base *base, struct watch *watch, uint32_t events) {
                 if (!flush(base, link))
                         return;
         }
-        for (int i = 0; i < RECORDS_PER_WAKE && more && TAILQ_EMPTY(&link->unsent); i++)
+        for (int i = 0; i < RECORDS_PER_WAKE && more && !link->unsent.n; i++)
                 if (!receive_one(base, link, &more))
                         return;
 }
@@ -137,39 +106,15 @@ int link_start(struct base *base, struct link *link, int fd, enum control_party 
         return 0;
 }
 
-static int queue(struct base *base, struct link *link, enum control_kind kind, uint64_t request, const void *body, uint32_t size,
-                 const int *fds, uint32_t n_fds) {
-        struct unsent *u = link->n_unsent < LINK_UNSENT_MAX ? calloc(1, sizeof(*u) + size) : NULL;
-
-        if (!u)
-                return -ENOBUFS;
-        u->kind = kind;
-        u->request = request;
-        u->size = size;
-        memcpy(u->body, body, size);
-        for (; u->n_fds < n_fds; u->n_fds++) {
-                int fd = fd_dup(fds[u->n_fds]);
-
-                if (fd < 0) {
-                        unsent_free(u);
-                        return fd;
-                }
-                u->fds[u->n_fds] = fd;
-        }
-        TAILQ_INSERT_TAIL(&link->unsent, u, entry);
-        link->n_unsent++;
-        return watch_change(base, &link->watch, EPOLLOUT);
-}
-
 int link_send(struct base *base, struct link *link, enum control_kind kind, uint64_t request, const void *body, uint32_t size,
               const int *fds, uint32_t n_fds) {
         int r;
 
         if (link->watch.fd < 0)
                 return 0;
-        r = TAILQ_EMPTY(&link->unsent) ? control_send(link->watch.fd, kind, request, body, size, fds, n_fds) : CONTROL_E_AGAIN;
+        r = letters_send(&link->unsent, link->watch.fd, kind, request, body, size, fds, n_fds);
         if (r == CONTROL_E_AGAIN)
-                r = queue(base, link, kind, request, body, size, fds, n_fds);
+                r = watch_change(base, &link->watch, EPOLLOUT);
         if (r < 0)
                 link_break(base, link, r);
         return r > 0 ? 0 : r;

@@ -7,21 +7,19 @@
 #pragma once
 
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "ipc/control.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/common/letters.h"
 
 struct base;
 struct link;
 typedef void (*link_fn)(struct base *base, void *userdata, struct control_record *record);
 typedef void (*link_end_fn)(struct base *base, void *userdata, const char *why);
 
-struct unsent;
 struct link {
         struct watch watch;
-        TAILQ_HEAD(, unsent) unsent;
-        uint32_t n_unsent;
+        struct letters unsent;
         enum control_party party;
         link_fn on_record;
         link_end_fn on_end;

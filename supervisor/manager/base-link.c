@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ipc/fd.h"
+#include "supervisor/common/letters.h"
 #include "supervisor/common/log.h"
 #include "supervisor/manager/access-log.h"
 #include "supervisor/manager/disk.h"
@@ -32,21 +33,13 @@ struct file_request {
         file_fn fn;
         void *userdata;
 };
-struct unsent {
-        TAILQ_ENTRY(unsent) entry;
-        enum control_kind kind;
-        uint64_t request;
-        uint32_t size, n_fds;
-        int fds[2];
-        uint8_t body[];
-};
 struct kept_record {
         TAILQ_ENTRY(kept_record) entry;
         struct control_record record;
 };
 
 static TAILQ_HEAD(, file_request) file_requests = TAILQ_HEAD_INITIALIZER(file_requests);
-static TAILQ_HEAD(, unsent) unsent_records = TAILQ_HEAD_INITIALIZER(unsent_records);
+static struct letters unsent = { .list = TAILQ_HEAD_INITIALIZER(unsent.list), .max = UINT32_MAX };
 static TAILQ_HEAD(, kept_record) kept_records = TAILQ_HEAD_INITIALIZER(kept_records);
 static struct event *send_event;
 
@@ -65,43 +58,12 @@ static _Noreturn void base_is_lost(enum control_kind kind, int error) {
         _exit(EXIT_FAILURE);
 }
 
-static void unsent_free(struct unsent *u) {
-        for (uint32_t i = 0; i < u->n_fds; i++)
-                fd_close(u->fds[i]);
-        free(u);
-}
-
-static int queue_unsent(enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds, uint32_t n_fds) {
-        struct unsent *u = calloc(1, sizeof(*u) + size);
-
-        if (!u)
-                return -ENOMEM;
-        u->kind = kind;
-        u->request = request;
-        u->size = size;
-        memcpy(u->body, body, size);
-        for (; u->n_fds < n_fds; u->n_fds++) {
-                int fd = fd_dup(fds[u->n_fds]);
-
-                if (fd < 0) {
-                        unsent_free(u);
-                        return fd;
-                }
-                u->fds[u->n_fds] = fd;
-        }
-        TAILQ_INSERT_TAIL(&unsent_records, u, entry);
-        if (send_event)
-                event_add(send_event, NULL);
-        return 0;
-}
-
 static int link_send(struct manager *m, enum control_kind kind, uint64_t request, const void *body, uint32_t size, const int *fds,
                      uint32_t n_fds) {
-        int r;
+        int r = letters_send(&unsent, m->base_link, kind, request, body, size, fds, n_fds);
 
-        r = TAILQ_EMPTY(&unsent_records) ? control_send(m->base_link, kind, request, body, size, fds, n_fds) : CONTROL_E_AGAIN;
-        if (r == CONTROL_E_AGAIN)
-                r = queue_unsent(kind, request, body, size, fds, n_fds);
+        if (r == CONTROL_E_AGAIN && send_event)
+                event_add(send_event, NULL);
         if (r == CONTROL_E_CLOSED)
                 base_is_gone();
         if (r < 0)
@@ -111,22 +73,14 @@ static int link_send(struct manager *m, enum control_kind kind, uint64_t request
 
 static void on_sendable(evutil_socket_t fd, short what, void *userdata) {
         struct manager *m = userdata;
-        struct unsent *u;
+        int r = letters_flush(&unsent, m->base_link);
 
-        while ((u = TAILQ_FIRST(&unsent_records))) {
-                int r = control_send(m->base_link, u->kind, u->request, u->body, u->size, u->fds, u->n_fds);
-
-                if (r == CONTROL_E_AGAIN) {
-                        event_add(send_event, NULL);
-                        return;
-                }
-                if (r == CONTROL_E_CLOSED)
-                        base_is_gone();
-                if (r < 0)
-                        base_is_lost(u->kind, r);
-                TAILQ_REMOVE(&unsent_records, u, entry);
-                unsent_free(u);
-        }
+        if (r == CONTROL_E_AGAIN)
+                event_add(send_event, NULL);
+        if (r == CONTROL_E_CLOSED)
+                base_is_gone();
+        if (r < 0)
+                base_is_lost(TAILQ_FIRST(&unsent.list)->kind, r);
 }
 
 int base_link_file(struct manager *m, enum control_kind kind, uint32_t folder, const char *name, file_fn fn, void *userdata) {
@@ -390,7 +344,8 @@ static void on_kept(evutil_socket_t fd, short what, void *userdata) {
 int base_link_start(struct manager *m) {
         m->base_event = event_new(m->loop, m->base_link, EV_READ | EV_PERSIST, on_base_link, m);
         send_event = event_new(m->loop, m->base_link, EV_WRITE, on_sendable, m);
-        if (!m->base_event || !send_event || event_add(m->base_event, NULL) < 0)
+        /* Something may wait already. */
+        if (!m->base_event || !send_event || event_add(m->base_event, NULL) < 0 || event_add(send_event, NULL) < 0)
                 return -ENOMEM;
         on_kept(-1, 0, m);
         return 0;

@@ -63,7 +63,7 @@ static void test_what_waits_arrives_in_order(void **state) {
         struct control_record record;
         uint64_t sent = 0, got = 0;
 
-        while (f->link.n_unsent < 100)
+        while (f->link.unsent.n < 100)
                 assert_int_equal(send_one(f, sent++, -1), 0);
         while (got < sent) {
                 int r = control_receive(f->peer, CONTROL_BASE, CONTROL_MANAGER, &record);
@@ -75,7 +75,7 @@ static void test_what_waits_arrives_in_order(void **state) {
                 assert_int_equal(r, 0);
                 assert_int_equal(record.header.request, got++);
         }
-        assert_int_equal(f->link.n_unsent, 0);
+        assert_int_equal(f->link.unsent.n, 0);
         assert_int_equal(f->n_ends, 0);
 }
 
@@ -87,7 +87,7 @@ static void test_who_never_reads_is_given_up(void **state) {
                 r = send_one(f, i, -1);
         assert_true(r < 0);
         assert_int_equal(f->n_ends, 1);
-        assert_int_equal(f->link.n_unsent, 0);
+        assert_int_equal(f->link.unsent.n, 0);
         assert_int_equal(send_one(f, 1, -1), 0); /* no link, no error */
         assert_int_equal(f->n_ends, 1);
 }
@@ -98,7 +98,7 @@ static void test_a_record_that_is_lost_ends_the_link(void **state) {
         struct rlimit before, none = { 0 };
         int r = 0;
 
-        while (!f->link.n_unsent)
+        while (!f->link.unsent.n)
                 assert_int_equal(send_one(f, 1, -1), 0);
         assert_return_code(getrlimit(RLIMIT_NOFILE, &before), 0);
         none.rlim_max = before.rlim_max;
