@@ -26,22 +26,8 @@ struct provider {
         struct deadline retry; /* looks again for an edge that could not be asked for */
 };
 
-/* A method's name as it was resolved in one version of the directory. */
-struct method_ref {
-        struct method_ref *next; /* of the same bucket */
-        uint32_t hash;
-        uint64_t version; /* of the bus */
-        struct provider *provider;
-        bool idempotent;
-        uint32_t first_method; /* the run that id is of */
-        uint16_t id;
-        char name[];
-};
-
-/* The method's provider, as the directory knows it now. 0 or an error_code. */
-int method_resolve(const char *name, struct method_ref **ret_ref);
-/* Its id at a target; 0 when that does not have it. */
-uint16_t method_id(struct method_ref *ref, const struct target *target);
+/* The module of this index in the directory. NULL: out of memory. */
+struct provider *provider_get(uint32_t module);
 
 /* Sends it, or lets it wait, or ends it. */
 void provider_submit(struct call *call);

@@ -16,6 +16,7 @@
 #include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/value.h"
+#include "libmodule/method-ref.h"
 #include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 

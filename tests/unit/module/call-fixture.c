@@ -16,6 +16,7 @@
 #include "ipc/errors.h"
 #include "ipc/fd.h"
 #include "ipc/frame.h"
+#include "libmodule/method-ref.h"
 #include "libmodule/provider.h"
 #include "libmodule/target.h"
 
@@ -93,6 +94,7 @@ int setup(void **state) {
 
 int teardown(void **state) {
         providers_deinit();
+        method_refs_deinit();
         calls_flush();
         calls_deinit();
         bus_deinit(&the_worker.bus);
