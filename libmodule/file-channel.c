@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The manager is asked for a channel with the first file on a connection. He may
+ * The manager is asked for a channel with the first file on a connection. No file
+ * is passed before the gateway has said that it has its end: a reply, which goes
+ * another way, would be read before the channel is there. The manager may
  * just have died: then he is asked again after a second, and the link keeps what
  * he was asked for his successor. A gateway that had no descriptor left for its
  * end closes it, and whoever closes the edge closes the channel: both show when
@@ -23,13 +25,14 @@ static bool is_asked(const struct file_channel *channel) {
 }
 
 static void ask(struct connection *c) {
+        static uint64_t n_asked;
         struct file_channel *channel = &c->files;
 
         if (is_asked(channel))
                 return;
         channel->refused = false;
         channel->asked_ns = clock_now_ns();
-        CONTROL_SEND(the_worker.start.link, FILE_CHANNEL_ASK, 0, NULL, 0, .peer = c->peer); /* no room: as if nobody answered */
+        CONTROL_SEND(the_worker.start.link, FILE_CHANNEL_ASK, ++n_asked, NULL, 0, .peer = c->peer); /* no room: as if nobody answered */
 }
 
 /* Is there still somebody who waits for the answer? */
@@ -42,7 +45,7 @@ static int check(const struct task *task) {
 static int wait_for_channel(struct task *task, bool brief) {
         struct connection *c = task->connection;
 
-        while (c->files.fd < 0) {
+        while (!c->files.is_open) {
                 int r = check(task);
 
                 if (r)
@@ -51,7 +54,7 @@ static int wait_for_channel(struct task *task, bool brief) {
                 task->wants_channel = true;
                 r = socle_sleep(ASK_MS);
                 task->wants_channel = false;
-                if (c->files.fd < 0 && (r < 0 || c->files.refused || brief))
+                if (!c->files.is_open && (r < 0 || c->files.refused || brief))
                         return ERROR_UNAVAILABLE;
         }
         return 0;
@@ -87,7 +90,14 @@ static struct connection *connection_find(uint64_t peer) {
         return c;
 }
 
-void file_channel_on_answer(uint64_t peer, int fd) {
+static void wake(struct connection *c) {
+        for (struct task *task = c->tasks; task; task = task->next) {
+                if (task->wants_channel && task->sleep)
+                        deadline_set(wait_deadlines(), task->sleep, 0);
+        }
+}
+
+void file_channel_on_answer(uint64_t peer, uint64_t request, int fd) {
         struct connection *c = connection_find(peer);
 
         if (!c) {
@@ -95,12 +105,18 @@ void file_channel_on_answer(uint64_t peer, int fd) {
                 return;
         }
         file_channel_close(c);
-        c->files.fd = fd;
-        c->files.refused = fd < 0;
-        for (struct task *task = c->tasks; task; task = task->next) {
-                if (task->wants_channel && task->sleep)
-                        deadline_set(wait_deadlines(), task->sleep, 0);
-        }
+        c->files = (struct file_channel){ .fd = fd, .refused = fd < 0, .asked = request, .asked_ns = fd < 0 ? 0 : clock_now_ns() };
+        if (fd < 0)
+                wake(c);
+}
+
+void file_channel_on_open(uint64_t peer, uint64_t request) {
+        struct connection *c = connection_find(peer);
+
+        if (!c || c->files.fd < 0 || c->files.asked != request)
+                return;
+        c->files.is_open = true;
+        wake(c);
 }
 
 void file_channel_close(struct connection *c) {

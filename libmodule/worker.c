@@ -229,7 +229,10 @@ static void on_record(struct control_record *record) {
                 connection_offer(&record->EDGE_OFFER, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
                 break;
         case CONTROL_KIND_FILE_CHANNEL:
-                file_channel_on_answer(record->FILE_CHANNEL.peer, TAKE_FD(record->fds[0]));
+                file_channel_on_answer(record->FILE_CHANNEL.peer, record->header.request, TAKE_FD(record->fds[0]));
+                break;
+        case CONTROL_KIND_FILE_CHANNEL_OPEN:
+                file_channel_on_open(record->FILE_CHANNEL_OPEN.peer, record->header.request);
                 break;
         case CONTROL_KIND_EDGE_READY:
                 providers_on_edge(record->header.request, TAKE_FD(record->fds[0]), TAKE_FD(record->fds[1]));
@@ -281,7 +284,7 @@ static void on_starved(const struct control_record *record) {
         else if (record->header.kind == CONTROL_KIND_TOPIC_JOIN)
                 publish_on_join(&record->TOPIC_JOIN, -1);
         else if (record->header.kind == CONTROL_KIND_FILE_CHANNEL)
-                file_channel_on_answer(record->FILE_CHANNEL.peer, -1);
+                file_channel_on_answer(record->FILE_CHANNEL.peer, record->header.request, -1);
         else
                 socle_log(SOCLE_LOG_ERROR, "%s of the manager is lost: all descriptors are in use", control_kind_name(record->header.kind));
 }

@@ -58,6 +58,14 @@ static void on_directory(struct bus *bus, struct control_record *record) {
         bus_sync(bus);
 }
 
+/* The worker passes no file before it hears of it. */
+static void on_file_channel(struct bus *bus, struct control_record *record) {
+        uint64_t peer = record->FILE_CHANNEL.peer;
+
+        if (upstreams_on_file_channel(bus->gateway, peer, TAKE_FD(record->fds[0])))
+                CONTROL_SEND(bus->manager.fd, FILE_CHANNEL_OPEN, record->header.request, NULL, 0, .peer = peer);
+}
+
 static void on_manager_record(struct bus *bus, struct control_record *record) {
         struct gateway *g = bus->gateway;
 
@@ -76,7 +84,7 @@ static void on_manager_record(struct bus *bus, struct control_record *record) {
                 upstreams_on_refused(g, record->header.request, record->EDGE_REFUSED.error);
                 break;
         case CONTROL_KIND_FILE_CHANNEL:
-                upstreams_on_file_channel(g, record->FILE_CHANNEL.peer, TAKE_FD(record->fds[0]));
+                on_file_channel(bus, record);
                 break;
         case CONTROL_KIND_CALL:
                 bus_sync(bus); /* what the manager had published when it asked */

@@ -2,14 +2,12 @@
  *
  * Edges are shared memory and carry no descriptors. For files there is a pair of
  * sockets beside an edge, made by the manager when the worker asks for it with its
- * first file; from then on its records, each with one descriptor and the id of a
+ * first file. We say when we have our end (FILE_CHANNEL_OPEN), and from then on its records, each with one descriptor and the id of a
  * request, come here directly.
  *
  * A worker passes the file first and then sends the reply that speaks of it. So
  * nothing waits for a file: the socket is read only when a reply says that there
- * is one, and one that is not there then never was. But for the first: the manager
- * has sent us the socket before, and its record may still be unread when the reply
- * is; then the request is made once more, if it may be. Files of other requests that
+ * is one, and one that is not there then never was. Files of other requests that
  * come by on the way are kept for their replies, which may come in another order.
  *
  * What it sends is not believed: each of its files is counted against the requests
@@ -78,7 +76,7 @@ static int receive(struct instance *i, struct request *request) {
         if (r == CONTROL_E_BAD)
                 return poison(i, VIOLATION_FILE_RECORD);
         if (r == CONTROL_E_AGAIN || r == CONTROL_E_CLOSED)
-                return ERROR_CUT_OFF;
+                return ERROR_BAD_REPLY;
         if (r && r != -EMFILE)
                 return ERROR_BUSY;
         of = owner(i, request, record.FILE_PASS.correlation);
@@ -119,16 +117,19 @@ int file_channel_take(struct instance *i, struct request *request, struct respon
         return 0;
 }
 
-/* What lies in the one before may still be spoken of. */
-void file_channel_open(struct instance *i, int fd) {
+/* What lies in the one before may still be spoken of; what is not there yet finds it closed, and its worker is told. */
+bool file_channel_open(struct instance *i, int fd) {
         if (i->state != INSTANCE_OPEN) {
                 fd_close(fd);
-                return;
+                return false;
         }
+        if (i->files_fd >= 0)
+                shutdown(i->files_fd, SHUT_RD);
         while (i->files_fd >= 0 && receive(i, NULL) == 0)
                 ;
         file_channel_close(i);
         i->files_fd = fd;
+        return true;
 }
 
 void file_channel_close(struct instance *i) {

@@ -5,13 +5,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct instance;
 struct request;
 struct response_file;
 
-/* Takes the socket; of an instance that has no edge it is closed. */
-void file_channel_open(struct instance *instance, int fd);
+/* Takes the socket; of an instance that has no edge it is closed: false. */
+bool file_channel_open(struct instance *instance, int fd);
 void file_channel_close(struct instance *instance);
-/* The file that answers a request, of which its reply says offset and size: 0, and file->fd is the caller's, or an error_code,
- * ERROR_CUT_OFF when it is not there (yet). The edge may be poisoned then. */
+/* The file that answers a request, of which its reply says offset and size: 0, and file->fd is the caller's, or an error_code.
+ * The edge may be poisoned then. */
 int file_channel_take(struct instance *instance, struct request *request, struct response_file *file);

@@ -39,10 +39,8 @@ static void on_file(struct instance *i, struct request *request, const struct ht
         const struct response response = { .status = reply->status, .fields = reply->fields, .n_fields = reply->n_fields, .file = &file };
         int error = file.size && !request->head ? file_channel_take(i, request, &file) : 0;
 
-        if (error == ERROR_CUT_OFF && request_may_repeat(request, error))
-                upstream_take_back(request);
-        else if (error)
-                request_error(request, error == ERROR_CUT_OFF ? ERROR_BAD_REPLY : error);
+        if (error)
+                request_error(request, error);
         else
                 request_answer(request, &response);
 }

@@ -300,15 +300,15 @@ void upstreams_on_edge(struct gateway *g, uint64_t request, int memory_fd, int b
         upstream_settle(i->upstream);
 }
 
-void upstreams_on_file_channel(struct gateway *g, uint64_t instance, int fd) {
+bool upstreams_on_file_channel(struct gateway *g, uint64_t instance, int fd) {
         struct instance *i = NULL;
 
         for (struct upstream *u = g->upstreams; u && !i; u = u->next)
                 i = find_instance(u, instance);
         if (i)
-                file_channel_open(i, fd);
-        else
-                fd_close(fd);
+                return file_channel_open(i, fd);
+        fd_close(fd);
+        return false;
 }
 
 void upstreams_on_refused(struct gateway *g, uint64_t request, int error) {

@@ -62,8 +62,8 @@ void upstreams_pump(struct gateway *g);
 /* An answer of the manager to an edge request. Takes the fds. */
 void upstreams_on_edge(struct gateway *g, uint64_t request, int memory_fd, int bell_fd);
 void upstreams_on_refused(struct gateway *g, uint64_t request, int error);
-/* A way for files beside the edge to that instance. Takes the fd. */
-void upstreams_on_file_channel(struct gateway *g, uint64_t instance, int fd);
+/* A way for files beside the edge to that instance. Takes the fd. False: there is no such edge. */
+bool upstreams_on_file_channel(struct gateway *g, uint64_t instance, int fd);
 /* Closes the edges that were not used since it was called before. How many are left. */
 uint32_t upstreams_sweep(struct gateway *g);
 void upstreams_deinit(struct gateway *g);

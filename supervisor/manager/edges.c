@@ -260,29 +260,36 @@ static struct gateway *gateway_find(struct manager *m, uint64_t id) {
         return NULL;
 }
 
-/* To the gateway first, so that it has its end before a reply speaks of a file. We make the pair, so nobody holds the other's
- * end; and there is one for an edge, for whoever gets another closes the one before. */
-static bool file_channel_give(struct instance *i, struct gateway *g) {
+/* We make the pair, so nobody holds the other's end; and there is one for an edge, for whoever gets another closes the one before. */
+static bool file_channel_give(struct instance *i, struct gateway *g, uint64_t request) {
         int fds[2], r;
 
         if (fd_socketpair(fds) < 0)
                 return false;
-        r = CONTROL_SEND(g->link, FILE_CHANNEL, 0, &fds[0], 1, .peer = i->id);
+        r = CONTROL_SEND(g->link, FILE_CHANNEL, request, &fds[0], 1, .peer = i->id);
         if (!r)
-                r = CONTROL_SEND(i->link, FILE_CHANNEL, 0, &fds[1], 1, .peer = g->id);
+                r = CONTROL_SEND(i->link, FILE_CHANNEL, request, &fds[1], 1, .peer = g->id);
         fd_close(fds[0]);
         fd_close(fds[1]);
         return !r;
 }
 
-void edges_on_file_channel(struct manager *m, struct instance *i, uint64_t id) {
+void edges_on_file_channel(struct manager *m, struct instance *i, uint64_t id, uint64_t request) {
         struct gateway *g = gateway_find(m, id);
         struct control_file_channel none = { .peer = id };
 
         if (i->state == INSTANCE_KILLED)
                 return;
-        if (!g || !edges_reach(g, i) || !may_ask(i) || !file_channel_give(i, g))
-                outbox_send(i->link, CONTROL_KIND_FILE_CHANNEL, 0, &none, sizeof(none), NULL, 0);
+        if (!g || !edges_reach(g, i) || !may_ask(i) || !file_channel_give(i, g, request))
+                outbox_send(i->link, CONTROL_KIND_FILE_CHANNEL, request, &none, sizeof(none), NULL, 0);
+}
+
+/* What is lost on the way the worker asks for again. */
+static void on_file_channel_open(struct gateway *g, const struct control_record *record) {
+        struct instance *i = instance_find(g->manager, record->FILE_CHANNEL_OPEN.peer);
+
+        if (i && i->state != INSTANCE_KILLED)
+                CONTROL_SEND(i->link, FILE_CHANNEL_OPEN, record->header.request, NULL, 0, .peer = g->id);
 }
 
 void edges_forget(struct manager *m, struct instance *instance, int error) {
@@ -314,6 +321,9 @@ static void on_gateway_record(struct gateway *g, struct control_record *record) 
                 break;
         case CONTROL_KIND_EDGE_SWEPT:
                 edge_sweep_swept(&g->sweep, record->EDGE_SWEPT.n_open);
+                break;
+        case CONTROL_KIND_FILE_CHANNEL_OPEN:
+                on_file_channel_open(g, record);
                 break;
         case CONTROL_KIND_TIMED_OUT:
                 instance_on_timed_out(g->manager, record->TIMED_OUT.instance);

@@ -27,7 +27,7 @@ void edges_on_accept(struct manager *manager, struct instance *instance, uint64_
 /* The caller has closed its edge to that instance. */
 void edges_on_released(struct manager *manager, struct instance *caller, uint64_t target);
 /* A worker wants to pass files to that gateway: both get one end of a pair. */
-void edges_on_file_channel(struct manager *manager, struct instance *instance, uint64_t gateway);
+void edges_on_file_channel(struct manager *manager, struct instance *instance, uint64_t gateway, uint64_t request);
 void edges_on_reject(struct manager *manager, struct instance *instance, uint64_t edge, int error);
 /* It takes no new ones: who waits for one is answered MOVED, and so will be who asks. */
 void edges_refuse_new(struct manager *manager, struct instance *instance);

@@ -132,7 +132,7 @@ static void on_worker_record(struct instance *i, struct control_record *record) 
                 edges_on_released(m, i, record->EDGE_RELEASED.target);
                 break;
         case CONTROL_KIND_FILE_CHANNEL_ASK:
-                edges_on_file_channel(m, i, record->FILE_CHANNEL_ASK.peer);
+                edges_on_file_channel(m, i, record->FILE_CHANNEL_ASK.peer, record->header.request);
                 break;
         case CONTROL_KIND_EDGE_SWEPT:
                 edge_sweep_swept(&i->sweep, record->EDGE_SWEPT.n_open);

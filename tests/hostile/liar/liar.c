@@ -267,15 +267,30 @@ static void on_ready(struct control_record *record) {
                 order_done(peer, 200, hear(peer).text);
 }
 
-static void on_channel(struct control_record *record) {
+static struct peer *peer_of_channel(uint64_t id) {
         struct peer *peer;
 
         TAILQ_FOREACH(peer, &liar.peers, entry) {
-                if (peer->id == record->FILE_CHANNEL.peer && peer->is_open) {
-                        on_file_channel(peer, TAKE_FD(record->fds[0]));
-                        return;
-                }
+                if (peer->id == id && peer->is_open)
+                        return peer;
         }
+        return NULL;
+}
+
+static void on_channel(struct control_record *record) {
+        struct peer *peer = peer_of_channel(record->FILE_CHANNEL.peer);
+
+        if (!peer)
+                return;
+        fd_close(peer->files);
+        peer->files = TAKE_FD(record->fds[0]);
+}
+
+static void on_channel_open(const struct control_record *record) {
+        struct peer *peer = peer_of_channel(record->FILE_CHANNEL_OPEN.peer);
+
+        if (peer)
+                on_file_channel(peer);
 }
 
 static void on_refused(const struct control_record *record) {
@@ -308,6 +323,8 @@ static void on_manager(void) {
                         on_refused(&record);
                 else if (record.header.kind == CONTROL_KIND_FILE_CHANNEL)
                         on_channel(&record);
+                else if (record.header.kind == CONTROL_KIND_FILE_CHANNEL_OPEN)
+                        on_channel_open(&record);
                 else
                         pass_on(liar.sdk, &record);
                 control_record_deinit(&record);

@@ -63,8 +63,8 @@ void sleep_ms(uint32_t ms);
 /* lies-*.c. False: no such lie. `request` is what the order came with, or what an honest caller would send. */
 bool lie_on_edge(struct peer *peer, const struct order *order, const struct frame *request);
 bool lie_on_link(struct peer *peer, const struct order *order, const struct frame *request);
-/* Of files: told when the channel has come. */
+/* Of files: told when the channel is open. */
 bool lie_about_file(struct peer *peer, const struct order *order, const struct frame *request);
-void on_file_channel(struct peer *peer, int fd);
+void on_file_channel(struct peer *peer);
 /* Replaces one of the two descriptors by another, when there is such a lie. */
 void lie_of_memory(const char *lie, struct edge *edge, int fds[2]);

@@ -242,11 +242,9 @@ bool lie_about_file(struct peer *peer, const struct order *order, const struct f
         return false;
 }
 
-void on_file_channel(struct peer *peer, int fd) {
+void on_file_channel(struct peer *peer) {
         const struct lie lie = { peer, &peer->told_with, false, 0 };
 
-        fd_close(peer->files);
-        peer->files = fd;
         for (const struct lie_entry *e = file_lies; e->name; e++) {
                 if (!strcmp(e->name, peer->order.lie))
                         e->tell(&lie);

@@ -118,54 +118,100 @@ static void test_a_deadline_passes(void **state) {
         client_and_worker_leave(c, &w);
 }
 
-/* The worker's end of a new channel for files. Its record stands behind others, so that what the worker does is seen before it. */
-static int give_channel_slowly(void) {
+/* The worker's end of a new channel for files. */
+static int give_channel(uint64_t request) {
         int fds[2];
 
         assert_int_equal(fd_socketpair(fds), 0);
-        for (int i = 0; i < 20; i++)
-                assert_int_equal(CONTROL_SEND(front.manager, CHANGED, 0, NULL, 0, .reserved = 0), 0);
-        assert_int_equal(CONTROL_SEND(front.manager, FILE_CHANNEL, 0, &fds[0], 1, .peer = 1), 0);
+        assert_int_equal(CONTROL_SEND(front.manager, FILE_CHANNEL, request, &fds[0], 1, .peer = 1), 0);
         fd_close(fds[0]);
         return fds[1];
 }
 
-static void worker_reply_file(struct worker *w, int channel) {
-        const struct http_reply_payload reply = { .status = 200, .is_file = true, .file_size = 5 };
-        uint64_t correlation = w->message.frame.correlation;
+static void expect_open_channel(uint64_t request) {
+        struct control_record record;
+
+        front_expect(CONTROL_KIND_FILE_CHANNEL_OPEN, &record);
+        assert_int_equal(record.header.request, request);
+        assert_int_equal(record.FILE_CHANNEL_OPEN.peer, 1);
+}
+
+static void worker_pass_file(struct worker *w, int channel) {
         int fd = memfd_create("file", MFD_CLOEXEC), file;
         char path[32];
-        uint32_t size;
-        uint8_t *data;
 
         assert_int_equal(write(fd, "bytes", 5), 5);
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         file = open(path, O_RDONLY | O_CLOEXEC);
-        assert_int_equal(CONTROL_SEND(channel, FILE_PASS, 0, &file, 1, .correlation = correlation), 0);
-        assert_int_equal(http_reply_encode(&reply, &data, &size), 0);
-        worker_reply_bytes(w, correlation, data, size);
-        free(data);
+        assert_int_equal(CONTROL_SEND(channel, FILE_PASS, 0, &file, 1, .correlation = w->message.frame.correlation), 0);
         fd_close(file);
         fd_close(fd);
 }
 
-static void test_a_file_overtakes_its_channel(void **state) {
-        struct worker w;
-        int c = front_begin(&w, GET("/m")), channel;
+static void worker_reply_passed(struct worker *w) {
+        const struct http_reply_payload reply = { .status = 200, .is_file = true, .file_size = 5 };
+        uint32_t size;
+        uint8_t *data;
 
-        kill(front.pid, SIGSTOP);
-        assert_int_equal(waitpid(front.pid, NULL, WUNTRACED), front.pid);
-        channel = give_channel_slowly();
-        worker_reply_file(&w, channel);
-        kill(front.pid, SIGCONT);
-        worker_expect(&w, FRAME_REQUEST);
+        assert_int_equal(http_reply_encode(&reply, &data, &size), 0);
+        worker_reply_bytes(w, w->message.frame.correlation, data, size);
+        free(data);
+}
+
+static void worker_reply_file(struct worker *w, int channel) {
+        worker_pass_file(w, channel);
+        worker_reply_passed(w);
+}
+
+/* The worker is told that its channel is there, and only then answers: also what may not be asked for twice. */
+static void test_a_file_goes_by_an_open_channel(void **state) {
+        struct worker w;
+        int c = front_begin(&w, POST("/m")), channel, next;
+
+        channel = give_channel(7);
+        expect_open_channel(7);
         worker_reply_file(&w, channel);
         client_expect_answer(c, 200, "bytes");
-        /* What was passed twice is nobody's the second time. */
-        client_send(c, GET("/m/2"));
+        /* Another one takes its place: what was passed by the first has come, and what is too late for it is refused. */
+        client_send(c, POST("/m/2"));
         worker_expect(&w, FRAME_REQUEST);
+        worker_pass_file(&w, channel);
+        next = give_channel(8);
+        expect_open_channel(8);
+        assert_int_equal(CONTROL_SEND(channel, FILE_PASS, 0, &next, 1, .correlation = 1), CONTROL_E_CLOSED);
+        worker_reply_passed(&w);
+        client_expect_answer(c, 200, "bytes");
+        client_send(c, POST("/m/3"));
+        worker_expect(&w, FRAME_REQUEST);
+        worker_reply_file(&w, next);
+        client_expect_answer(c, 200, "bytes");
+        fd_close(channel);
+        fd_close(next);
+        client_and_worker_leave(c, &w);
+}
+
+static void test_a_file_that_is_not_there_never_was(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m"));
+
+        worker_reply_passed(&w);
+        client_expect_answer(c, 502, "BAD_REPLY");
+        client_and_worker_leave(c, &w);
+}
+
+/* Of an instance without an edge there is none, and nobody is told that there was. */
+static void test_a_channel_without_an_edge(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m")), fds[2], channel;
+
+        assert_int_equal(fd_socketpair(fds), 0);
+        assert_int_equal(CONTROL_SEND(front.manager, FILE_CHANNEL, 3, &fds[0], 1, .peer = 2), 0);
+        channel = give_channel(4);
+        expect_open_channel(4);
         worker_reply_file(&w, channel);
         client_expect_answer(c, 200, "bytes");
+        fd_close(fds[0]);
+        fd_close(fds[1]);
         fd_close(channel);
         client_and_worker_leave(c, &w);
 }
@@ -333,7 +379,9 @@ int main(void) {
                 FRONT_TEST(test_what_may_be_done_twice_is_not_done_three_times),
                 FRONT_TEST(test_a_reply_just_before_the_death_counts),
                 FRONT_TEST(test_a_deadline_passes),
-                FRONT_TEST(test_a_file_overtakes_its_channel),
+                FRONT_TEST(test_a_file_goes_by_an_open_channel),
+                FRONT_TEST(test_a_file_that_is_not_there_never_was),
+                FRONT_TEST(test_a_channel_without_an_edge),
                 FRONT_TEST(test_a_route_has_its_own_deadline),
                 FRONT_TEST(test_a_draining_worker_gives_requests_back),
                 FRONT_TEST(test_typed_errors_have_their_status),

@@ -55,6 +55,11 @@ static int sleeps_long(struct socle_request *req, struct socle_reply *reply) {
         return socle_reply_text(reply, 200, "slept");
 }
 
+/* Too large to be copied. */
+static int sends_file(struct socle_request *req, struct socle_reply *reply) {
+        return socle_reply_file(req, reply, SOCLE_FOLDER_WORK, "file", NULL);
+}
+
 static void in_thread(void *arg) {
         *(int *)arg = 42;
 }
@@ -111,8 +116,9 @@ int setup(void **state) {
         static const struct {
                 const char *path;
                 socle_handler fn;
-        } routes[] = { { "/hello", hello }, { "/fails", fails },   { "/nothing", says_nothing }, { "/huge", huge },
-                       { "/large", large }, { "/sleeps", sleeps }, { "/long", sleeps_long },     { "/offloads", offloads } };
+        } routes[] = { { "/hello", hello },      { "/fails", fails },       { "/nothing", says_nothing },
+                       { "/huge", huge },        { "/large", large },       { "/sleeps", sleeps },
+                       { "/long", sleeps_long }, { "/offloads", offloads }, { "/file", sends_file } };
         static const char *const methods[] = { "kv.echo", "kv.code", "kv.long", "kv.secret", "kv.nothing" };
         int page = page_new_fd();
 
