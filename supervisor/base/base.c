@@ -32,6 +32,7 @@
 #include "supervisor/base/sd-daemon.h"
 #include "supervisor/base/spare.h"
 #include "supervisor/base/teardown.h"
+#include "supervisor/base/template-link.h"
 #include "supervisor/base/watchdog.h"
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/confine.h"
@@ -136,7 +137,7 @@ static void on_signal(struct base *base, struct watch *watch, uint32_t events) {
 
 static int signals_start(struct base *base) {
         sigset_t set;
-        int fd, r;
+        int fd;
 
         /* A read lease (files.c) may be broken in the moment that we hold it. */
         signal(SIGIO, SIG_IGN);
@@ -148,12 +149,7 @@ static int signals_start(struct base *base) {
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (fd < 0)
-                return -errno;
-        r = watch_start(base, &base->signals, fd, EPOLLIN, on_signal, NULL);
-        if (r)
-                fd_close(fd);
-        return r;
+        return fd < 0 ? -errno : watch_start(base, &base->signals, fd, EPOLLIN, on_signal, NULL);
 }
 
 /* Made here and kept over the manager's death: no event of the gap is lost. */
@@ -360,11 +356,6 @@ static void base_init(struct base *base, const struct options *options) {
         listeners_init(&base->listeners);
 }
 
-static void board_deinit(struct board *board) {
-        for (uint32_t i = 0; i < board->n; i++)
-                fd_close(board->segments[i].fd);
-}
-
 static void base_deinit(struct base *base) {
         if (base->admin_fd >= 0)
                 unlinkat(base->folders.fds[FOLDER_RUN], "admin.sock", 0);
@@ -379,8 +370,8 @@ static void base_deinit(struct base *base) {
                 fd_close(base->roles[i].cgroup);
         }
         listeners_deinit(&base->listeners);
-        board_deinit(&base->board);
-        board_deinit(&base->board_coming);
+        board_clear(&base->board);
+        board_clear(&base->board_coming);
         watch_stop(base, &base->signals);
         ids_close(&base->ids);
         fd_close(base->installer_link);

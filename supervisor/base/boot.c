@@ -7,17 +7,13 @@
 #include "supervisor/base/boot.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
-#include "ipc/fd.h"
 #include "supervisor/base/files.h"
 #include "supervisor/base/roles.h"
 #include "supervisor/base/uids.h"
@@ -148,27 +144,16 @@ static int converse(int link, const struct folders *folders, struct control_boot
 
 int boot_read(const struct folders *folders, bool root, uint64_t start_ns, struct control_boot_config *ret_config) {
         uid_t uid = uids_role(root, UIDS_DEFAULT_BASE, UIDS_MANAGER);
-        _cleanup_close_ int ours = -1, theirs = -1;
-        char program[PATH_MAX];
-        int pair[2], r;
+        _cleanup_close_ int ours = -1;
         pid_t pid;
+        int r;
 
-        r = role_program("manager", program, sizeof(program));
-        if (!r)
-                r = fd_socketpair(pair);
-        if (r)
-                return r;
-        ours = pair[0];
-        theirs = pair[1];
-        pid = role_spawn(program, "--boot-config", theirs, root ? &uid : NULL, -1);
+        pid = role_spawn("manager", "--boot-config", root ? &uid : NULL, -1, &ours);
         if (pid < 0)
                 return pid;
-        theirs = fd_close(theirs);
         r = give(ours, folders, start_ns);
         if (!r || r == -EPIPE)
                 r = converse(ours, folders, ret_config);
-        kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        process_kill(pid);
         return r;
 }

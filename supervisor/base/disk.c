@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
@@ -29,12 +28,8 @@
 #define REST 20 /* times as long as it took */
 
 static bool has_run(struct instance *i) {
-        uint64_t used = 0;
-        struct timespec t;
-        clockid_t clock;
+        uint64_t used = clock_cpu_ns(i->pid);
 
-        if (!clock_getcpuclockid(i->pid, &clock) && !clock_gettime(clock, &t))
-                used = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
         /* Children that it has do not count there. */
         if (used == i->cpu_ns && !(i->limits.flags & FORK_PROCESSES))
                 return false;

@@ -30,20 +30,9 @@ bool files_name_ok(const char *name, bool drop) {
 }
 
 static int folder_of(uint32_t what) {
-        switch (what) {
-        case HANDOVER_ETC:
-                return FOLDER_ETC;
-        case HANDOVER_CONF_D:
-                return FOLDER_CONF_D;
-        case HANDOVER_MODULE_CONF:
-                return FOLDER_MODULE_CONF;
-        case HANDOVER_BOARD_D:
-                return FOLDER_BOARD_D;
-        case HANDOVER_TRUSTED_D:
-                return FOLDER_TRUSTED_D;
-        case HANDOVER_DROP:
-                return FOLDER_DROP;
-        }
+        for (int i = 0; what >= HANDOVER_ETC && what <= HANDOVER_DROP && i < FOLDER_N; i++)
+                if (folder_handover(i) == what)
+                        return i;
         return -EINVAL;
 }
 

@@ -24,8 +24,9 @@ static const struct {
         const char *below, *machine;
         mode_t mode;
         enum owner owner;
+        enum handover handover;
 } table[FOLDER_N] = {
-#define X(name, below, machine, mode, owner) [FOLDER_##name] = { below, machine, mode, OWNER_##owner },
+#define X(name, below, machine, mode, owner, handover) [FOLDER_##name] = { below, machine, mode, OWNER_##owner, handover },
         FOLDERS(X)
 #undef X
 };
@@ -38,6 +39,10 @@ void folders_init(struct folders *folders) {
 void folders_deinit(struct folders *folders) {
         for (int i = 0; i < FOLDER_N; i++)
                 folders->fds[i] = fd_close(folders->fds[i]);
+}
+
+enum handover folder_handover(enum folder folder) {
+        return table[folder].handover;
 }
 
 static int folder_open(const char *path, mode_t mode, int *ret_fd) {

@@ -7,26 +7,28 @@
 
 #include <sys/types.h>
 
-/* X(NAME, below the root, on the machine, mode, owner) */
+#include "ipc/control.h"
+
+/* X(NAME, below the root, on the machine, mode, owner, what the manager is handed it as; 0: it is not) */
 #define FOLDERS(X)                                                                                                                         \
-        X(ETC, "etc", "/etc/socle", 0755, ROOT)                                                                                            \
-        X(MODULE_CONF, "etc/conf.d", "/etc/socle/conf.d", 0755, ROOT)                                                                      \
-        X(BOARD_D, "etc/board.d", "/etc/socle/board.d", 0755, ROOT)                                                                        \
-        X(TRUSTED_D, "etc/trusted.d", "/etc/socle/trusted.d", 0755, ROOT)                                                                  \
-        X(HOOKS_D, "etc/hooks.d", "/etc/socle/hooks.d", 0755, ROOT)                                                                        \
-        X(CONF_D, "etc/socled.conf.d", "/etc/socle/socled.conf.d", 0755, ROOT)                                                             \
-        X(DROP, "modules", "/var/lib/socle/modules", 0755, ROOT)                                                                           \
-        X(RUN, "run", "/run/socle", 0755, ROOT)                                                                                            \
-        X(STATE, "state", "/var/lib/socle", 0755, ROOT)                                                                                    \
-        X(MANAGER, "state/manager", "/var/lib/socle/manager", 0700, MANAGER)                                                               \
-        X(PACKAGES, "state/packages", "/var/lib/socle/packages", 0755, INSTALLER)                                                          \
-        X(WORK, "state/work", "/var/lib/socle/work", 0711, ROOT)                                                                           \
-        X(UIDS, "state/uids", "/var/lib/socle/uids", 0700, ROOT)                                                                           \
-        X(DATA, "state/data", "/var/lib/socle/data", 0711, ROOT)                                                                           \
-        X(LOG, "log", "/var/log/socle", 0755, MANAGER)
+        X(ETC, "etc", "/etc/socle", 0755, ROOT, HANDOVER_ETC)                                                                              \
+        X(MODULE_CONF, "etc/conf.d", "/etc/socle/conf.d", 0755, ROOT, HANDOVER_MODULE_CONF)                                                \
+        X(BOARD_D, "etc/board.d", "/etc/socle/board.d", 0755, ROOT, HANDOVER_BOARD_D)                                                      \
+        X(TRUSTED_D, "etc/trusted.d", "/etc/socle/trusted.d", 0755, ROOT, HANDOVER_TRUSTED_D)                                              \
+        X(HOOKS_D, "etc/hooks.d", "/etc/socle/hooks.d", 0755, ROOT, HANDOVER_HOOKS_D)                                                      \
+        X(CONF_D, "etc/socled.conf.d", "/etc/socle/socled.conf.d", 0755, ROOT, HANDOVER_CONF_D)                                            \
+        X(DROP, "modules", "/var/lib/socle/modules", 0755, ROOT, HANDOVER_DROP)                                                            \
+        X(RUN, "run", "/run/socle", 0755, ROOT, 0)                                                                                         \
+        X(STATE, "state", "/var/lib/socle", 0755, ROOT, 0)                                                                                 \
+        X(MANAGER, "state/manager", "/var/lib/socle/manager", 0700, MANAGER, HANDOVER_STATE)                                               \
+        X(PACKAGES, "state/packages", "/var/lib/socle/packages", 0755, INSTALLER, HANDOVER_PACKAGES)                                       \
+        X(WORK, "state/work", "/var/lib/socle/work", 0711, ROOT, 0)                                                                        \
+        X(UIDS, "state/uids", "/var/lib/socle/uids", 0700, ROOT, 0)                                                                        \
+        X(DATA, "state/data", "/var/lib/socle/data", 0711, ROOT, 0)                                                                        \
+        X(LOG, "log", "/var/log/socle", 0755, MANAGER, HANDOVER_LOG)
 
 enum folder {
-#define X(name, below, machine, mode, owner) FOLDER_##name,
+#define X(name, below, machine, mode, owner, handover) FOLDER_##name,
         FOLDERS(X)
 #undef X
                 FOLDER_N
@@ -41,4 +43,6 @@ void folders_init(struct folders *folders);
 int folders_open(struct folders *folders, const char *root);
 /* Gives the roles what is theirs. 0 or -errno. */
 int folders_own(const struct folders *folders, uid_t manager, uid_t installer);
+/* What the manager is handed it as, or 0. */
+enum handover folder_handover(enum folder folder);
 void folders_deinit(struct folders *folders);

@@ -28,25 +28,11 @@ static int done(struct base *base, struct role *role) {
 }
 
 static int give_folders(struct base *base, struct role *role) {
-        static const struct {
-                enum handover what;
-                enum folder folder;
-        } table[] = {
-                { HANDOVER_ETC, FOLDER_ETC },
-                { HANDOVER_CONF_D, FOLDER_CONF_D },
-                { HANDOVER_MODULE_CONF, FOLDER_MODULE_CONF },
-                { HANDOVER_BOARD_D, FOLDER_BOARD_D },
-                { HANDOVER_TRUSTED_D, FOLDER_TRUSTED_D },
-                { HANDOVER_DROP, FOLDER_DROP },
-                { HANDOVER_STATE, FOLDER_MANAGER },
-                { HANDOVER_PACKAGES, FOLDER_PACKAGES },
-                { HANDOVER_LOG, FOLDER_LOG },
-                { HANDOVER_HOOKS_D, FOLDER_HOOKS_D },
-        };
         int r = 0;
 
-        for (size_t i = 0; !r && i < N_ELEMENTS(table); i++)
-                r = give(base, role, table[i].what, 0, 0, base->folders.fds[table[i].folder]);
+        for (int i = 0; !r && i < FOLDER_N; i++)
+                if (folder_handover(i))
+                        r = give(base, role, folder_handover(i), 0, 0, base->folders.fds[i]);
         return r;
 }
 

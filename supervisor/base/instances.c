@@ -381,10 +381,9 @@ int instance_adopt(struct base *base, struct instance *i, struct control_record 
 
         if (!is_new_child(base, forked->fds[0], forked->FORKED.pid))
                 return -ECHILD;
-        r = watch_start(base, &i->pidfd, forked->fds[0], EPOLLIN, on_death, i);
+        r = watch_start(base, &i->pidfd, TAKE_FD(forked->fds[0]), EPOLLIN, on_death, i);
         if (r)
                 return r;
-        forked->fds[0] = -1;
         i->page = TAKE_FD(forked->fds[1]);
         i->pid = forked->FORKED.pid;
         return 0;
@@ -437,9 +436,7 @@ static void kill_strays(struct base *base) {
                         return;
                 if (pid <= 0 || pid_is_known(base, pid))
                         continue;
-                kill(pid, SIGKILL);
-                while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-                        ;
+                process_kill(pid);
         }
 }
 

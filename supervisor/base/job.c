@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -67,17 +66,6 @@ void job_drop(struct base *base, struct job *job) {
         job_wait(base, job, &unused);
 }
 
-static int watch_child(struct base *base, struct job *job) {
-        int fd = pidfd_open(job->pid, 0), r;
-
-        if (fd < 0)
-                return -errno;
-        r = watch_start(base, &job->child, fd, EPOLLIN, on_end, job);
-        if (r)
-                fd_close(fd);
-        return r;
-}
-
 int job_start(struct base *base, struct job *job, uint64_t limit_ns, job_fn fn, const void *order) {
         struct job_report *report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         pid_t self = getpid(), pid;
@@ -99,7 +87,7 @@ int job_start(struct base *base, struct job *job, uint64_t limit_ns, job_fn fn, 
         job->pid = pid;
         job->report = report;
         job->until_ns = clock_now_ns() + limit_ns;
-        r = watch_child(base, job);
+        r = watch_process(base, &job->child, pid, on_end, job);
         if (r)
                 job_drop(base, job);
         return r;

@@ -27,7 +27,7 @@ struct link {
 };
 
 void link_init(struct link *link);
-/* Owns fd from now on when it returns 0. */
+/* Takes fd. 0 or -errno. */
 int link_start(struct base *base, struct link *link, int fd, enum control_party party, link_fn on_record, link_end_fn on_end,
                void *userdata);
 void link_stop(struct base *base, struct link *link);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
@@ -22,10 +23,18 @@ int loop_new(void) {
 int watch_start(struct base *base, struct watch *watch, int fd, uint32_t events, watch_fn fn, void *userdata) {
         struct epoll_event event = { .events = events, .data.ptr = watch };
 
-        if (epoll_ctl(base->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        if (epoll_ctl(base->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+                fd_close(fd);
                 return -errno;
+        }
         *watch = (struct watch){ .fd = fd, .fn = fn, .userdata = userdata };
         return 0;
+}
+
+int watch_process(struct base *base, struct watch *watch, pid_t pid, watch_fn fn, void *userdata) {
+        int fd = pidfd_open(pid, 0);
+
+        return fd < 0 ? -errno : watch_start(base, watch, fd, EPOLLIN, fn, userdata);
 }
 
 int watch_change(struct base *base, struct watch *watch, uint32_t events) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct base;
 struct watch;
@@ -21,8 +22,10 @@ struct watch {
 /* Makes the epoll descriptor. It or -errno. */
 int loop_new(void);
 
-/* Watches fd, which the watch owns from now on. 0 or -errno (fd stays the caller's). */
+/* Watches fd, which it takes. 0 or -errno. */
 int watch_start(struct base *base, struct watch *watch, int fd, uint32_t events, watch_fn fn, void *userdata);
+/* Watches for the end of a child. 0 or -errno. */
+int watch_process(struct base *base, struct watch *watch, pid_t pid, watch_fn fn, void *userdata);
 int watch_change(struct base *base, struct watch *watch, uint32_t events);
 /* Ends the watch and closes its descriptor; idempotent. */
 void watch_stop(struct base *base, struct watch *watch);

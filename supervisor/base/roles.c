@@ -7,7 +7,6 @@
 #include "supervisor/base/roles.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -229,51 +228,27 @@ static int template_leaf(struct base *base, struct role *role) {
         return role->cgroup < 0 ? role->cgroup : 0;
 }
 
-static int watch_birth(struct base *base, struct role *role, int *ours) {
-        int fd, r;
-
-        fd = pidfd_open(role->pid, 0);
-        if (fd < 0)
-                return -errno;
-        r = watch_start(base, &role->pidfd, fd, EPOLLIN, on_death, role);
-        if (r) {
-                fd_close(fd);
-                return r;
-        }
-        r = link_start(base, &role->link, *ours, role->kind->party, role->kind->on_record, on_link_end, role);
-        if (!r)
-                *ours = -1;
-        return r;
-}
-
 int role_try(struct base *base, struct role *role) {
-        _cleanup_close_ int ours = -1, theirs = -1;
-        char program[PATH_MAX];
-        int pair[2], r;
+        _cleanup_close_ int ours = -1;
         pid_t pid;
+        int r;
 
         role->respawn_ns = UINT64_MAX;
         role->cpu_ns = 0;
-        r = role_program(role->kind->program, program, sizeof(program));
-        if (!r)
-                r = fd_socketpair(pair);
-        if (r)
-                return r;
-        ours = pair[0];
-        theirs = pair[1];
         r = template_leaf(base, role);
         if (r)
                 return r;
-        pid = role_spawn(program, NULL, theirs, base->root && role->kind->drops ? &role->uid : NULL, role->cgroup);
+        pid = role_spawn(role->kind->program, NULL, base->root && role->kind->drops ? &role->uid : NULL, role->cgroup, &ours);
         if (pid < 0)
                 return pid;
         role->pid = pid;
         role->started_ns = clock_now_ns();
-        r = watch_birth(base, role, &ours);
+        r = watch_process(base, &role->pidfd, pid, on_death, role);
+        if (!r)
+                r = link_start(base, &role->link, TAKE_FD(ours), role->kind->party, role->kind->on_record, on_link_end, role);
         if (!r)
                 return role->kind->give(base, role);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        process_kill(pid);
         watch_stop(base, &role->pidfd);
         role->pid = 0;
         return r;

@@ -65,5 +65,8 @@ bool role_is_told(const struct role *role); /* does it have its name by itself? 
 
 /* Folder of the role programs: 0 or -errno; the program's path is then DIR/NAME/socle-NAME or DIR/socle-NAME. */
 int role_program(const char *name, char *ret_path, size_t size);
-/* fork + exec with the link on descriptor 3; `arg` may be NULL. The pid or -errno. `leaf` >= 0: the cgroup that it begins in. */
-pid_t role_spawn(const char *program, const char *arg, int link, const uid_t *uid, int leaf);
+/* fork + exec of that program, with a link on descriptor 3 of which *ret_link is the other end; `arg` may be NULL. The pid or
+ * -errno. `leaf` >= 0: the cgroup that it begins in. */
+pid_t role_spawn(const char *name, const char *arg, const uid_t *uid, int leaf, int *ret_link);
+/* Of a child: it is gone when this returns. */
+void process_kill(pid_t pid);

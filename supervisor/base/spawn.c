@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
@@ -111,15 +112,22 @@ static _Noreturn void exec_child(const char *program, const char *arg, int link,
         _exit(127);
 }
 
-pid_t role_spawn(const char *program, const char *arg, int link, const uid_t *uid, int leaf) {
+pid_t role_spawn(const char *name, const char *arg, const uid_t *uid, int leaf, int *ret_link) {
         _cleanup_(environment_deinit) struct environment env = { 0 };
-        _cleanup_close_ int procs = -1;
+        _cleanup_close_ int procs = -1, ours = -1, theirs = -1;
+        char program[PATH_MAX];
+        int pair[2], r;
         pid_t pid;
-        int r;
 
-        r = environment_fill(&env, uid);
+        r = role_program(name, program, sizeof(program));
+        if (!r)
+                r = environment_fill(&env, uid);
+        if (!r)
+                r = fd_socketpair(pair);
         if (r)
                 return r;
+        ours = pair[0];
+        theirs = pair[1];
         if (leaf >= 0) {
                 procs = openat(leaf, "cgroup.procs", O_WRONLY | O_CLOEXEC);
                 if (procs < 0)
@@ -127,6 +135,16 @@ pid_t role_spawn(const char *program, const char *arg, int link, const uid_t *ui
         }
         pid = fork();
         if (pid == 0)
-                exec_child(program, arg, link, procs, env.items);
-        return pid < 0 ? -errno : pid;
+                exec_child(program, arg, theirs, procs, env.items);
+        if (pid < 0)
+                return -errno;
+        *ret_link = TAKE_FD(ours);
+        return pid;
+}
+
+void process_kill(pid_t pid) {
+        kill(pid, SIGKILL);
+        /* A clone's end may have no signal. */
+        while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+                ;
 }

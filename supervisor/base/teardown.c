@@ -110,10 +110,8 @@ static int group_wait(struct base *base, struct instance *i) {
         if (fd < 0)
                 return fd;
         r = watch_start(base, &i->events, fd, EPOLLPRI, on_group_event, i);
-        if (r) {
-                fd_close(fd);
+        if (r)
                 return r;
-        }
         i->state = INSTANCE_EMPTYING;
         i->until_ns = clock_now_ns() + EMPTY_NS;
         /* It may have emptied before we listened. */

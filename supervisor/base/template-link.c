@@ -42,7 +42,7 @@ static void on_unshared(struct base *base, struct role *role) {
         }
 }
 
-static void board_clear(struct board *board) {
+void board_clear(struct board *board) {
         for (uint32_t i = 0; i < board->n; i++)
                 fd_close(board->segments[i].fd);
         board->n = 0;

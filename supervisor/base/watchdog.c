@@ -9,8 +9,6 @@
  */
 #include "supervisor/base/watchdog.h"
 
-#include <time.h>
-
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "supervisor/base/backoff.h"
@@ -29,17 +27,8 @@ void watchdog_init(struct base *base) {
         base->next_feed_ns = base->feed_interval_ns ? base->start_ns : UINT64_MAX;
 }
 
-static uint64_t cpu_used_ns(const struct role *role) {
-        struct timespec t;
-        clockid_t clock;
-
-        if (clock_getcpuclockid(role->pid, &clock) || clock_gettime(clock, &t) < 0)
-                return 0;
-        return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 static bool has_run(struct role *role) {
-        uint64_t used = cpu_used_ns(role);
+        uint64_t used = clock_cpu_ns(role->pid);
         bool ran = used != role->cpu_ns && !role->cpu_stale;
 
         role->cpu_ns = used;
