@@ -23,7 +23,7 @@ struct base_config {
         /* [base] */
         char *name;
         bool ready_base; /* ready = base; else modules */
-        uint64_t uid_base;
+        uint64_t uid_base, stop_ms;
         char *admin_group, *view_group; /* a name or a number */
         /* [gateway] */
         struct text_list listen;
@@ -32,6 +32,7 @@ struct base_config {
         enum base_forwarding forwarding;
         uint64_t connections, client_connections; /* 0 = auto, unlimited */
         enum base_loop loop;
+        uint64_t drain_ms;
         char *access_log; /* "off", "journal" or a file's name */
         enum base_access_log_format access_log_format;
         uint64_t access_log_sample; /* percent */

@@ -74,6 +74,8 @@ struct control_gateway_setup {
         uint32_t connections;        /* in all gateways; 0: as many as there is room for */
         uint32_t client_connections; /* of one address, in each gateway; 0: as many as it likes */
         uint32_t loop;               /* enum gateway_loop */
+        uint32_t drain_ms;           /* what a former one has begun may go on for so long */
+        uint32_t reserved;
         struct address_set trusted;
 };
 
@@ -91,6 +93,7 @@ struct control_boot_config {
         uint32_t ready_base; /* [base] ready = base: READY does not wait for modules */
         uint32_t strict;     /* [sandbox] enforce = strict */
         uint32_t n_gateways; /* gateway processes */
+        uint64_t stop_ms;    /* from the signal on until who still runs is killed */
         char preload[1024];  /* [template] preload, plugins: passed on to the template as they are */
         char plugins[1024];
         struct control_gateway_setup gateway;
@@ -330,6 +333,7 @@ struct control_role {
 struct control_renew {
         uint32_t index; /* of the gateway */
         uint32_t anew;  /* read the configuration first */
+        uint32_t ended; /* nothing more comes of it: the former one has ended, or `error` */
         int32_t error;  /* 0 or -errno: the former one stays */
         int32_t former, pid;
 };

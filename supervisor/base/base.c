@@ -4,9 +4,10 @@
  * then the loop; then the end in stages, each with a deadline:
  *
  *   RUN    until a signal
- *   CLOSE  the gateways accept no more, answer what has come and end, at most
- *          30 s; until then the modules serve
- *   DRAIN  the manager lets the modules finish, at most 35 s after the signal
+ *   CLOSE  the gateways accept no more, answer what has come and end, in six
+ *          sevenths of [base] stop-timeout (30 of 35 s); until then the modules
+ *          serve
+ *   DRAIN  the manager lets the modules finish, in what is left of that time
  *   KILL   instances are killed and torn down, roles lose their links, and
  *          after 2 s their lives
  *   END    nothing is left; groups and the admin socket are removed
@@ -39,8 +40,6 @@
 #include "supervisor/common/log.h"
 
 #define LEFT_NS (10 * NS_PER_S)
-#define CLOSE_NS (30 * NS_PER_S)
-#define DRAIN_NS (35 * NS_PER_S)
 #define ROLES_END_NS (2 * NS_PER_S)
 #define KILL_NS (40 * NS_PER_S)
 
@@ -59,23 +58,40 @@ static void begin_kill(struct base *base) {
         roles_stop(base, false);
 }
 
+/* systemd waits for so long at least, whatever its TimeoutStopSec is. */
+static void tell_stopping(const struct base *base) {
+        uint64_t most_us = base->config.stop_ms * 1000 + (ROLES_END_NS + KILL_NS) / NS_PER_US;
+        char text[128];
+
+        snprintf(text, sizeof(text), "STOPPING=1\nSTATUS=Draining modules\nEXTEND_TIMEOUT_USEC=%llu", (unsigned long long)most_us);
+        sd_notify_send(text);
+}
+
+static uint64_t stop_ns(const struct base *base) {
+        return base->config.stop_ms * NS_PER_MS;
+}
+
+static uint64_t close_ns(const struct base *base) {
+        return stop_ns(base) - stop_ns(base) / 7;
+}
+
 static void begin_close(struct base *base) {
-        sd_notify_send("STOPPING=1\nSTATUS=Draining modules");
+        tell_stopping(base);
         log_notice("stopping: modules are drained; a second signal stops at once");
-        enter(base, STAGE_CLOSE, CLOSE_NS);
+        enter(base, STAGE_CLOSE, close_ns(base));
         for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
                 LINK_SEND(base, &base->roles[i].link, SHUTDOWN, 0, NULL, 0, .reserved = 0);
 }
 
 static void begin_drain(struct base *base) {
-        uint64_t closing_since_ns = base->stage_until_ns - CLOSE_NS;
+        uint64_t closing_since_ns = base->stage_until_ns - close_ns(base);
 
         if (!base->roles[ROLE_MANAGER].pid) {
                 begin_kill(base);
                 return;
         }
         base->stage = STAGE_DRAIN;
-        base->stage_until_ns = closing_since_ns + DRAIN_NS;
+        base->stage_until_ns = closing_since_ns + stop_ns(base);
         LINK_SEND(base, &base->roles[ROLE_MANAGER].link, SHUTDOWN, 0, NULL, 0, .reserved = 0);
 }
 
@@ -296,8 +312,12 @@ static int start(struct base *base) {
 static uint64_t stage_tick(struct base *base) {
         uint64_t now = clock_now_ns();
 
-        if (base->stage == STAGE_CLOSE && (now >= base->stage_until_ns || !gateways_alive(base)))
+        if (base->stage == STAGE_CLOSE && (now >= base->stage_until_ns || !gateways_alive(base))) {
+                if (gateways_alive(base))
+                        log_warning("stopping: connections go on after %llu ms; the modules are drained all the same ([base] stop-timeout)",
+                                    (unsigned long long)(close_ns(base) / NS_PER_MS));
                 begin_drain(base);
+        }
         if (base->stage == STAGE_DRAIN && (now >= base->stage_until_ns || !base->roles[ROLE_MANAGER].pid))
                 begin_kill(base);
         if (base->stage != STAGE_KILL)

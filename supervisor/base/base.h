@@ -50,7 +50,7 @@ struct base {
 
         struct role roles[ROLE_SLOTS];
         uint32_t n_roles;
-        struct renewal renewal;
+        struct renewal renewals[CONTROL_GATEWAYS_MAX];
         int installer_link; /* the manager's end of a fresh pair, until there is a manager */
         struct board board; /* the last complete set, for the next template */
         struct board board_coming;

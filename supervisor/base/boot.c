@@ -68,6 +68,8 @@ const char *boot_check(const struct control_boot_config *config) {
                 return "networks that are none in [gateway] trusted";
         if (config->gateway.loop > GATEWAY_LOOP_EPOLL)
                 return "a [gateway] loop that is none";
+        if (!config->stop_ms || config->stop_ms > UINT32_MAX)
+                return "a [base] stop-timeout that is none";
         for (uint32_t i = 0; i < config->n_listeners; i++)
                 if (!listener_ok(&config->listeners[i]))
                         return "an address that is none in [gateway] listen";

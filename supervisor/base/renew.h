@@ -2,7 +2,8 @@
  *
  * Another process in the place of a gateway, while clients come: the new one is
  * born beside the old, accepts from the same sockets, and only then the old one
- * is told to finish what it has begun. One place at a time.
+ * is told to finish what it has begun. Each place for itself, and never with more
+ * than two processes.
  */
 #pragma once
 
@@ -13,15 +14,16 @@
 struct base;
 struct role;
 
+/* Of one place. */
 struct renewal {
         struct role *next, *former; /* NULL: none is going on */
         uint64_t request, until_ns;
         int former_pid;
 };
 
-/* The vacant slot among the roles. */
+/* A vacant slot for each place. */
 void renew_init(struct base *base);
-/* The manager asks for it; it is answered when the former process has ended. */
+/* The manager asks for it; it is answered when the next one has the place, and again when the former process has ended. */
 void renew_on_request(struct base *base, const struct control_record *record);
 /* The gateway accepts connections. */
 void renew_on_ready(struct base *base, struct role *gateway);

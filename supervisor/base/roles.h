@@ -15,8 +15,8 @@
 
 struct base;
 
-/* One slot more than there are gateways: where the next one of a place is born (renew.h). */
-enum role_index { ROLE_TEMPLATE, ROLE_INSTALLER, ROLE_MANAGER, ROLE_GATEWAY, ROLE_SLOTS = ROLE_GATEWAY + CONTROL_GATEWAYS_MAX + 1 };
+/* Each gateway's place has two slots: in the other one the next of the place is born (renew.h). */
+enum role_index { ROLE_TEMPLATE, ROLE_INSTALLER, ROLE_MANAGER, ROLE_GATEWAY, ROLE_SLOTS = ROLE_GATEWAY + 2 * CONTROL_GATEWAYS_MAX };
 
 struct role {
         char name[16];

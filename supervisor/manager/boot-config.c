@@ -274,6 +274,7 @@ static int loop_check(const struct base_config *config, char *error, size_t erro
 
 static int gateway_fill(const struct base_config *config, struct control_gateway_setup *setup, char *error, size_t error_size) {
         setup->loop = config->loop;
+        setup->drain_ms = (uint32_t)config->drain_ms;
         setup->forwarding = config->forwarding;
         setup->connections = (uint32_t)config->connections;
         setup->client_connections = (uint32_t)config->client_connections;
@@ -293,6 +294,7 @@ static int boot_fill(const struct base_config *config, struct control_boot_confi
         snprintf(boot->name, sizeof(boot->name), "%s", config->name);
         boot->uid_base = config->uid_base;
         boot->ready_base = config->ready_base;
+        boot->stop_ms = config->stop_ms;
         boot->strict = config->strict;
         boot->n_gateways = n_gateways(config);
         r = boot_config_check(config, error, error_size);

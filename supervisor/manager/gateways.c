@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The base replaces one at a time (base/renew.c) and says when its former process
- * has ended; then the next one is asked for. All begin with what socled.conf says now. The first that fails ends it: what
- * does not start once will not the next time, and those that serve go on.
+ * The base puts another process in one place (base/renew.c) and says when it serves;
+ * then the next place is asked for, while the former ones end what they have begun,
+ * all at the same time. It is done when the last of them has ended. All begin with
+ * what socled.conf says now. The first that fails ends it: what does not start once
+ * will not the next time, and those that serve go on.
+ *
+ * Until then there are two processes in a place, and no third: a second restart is
+ * a conflict, and a changed configuration counts when the former ones have ended.
  */
 #include "supervisor/manager/gateways.h"
 
@@ -24,8 +29,9 @@
 
 struct gateways_restart {
         struct evhttp_request *req; /* NULL: nobody waits */
-        uint32_t index;             /* which is under way */
-        uint64_t request;
+        uint32_t index;             /* the place that is asked for; all have another process: the number of places */
+        uint32_t n_leaving;         /* former ones that have not ended */
+        uint64_t requests[CONTROL_GATEWAYS_MAX];
         json_t *replaced;
         bool again; /* the configuration has changed meanwhile */
         char actor[ADMIN_ACTOR_SIZE];
@@ -34,7 +40,7 @@ struct gateways_restart {
 static struct gateways_restart *restart; /* under way */
 
 static void ask(struct manager *m) {
-        restart->request = base_link_renew(m, restart->index, restart->index == 0);
+        restart->requests[restart->index] = base_link_renew(m, restart->index, restart->index == 0);
 }
 
 static void on_client_gone(struct evhttp_connection *connection, void *userdata) {
@@ -50,7 +56,7 @@ static const char *why(int error) {
         case -EINVAL:
                 return "socled.conf cannot be read; the base's log says why";
         case -EBUSY:
-                return "a former one still ends its connections";
+                return "a former one still ends what it has begun, for [gateway] drain-timeout at most";
         default:
                 return strerror(-error);
         }
@@ -87,21 +93,29 @@ static void restart_fail(struct manager *m, const char *name, int error) {
         restart_end(m, NULL, problem);
 }
 
+static void on_taken(struct manager *m, const char *name, const struct control_renew *body) {
+        json_array_append_new(restart->replaced, json_pack("{s:s, s:i, s:i}", "name", name, "former", body->former, "pid", body->pid));
+        restart->n_leaving++;
+        if (++restart->index < m->hello.n_gateways)
+                ask(m);
+}
+
 void gateways_on_renewed(struct manager *m, uint64_t request, const struct control_renew *body) {
         const struct gateway gateway = { .index = body->index };
         char name[GATEWAY_NAME_SIZE];
 
-        if (!restart || request != restart->request)
+        if (!restart || body->index >= m->hello.n_gateways || request != restart->requests[body->index])
                 return;
         gateway_name(&gateway, name);
         if (body->error) {
                 restart_fail(m, name, body->error);
                 return;
         }
-        json_array_append_new(restart->replaced, json_pack("{s:s, s:i, s:i}", "name", name, "former", body->former, "pid", body->pid));
-        if (++restart->index < m->hello.n_gateways)
-                ask(m);
+        if (!body->ended)
+                on_taken(m, name, body);
         else
+                restart->n_leaving--;
+        if (restart->index == m->hello.n_gateways && !restart->n_leaving)
                 restart_end(m, restart->replaced, NULL);
 }
 
@@ -128,11 +142,24 @@ void gateways_renew(struct manager *m, const char *actor) {
                 log_error("reload: out of memory: the gateways go on as they were configured");
 }
 
+static void refuse_second(struct manager *m, struct evhttp_request *req) {
+        char text[200];
+
+        if (restart->index < m->hello.n_gateways)
+                snprintf(text, sizeof(text), "the gateways are being replaced already");
+        else
+                snprintf(text, sizeof(text),
+                         "the gateways have been replaced, and %u of the former ones still end what they have begun, for [gateway] "
+                         "drain-timeout at most",
+                         restart->n_leaving);
+        admin_problem(req, FAULT_CONFLICT, text, NULL);
+}
+
 void gateways_restart(struct manager *m, struct evhttp_request *req) {
         char actor[ADMIN_ACTOR_SIZE];
 
         if (restart) {
-                admin_problem(req, FAULT_CONFLICT, "the gateways are being replaced already", NULL);
+                refuse_second(m, req);
                 return;
         }
         admin_access_of_request(m, req, actor);

@@ -373,6 +373,106 @@ def test_one_that_is_replaced_ends_what_it_has_begun(base):
     expect(not os.path.exists(f"/proc/{former}"), "the former one is there still")
 
 
+def half_asked(base, pids):
+    """A request on each of the gateways that goes on until its body is sent."""
+    held, spent = {}, []
+    while set(held) != set(pids):
+        c = Client(base)
+        c.http.putrequest("POST", "/mirror")
+        c.http.putheader("Content-Length", "9")
+        c.http.endheaders(b"half")
+        owner = wait(lambda: next((p for p, cs in by_owner(base, [c]).items() if p and cs), None), "the connection to be accepted")
+        if held.setdefault(owner, c) is not c:
+            spent.append(c)
+    closed(spent)
+    return list(held.values())
+
+
+def mirrored(base, processes, text=""):
+    base.config(text, processes)
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/mirror"))
+    base.serves("/mirror", seconds=30)
+    return wait(lambda: len(base.gateways()) == processes and base.gateways(), f"{processes} gateways")
+
+
+def gateways_events(base):
+    return [e["state"] for e in json.loads(base.ctl("events", "--json").stdout)["events"] if e["event"] == "gateways"]
+
+
+def test_former_ones_end_what_they_have_begun_at_the_same_time(base):
+    former = mirrored(base, 3)
+    held = half_asked(base, former)
+    asked = subprocess.Popen([harness.SOCLECTL, "--root", base.root, "gateways", "restart", "--json"], stdout=subprocess.PIPE, text=True)
+    now = wait(lambda: len(base.gateways()) == 3 and not set(base.gateways()) & set(former) and base.gateways(), "others in all places")
+    expect(all(harness.alive(p) for p in former), "a former one has ended, with what it had begun")
+    expect_equal(base.get("/mirror").status, 200, "by a new one")
+    # two in each place, and no third
+    r = base.ctl("gateways", "restart", check=False)
+    expect(r.returncode and "3 of the former ones still end" in r.stderr, r.stderr)
+    expect_equal(len(born(base)), 6, "gateways")
+    # what has changed meanwhile is not forgotten
+    base.config("client-connections = 30\n", 3)
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["gateways"], True, "of a changed configuration")
+    expect_equal(base.gateways(), now, "gateways, as long as the former ones go on")
+    expect(asked.poll() is None, "it was said to be done")
+    for c in held:
+        c.http.send(b" done")
+        expect_equal(c.answer()[0], 200, "what was under way")
+    out, _ = asked.communicate(timeout=60)
+    expect_equal([(g["former"], g["pid"]) for g in json.loads(out)["gateways"]], list(zip(former, now)), "gateways")
+    wait(lambda: gateways_events(base) == ["begun", "done"] * 2, "the changed configuration to count")
+    expect(not set(base.gateways()) & set(now), "a gateway with the configuration of before")
+    closed(held)
+
+
+def test_what_does_not_end_is_cut_after_drain_timeout(base):
+    former = mirrored(base, 2, "drain-timeout = 1s\n")
+    held = half_asked(base, former)
+    expect_equal([g["former"] for g in restarted(base)], former, "former processes")
+    for pid in former:
+        expect(f"(pid {pid}) is killed: it has not ended its connections in [gateway] drain-timeout" in base.log(), base.log())
+    closed(held)
+
+
+def test_a_new_manager_finds_former_ones_that_still_go_on(base):
+    former = mirrored(base, 2)
+    held = half_asked(base, former)
+    asked = subprocess.Popen([harness.SOCLECTL, "--root", base.root, "gateways", "restart"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait(lambda: len(base.gateways()) == 2 and not set(base.gateways()) & set(former), "others in both places")
+    manager = base.role("manager")
+    os.kill(manager, signal.SIGKILL)
+    asked.wait(60)
+    wait(lambda: base.try_status() and base.role("manager") not in (None, manager), "another manager")
+    r = base.ctl("gateways", "restart", check=False)
+    expect(r.returncode == 3 and "a former one still ends what it has begun" in r.stderr, r.stderr)
+    for c in held:
+        c.http.send(b" done")
+        expect_equal(c.answer()[0], 200, "what was under way")
+    wait(lambda: not any(harness.alive(p) for p in former), "the former ones' end")
+    restarted(base)
+    closed(held)
+
+
+def test_a_stop_waits_for_connections_as_long_as_it_may(base):
+    former = mirrored(base, 1, "[base]\nstop-timeout = 1400ms\n")
+    held = half_asked(base, former)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        os.unlink(base.path("notify"))
+        s.bind(base.path("notify"))
+        os.chmod(base.path("notify"), 0o777)
+        s.settimeout(60)
+        base.process.terminate()
+        said = b""
+        while b"STOPPING=1" not in said:
+            said = s.recv(4096)
+    # the time that the base takes at most, teardown included: a unit's TimeoutStopSec need not know
+    expect(b"EXTEND_TIMEOUT_USEC=43400000" in said, said)
+    expect_equal(base.process.wait(60), 0, "exit status")
+    expect("connections go on after 1200 ms" in base.log(), base.log())
+    closed(held)
+
+
 def own_tree(base):
     """Programs of its own: a gateway that does not start when a file says so."""
     build = os.path.dirname(os.path.dirname(os.path.realpath(harness.SOCLED)))

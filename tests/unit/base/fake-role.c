@@ -52,7 +52,7 @@ static int next(enum control_party self, struct control_record *ret_record) {
 }
 
 static int boot(void) {
-        struct control_boot_config config = { .name = "test", .uid_base = 1900000000, .n_gateways = 1 };
+        struct control_boot_config config = { .name = "test", .uid_base = 1900000000, .n_gateways = 1, .stop_ms = 35000 };
         struct control_text failed = { .text = "socled.conf:1: bad" };
         struct sockaddr_in *address = (struct sockaddr_in *)&config.listeners[0].address;
         struct control_record record;

@@ -247,7 +247,9 @@ static void test_cgroup_text(void **state) {
 static void test_boot_check(void **state) {
         static struct control_boot_config c;
 
-        c = (struct control_boot_config){ .uid_base = UIDS_DEFAULT_BASE, .n_listeners = 1, .n_gateways = CONTROL_GATEWAYS_MAX };
+        c = (struct control_boot_config){
+                .uid_base = UIDS_DEFAULT_BASE, .stop_ms = 35000, .n_listeners = 1, .n_gateways = CONTROL_GATEWAYS_MAX
+        };
         assert_null(boot_check(&c));
         c.n_gateways++;
         assert_non_null(boot_check(&c));
@@ -269,7 +271,7 @@ static void test_boot_check(void **state) {
 static bool listens(const void *address, uint32_t size) {
         static struct control_boot_config c;
 
-        c = (struct control_boot_config){ .uid_base = UIDS_DEFAULT_BASE, .n_listeners = 1, .n_gateways = 1 };
+        c = (struct control_boot_config){ .uid_base = UIDS_DEFAULT_BASE, .stop_ms = 35000, .n_listeners = 1, .n_gateways = 1 };
         memcpy(&c.listeners[0].address, address, size);
         c.listeners[0].address_size = size;
         return !boot_check(&c);

@@ -28,6 +28,7 @@
 static const struct key_case cases[] = {
         { "base", "name", "default", "shop-1", NULL, "", "a name of a-z, 0-9 and -, beginning with a letter, at most 63 characters" },
         { "base", "ready", "modules", "base", NULL, "yes", "modules or base" },
+        { "base", "stop-timeout", "35s", "1m", NULL, "999ms", "1s to 1h" },
         { "base", "uid-base", "1900000000", "4294901758", NULL, "4294901759", "1000 to 4294901758" },
         { "base", "admin-group", "socle-admin", "4711", NULL, C64 C64 C64 C64, "text of at most 255 bytes", C60 "..." },
         { "base", "view-group", "socle-view", "staff", NULL, C64 C64 C64 C64, "text of at most 255 bytes", C60 "..." },
@@ -40,6 +41,7 @@ static const struct key_case cases[] = {
         { "gateway", "connections", "auto", "16", NULL, "15", "16 to 1000000" },
         { "gateway", "client-connections", "unlimited", "1", NULL, "0", "1 to 1000000" },
         { "gateway", "loop", "auto", "epoll", NULL, "uring", "auto, io_uring or epoll" },
+        { "gateway", "drain-timeout", "1m", "2s", NULL, "999ms", "1s to 24h" },
         { "gateway", "access-log", "off", "access_log", NULL, "shop.log",
           "off, journal, or a file of log/ such as access_log, which does not end in .log" },
         { "gateway", "access-log-format", "combined", "json", NULL, "common", "combined or json" },
