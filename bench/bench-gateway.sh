@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # bench-gateway: HTTP through the gateway and a module's process, beside nginx
-# alone, nginx to FastCGI and, where it is, nginx Unit. BUILD= names the build directory, ROUNDS= the
-# number of rounds (20 to 26 seconds each).
+# alone, nginx to FastCGI and, where it is, nginx Unit; files and answers in pieces
+# likewise. BUILD= names the build directory, ROUNDS= the
+# number of rounds (30 to 36 seconds each).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -41,7 +42,10 @@ folder=$(mktemp -d /tmp/socle-bench-gateway.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM HUP
 chmod 755 "$folder"
-mkdir -p "$folder/one/modules" "$folder/epoll/modules" "$folder/epoll/etc/socled.conf.d" "$folder/auto/modules" "$folder/log/modules" "$folder/log/etc/socled.conf.d" "$folder/tree"
+mkdir -p "$folder/one/modules" "$folder/epoll/modules" "$folder/epoll/etc/socled.conf.d" "$folder/auto/modules" "$folder/log/modules" "$folder/log/etc/socled.conf.d" "$folder/tree" "$folder/www"
+head -c 1024 /dev/urandom >"$folder/www/1k.bin"
+head -c 1048576 /dev/urandom >"$folder/www/1m.bin"
+cp "$folder"/www/* "$folder/tree/"
 # The others take the default, io_uring where the host has it.
 printf '[gateway]\nloop = epoll\n' >"$folder/epoll/etc/socled.conf.d/loop.conf"
 

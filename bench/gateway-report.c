@@ -30,6 +30,9 @@ static const struct row rows[] = {
           ">= 0.55x nginx return 200, >= 1.6x FastCGI" },
         { "Gate 2", "the same, on epoll", GROUP_SINGLE, SERVER_OURS_EPOLL, 0, 0, 0, NULL },
         { "Gate 2", "the same, one connection, nothing pinned", GROUP_SINGLE_FREE, SERVER_OURS_AUTO, 0, 0, 0, NULL },
+        { "Gateway", "a file of 1 KiB, 32 keep-alive connections, one server core", GROUP_FILE_1K, SERVER_OURS, 0, 0, 0, NULL },
+        { "Gateway", "a file of 1 MiB, 32 keep-alive connections, one server core", GROUP_FILE_1M, SERVER_OURS, 0, 0, 0, NULL },
+        { "Gateway", "1 MiB in pieces, 32 keep-alive connections, one server core", GROUP_STREAM_1M, SERVER_OURS, 0, 0, 0, NULL },
 };
 #define GATE_3_MOST 2
 
@@ -61,7 +64,7 @@ static void print_group(const struct gateway_figures *f, int group) {
                 if (!(gateway_groups[group].servers & (1u << s)))
                         continue;
                 if (is_there(&lines[s]))
-                        print_line(gateway_server_titles[s], &lines[s], &lines[SERVER_RETURN]);
+                        print_line(gateway_server_titles[s], &lines[s], &lines[gateway_groups[group].floor]);
                 else
                         printf("  %-38s left out\n", gateway_server_titles[s]);
         }
@@ -97,7 +100,8 @@ static void json_verdict(const struct row *row, const struct gateway_line *lines
 }
 
 static void json_row(const struct gateway_figures *f, const struct row *row) {
-        const struct gateway_line *lines = f->lines[row->group], *ours = &lines[row->ours];
+        const struct gateway_line *lines = f->lines[row->group], *ours = &lines[row->ours],
+                                  *floor = &lines[gateway_groups[row->group].floor];
         struct samples_range range = samples_range(&ours->rate);
         const char *comma = "";
 
@@ -106,12 +110,13 @@ static void json_row(const struct gateway_figures *f, const struct row *row) {
                row->id, row->what, p50(&ours->rate), p50(&ours->cpu_us), p50(&ours->p50_us), p50(&ours->p99_us));
         json_peer("nginx return 200", &lines[SERVER_RETURN], &comma);
         json_peer("nginx return 200, a worker per core", &lines[SERVER_RETURN_AUTO], &comma);
+        json_peer("nginx, sendfile on", &lines[SERVER_FILES], &comma);
         json_peer("nginx to FastCGI", &lines[SERVER_FCGI], &comma);
         json_peer("nginx Unit", &lines[SERVER_UNIT], &comma);
         printf("},");
-        if (is_there(&lines[SERVER_RETURN]))
-                printf("\"ratio\":%.3f,\"ratio_cpu\":%.3f,", p50(&ours->rate) / p50(&lines[SERVER_RETURN].rate),
-                       p50(&lines[SERVER_RETURN].cpu_us) / p50(&ours->cpu_us));
+        if (is_there(floor))
+                printf("\"ratio\":%.3f,\"ratio_cpu\":%.3f,", p50(&ours->rate) / p50(&floor->rate),
+                       p50(&floor->cpu_us) / p50(&ours->cpu_us));
         if (is_there(&lines[SERVER_FCGI]))
                 printf("\"ratio_fcgi\":%.3f,", p50(&ours->rate) / p50(&lines[SERVER_FCGI].rate));
         json_verdict(row, lines);
@@ -152,7 +157,7 @@ static void print_verdicts(const struct gateway_figures *f) {
 void gateway_report(const struct gateway_figures *f) {
         printf("\n%u rounds of a second for each line, alternating; medians and [medians of blocks]; CPU: of all processes of the server\n",
                f->rounds);
-        printf("  %-38s %8s %20s %8s %9s %9s %8s %8s\n", "", "per s", "", "CPU us", "p50 us", "p99 us", "of nginx", "by CPU");
+        printf("  %-38s %8s %20s %8s %9s %9s %8s %8s\n", "", "per s", "", "CPU us", "p50 us", "p99 us", "of first", "by CPU");
         for (int group = 0; group < N_GROUPS; group++)
                 print_group(f, group);
         printf("\nfour connections, nothing pinned, default gateways\n");

@@ -47,13 +47,18 @@ static const char conf_text[] = "daemon off;\n"
                                 "        upstream app { server unix:%s/app.sock; keepalive %u; keepalive_requests 1000000000; }\n"
                                 "        server {\n"
                                 "                listen 127.0.0.1:%u%s backlog=4096;\n"
-                                "                location = /hello { %s }\n"
+                                "                location = " PATH_HELLO " { %s }\n"
+                                "                location = " PATH_STREAM " { %s }\n"
+                                "                location /hello/file/ { alias %s/www/; sendfile on; tcp_nopush on; }\n"
                                 "        }\n"
                                 "}\n";
 
 static const char return_text[] = "return 200 \"hello\\n\";";
-static const char fcgi_text[] = "fastcgi_pass app; fastcgi_keep_conn on; fastcgi_param REQUEST_METHOD $request_method; "
-                                "fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param QUERY_STRING $query_string;";
+/* Buffers as large as our window, and no files for what does not fit. */
+static const char fcgi_text[] =
+        "fastcgi_buffer_size 64k; fastcgi_buffers 8 64k; fastcgi_busy_buffers_size 256k; fastcgi_max_temp_file_size 0; "
+        "fastcgi_pass app; fastcgi_keep_conn on; fastcgi_param REQUEST_METHOD $request_method; "
+        "fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param QUERY_STRING $query_string;";
 
 static int wait_until_served(uint16_t port) {
         struct http_client client;
@@ -61,17 +66,18 @@ static int wait_until_served(uint16_t port) {
         int r;
 
         http_client_init_port(&client, port);
-        r = http_poll(&client, "/hello", 200, BODY, &now);
+        r = http_poll(&client, PATH_HELLO, 200, BODY, &now);
         http_client_deinit(&client);
         return r;
 }
 
 /* nginx -------------------------------------------------------------------------------------------------------------- */
 
-static int write_conf(enum gateway_server which, const char *folder, uint16_t port) {
+static int write_conf(enum gateway_server which, const char *programs_folder, const char *folder, uint16_t port) {
         char path[320];
         /* Of the last sixteenth it closes idle ones. */
         unsigned connections = which == SERVER_IDLE ? IDLE_CONNECTIONS / 15 * 16 + 100 : 1024;
+        const char *answer = which == SERVER_FCGI ? fcgi_text : return_text;
         bool all_cores = which == SERVER_RETURN_AUTO;
         FILE *file;
 
@@ -80,7 +86,7 @@ static int write_conf(enum gateway_server which, const char *folder, uint16_t po
         if (!file)
                 return -errno;
         fprintf(file, conf_text, getuid() == 0 ? "user root root;\n" : "", all_cores ? "auto" : "1", connections + 100, connections, folder,
-                CONNECTIONS, (unsigned)port, all_cores ? " reuseport" : "", which == SERVER_FCGI ? fcgi_text : return_text);
+                CONNECTIONS, (unsigned)port, all_cores ? " reuseport" : "", answer, answer, programs_folder);
         return fclose(file) ? -errno : 0;
 }
 
@@ -120,7 +126,7 @@ static int start_nginx(struct server *server, enum gateway_server which, const s
         snprintf(conf, sizeof(conf), "%s/nginx.conf", folder);
         if (mkdir(folder, 0755) < 0)
                 return -errno;
-        r = write_conf(which, folder, port);
+        r = write_conf(which, programs->folder, folder, port);
         if (!r && which == SERVER_FCGI)
                 r = start_apps(server, programs->fcgi_app, folder);
         if (!r)

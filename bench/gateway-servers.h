@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The servers of bench-gateway, all on 127.0.0.1 and all asked for the same six
+ * The servers of bench-gateway, all on 127.0.0.1 and all asked for the same
  * bytes.
  */
 #pragma once
@@ -15,11 +15,18 @@
 #define CONNECTIONS 32
 #define IDLE_CONNECTIONS 10000
 
+/* Six bytes; files; 1 MiB as it is made. */
+#define PATH_HELLO "/hello"
+#define PATH_FILE_1K "/hello/file/1k.bin"
+#define PATH_FILE_1M "/hello/file/1m.bin"
+#define PATH_STREAM "/hello/stream"
+
 /* X(server, title) */
 #define GATEWAY_SERVERS                                                                                                                    \
         X(RETURN, "nginx return 200")                                                                                                      \
         X(RETURN_AUTO, "nginx return 200, a worker per core")                                                                              \
         X(IDLE, "nginx return 200, for idle connections")                                                                                  \
+        X(FILES, "nginx, sendfile on")                                                                                                     \
         X(FCGI, "nginx to FastCGI, kept UNIX sockets")                                                                                     \
         X(UNIT, "nginx Unit to a C application")                                                                                           \
         X(OURS, "ours, one gateway")                                                                                                       \
@@ -44,7 +51,7 @@ struct server {
 
 struct gateway_programs {
         const char *socled, *nginx, *fcgi_app, *unitd, *unit_app; /* the peers' NULL: not installed */
-        const char *folder;                                       /* has roots with packages in them: one, epoll, log, auto */
+        const char *folder; /* has roots with packages in them, one, epoll, log, auto; and the files in www */
 };
 
 /* Starts it and waits until /hello is answered as it should be; one whose program is missing is left out. 0 or -errno. */

@@ -24,8 +24,8 @@
 #define HEAD_START_MS 300 /* of what saturates */
 
 const struct gateway_group_spec gateway_groups[] = {
-#define X(group, connections, server_cpu, load_cpu, servers, title)                                                                        \
-        [GROUP_##group] = { (connections), (server_cpu), (load_cpu), (servers), (title) },
+#define X(group, connections, server_cpu, load_cpu, path, floor, servers, title)                                                           \
+        [GROUP_##group] = { (connections), (server_cpu), (load_cpu), (path), SERVER_##floor, (servers), (title) },
         GATEWAY_GROUPS
 #undef X
 };
@@ -73,7 +73,7 @@ static void add(struct gateway_line *line, const struct load_result *result, uin
         samples_add(&line->p99_us, result->p99_us);
 }
 
-static void measure(enum gateway_server which, unsigned connections, int server_cpu, int load_cpu, struct gateway_line *line) {
+static void measure(enum gateway_server which, const struct gateway_group_spec *group, struct gateway_line *line) {
         const struct server *server = &bench.servers[which];
         struct load_result result;
         struct tree tree;
@@ -82,11 +82,11 @@ static void measure(enum gateway_server which, unsigned connections, int server_
         int r;
 
         server_tree(server, &tree);
-        r = tree_pin(&tree, cpus_of(server_cpu));
+        r = tree_pin(&tree, cpus_of(group->server_cpu));
         if (r)
                 die("sched_setaffinity", gateway_server_titles[which], r);
         before = tree_cpu_ns(&tree);
-        r = load_start(&load, bench.wrk, server->port, "/hello", connections, SECONDS, cpus_of(load_cpu));
+        r = load_start(&load, bench.wrk, server->port, group->path, group->connections, SECONDS, cpus_of(group->load_cpu));
         if (!r)
                 r = load_finish(&load, &result);
         if (r)
@@ -96,6 +96,9 @@ static void measure(enum gateway_server which, unsigned connections, int server_
 }
 
 static void measure_beside(bool saturated, struct gateway_line *line) {
+        static const struct gateway_group_spec neighbours = {
+                .connections = NEIGHBOURS, .server_cpu = ANY, .load_cpu = ANY, .path = PATH_HELLO
+        };
         struct timespec head_start = { .tv_nsec = HEAD_START_MS * 1000000 };
         struct load_result unused;
         struct load load;
@@ -106,7 +109,7 @@ static void measure_beside(bool saturated, struct gateway_line *line) {
                 nanosleep(&head_start, NULL);
         }
         if (!r)
-                measure(SERVER_OURS_AUTO, NEIGHBOURS, ANY, ANY, line);
+                measure(SERVER_OURS_AUTO, &neighbours, line);
         if (saturated && !r)
                 r = load_finish(&load, &unused);
         if (r)
@@ -119,8 +122,7 @@ static void run_round(bool counts) {
         for (int g = 0; g < N_GROUPS; g++)
                 for (int s = 0; s < N_SERVERS; s++)
                         if ((gateway_groups[g].servers & (1u << s)) && bench.servers[s].port)
-                                measure((enum gateway_server)s, gateway_groups[g].connections, gateway_groups[g].server_cpu,
-                                        gateway_groups[g].load_cpu, counts ? &f->lines[g][s] : NULL);
+                                measure((enum gateway_server)s, &gateway_groups[g], counts ? &f->lines[g][s] : NULL);
         measure_beside(false, counts ? &f->quiet : NULL);
         measure_beside(true, counts ? &f->beside : NULL);
 }
@@ -145,7 +147,7 @@ static void measure_idle(enum gateway_server which, enum gateway_server without)
                 return;
         before = pss_of(which);
         base = which == without ? before : pss_of(without);
-        r = idle_open(fds, n, bench.servers[which].port, "/hello");
+        r = idle_open(fds, n, bench.servers[which].port, PATH_HELLO);
         if (r)
                 die("idle connections", gateway_server_titles[which], r);
         after = pss_of(which);
