@@ -83,6 +83,7 @@ struct instance *instance_new(struct base *base) {
                 .out = -1,
                 .err = -1,
                 .leaf = -1,
+                .init = -1,
                 .pidfd = WATCH_INIT,
                 .events = WATCH_INIT,
                 .cleaner = JOB_INIT,
@@ -105,6 +106,7 @@ void instance_destroy(struct base *base, struct instance *i) {
         fd_close(i->out);
         fd_close(i->err);
         fd_close(i->leaf);
+        fd_close(i->init);
         free(i);
 }
 
@@ -139,14 +141,26 @@ static void tell(struct base *base, const struct instance *i, uint64_t request, 
 }
 
 /* Its end is waited for: it holds nothing yet and has run no code but ours. */
-static void process_end(struct base *base, struct instance *i) {
+static void child_end(int pidfd) {
         siginfo_t info;
 
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+        while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+                ;
+}
+
+static void family_end(struct instance *i) {
+        if (i->init < 0)
+                return;
+        child_end(i->init);
+        i->init = fd_close(i->init);
+        i->init_pid = 0;
+}
+
+static void process_end(struct base *base, struct instance *i) {
         if (i->pidfd.fd < 0)
                 return;
-        pidfd_send_signal(i->pidfd.fd, SIGKILL, NULL, 0);
-        while (waitid(P_PIDFD, (id_t)i->pidfd.fd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
-                ;
+        child_end(i->pidfd.fd);
         watch_stop(base, &i->pidfd);
         i->page = fd_close(i->page);
         i->pid = 0;
@@ -154,6 +168,7 @@ static void process_end(struct base *base, struct instance *i) {
 
 void instance_unborn(struct base *base, struct instance *i) {
         process_end(base, i);
+        family_end(i);
         if (i->leaf < 0)
                 return;
         i->leaf = fd_close(i->leaf);
@@ -309,6 +324,7 @@ void instance_on_fork(struct base *base, struct control_record *record) {
         const struct control_fork *asked = &record->FORK;
         enum fork_step step;
         struct instance *i;
+        bool family;
         uint32_t n;
         int r;
 
@@ -321,8 +337,10 @@ void instance_on_fork(struct base *base, struct control_record *record) {
                 refuse(base, record->header.request, -EINVAL);
                 return;
         }
+        /* A family is not made of who is born already. */
+        family = asked->limits.flags & FORK_PROCESSES && base->cgroup.workers_fd < 0;
         if (n < base->instances_max && base->stage == STAGE_RUN)
-                i = spare_take(base) ?: instance_new(base);
+                i = (family ? NULL : spare_take(base)) ?: instance_new(base);
         if (!i) {
                 refuse(base, record->header.request, base->stage == STAGE_RUN ? -ENOSPC : -ESHUTDOWN);
                 return;
@@ -351,7 +369,7 @@ static bool pid_is_known(const struct base *base, pid_t pid) {
         if ((base->spare && base->spare->pid == pid) || base->purge.cleaner.pid == pid || base->disk.counter.pid == pid)
                 return true;
         TAILQ_FOREACH(i, &base->instances, entry)
-        if ((i->pid == pid && i->pidfd.fd >= 0) || i->cleaner.pid == pid)
+        if ((i->pid == pid && i->pidfd.fd >= 0) || i->init_pid == pid || i->cleaner.pid == pid)
                 return true;
         return false;
 }
@@ -387,6 +405,22 @@ int instance_adopt(struct base *base, struct instance *i, struct control_record 
         i->page = TAKE_FD(forked->fds[1]);
         i->pid = forked->FORKED.pid;
         return 0;
+}
+
+void instance_on_family(struct base *base, struct control_record *record) {
+        struct instance *i = instance_find(base, record->FAMILY.instance);
+        int helper = record->fds[0], init = record->n_fds > 1 ? record->fds[1] : -1;
+
+        if (is_new_child(base, helper, pid_of(helper)))
+                child_end(helper);
+        if (init < 0)
+                return;
+        if (!i || i->state != INSTANCE_FORKING || i->init >= 0 || !is_new_child(base, init, pid_of(init))) {
+                role_kill(base, &base->roles[ROLE_TEMPLATE], "told of a family that is none");
+                return;
+        }
+        i->init_pid = pid_of(init);
+        i->init = TAKE_FD(record->fds[1]);
 }
 
 void instance_on_forked(struct base *base, struct control_record *record) {
@@ -449,6 +483,7 @@ void instances_on_template_death(struct base *base) {
                 next = TAILQ_NEXT(i, entry);
                 if (i->state != INSTANCE_FORKING)
                         continue;
+                family_end(i);
                 if (i->leaf >= 0)
                         cgroup_leaf_kill(i->leaf);
                 if (i->n_tries < TRIES_MAX && base->stage == STAGE_RUN)

@@ -24,7 +24,7 @@ enum instance_state {
         INSTANCE_WAITING, /* for a template */
         INSTANCE_FORKING, /* asked of it */
         INSTANCE_RUNNING,
-        INSTANCE_EMPTYING, /* reaped; its group still has processes */
+        INSTANCE_EMPTYING, /* reaped; its family or its group still has processes */
         INSTANCE_CLEANING, /* a child removes its files */
         INSTANCE_EXITED,   /* told; kept until acknowledged */
 };
@@ -47,7 +47,9 @@ struct instance {
         int settings, package, data;               /* until it is forked */
         int link, page, out, err;                  /* the manager's ends, kept over his death; out, err: pipes */
         int leaf;                                  /* cgroup; -1: none */
-        struct watch pidfd, events;                /* events: of the group, while it empties */
+        int init;                                  /* pidfd of its family's (template/family.h); -1: it has none */
+        pid_t init_pid;                            /* until it is reaped */
+        struct watch pidfd, events;                /* events: of the family or the group, while it empties */
         uint64_t cpu_ns, disk_size, disk_after_ns; /* when its folders were last looked at (disk.h) */
         bool disk_due;
         struct job cleaner;
@@ -65,6 +67,7 @@ void instances_tell_all(struct base *base);
 
 /* From the template. */
 void instance_on_forked(struct base *base, struct control_record *record);
+void instance_on_family(struct base *base, struct control_record *record);
 void instance_on_refused(struct base *base, const struct control_fork_failed *refused);
 void instances_on_template_ready(struct base *base);
 void instances_on_template_death(struct base *base);

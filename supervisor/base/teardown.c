@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Teardown: reap; kill what else lives in the cgroup and wait until the kernel
- * says that it is empty; remove it; remove the work folder; tell. Each step has
+ * Teardown: reap; kill what else lives in the cgroup, or without one in its PID
+ * namespace, and wait until the kernel says that it is empty; remove it; remove the work folder; tell. Each step has
  * a deadline, is skipped when there is nothing to do, and what could not be done
  * is told and not hidden: the record says what is gone, not what was tried.
  */
@@ -141,6 +141,39 @@ static void group_begin(struct base *base, struct instance *i) {
         group_end(base, i, r);
 }
 
+static void family_end(struct base *base, struct instance *i, int error) {
+        watch_stop(base, &i->events);
+        i->init_pid = 0;
+        if (error)
+                failed(i, "processes", error);
+        group_begin(base, i);
+}
+
+/* It is not seen to have ended before all others of the namespace have. */
+static void on_init_death(struct base *base, struct watch *watch, uint32_t events) {
+        siginfo_t info;
+
+        family_end(base, watch->userdata, waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG | __WALL) < 0 ? -errno : 0);
+}
+
+static void family_begin(struct base *base, struct instance *i) {
+        int r;
+
+        if (i->init < 0) {
+                group_begin(base, i);
+                return;
+        }
+        pidfd_send_signal(i->init, SIGKILL, NULL, 0);
+        r = watch_start(base, &i->events, i->init, EPOLLIN, on_init_death, i);
+        if (r) {
+                family_end(base, i, r);
+                return;
+        }
+        i->init = -1;
+        i->state = INSTANCE_EMPTYING;
+        i->until_ns = clock_now_ns() + EMPTY_NS;
+}
+
 static int reap(struct instance *i, siginfo_t *info, struct rusage *usage) {
         /* The library's waitid has no rusage; __WALL because a clone's end may have no signal. */
         if (syscall(SYS_waitid, P_PIDFD, i->pidfd.fd, info, WEXITED | WNOHANG | __WALL, usage) < 0)
@@ -175,7 +208,7 @@ void teardown_on_death(struct base *base, struct watch *watch, uint32_t events) 
         e->pid_gone = r == 0;
         if (r)
                 failed(i, "waitid", r);
-        group_begin(base, i);
+        family_begin(base, i);
 }
 
 uint64_t teardown_tick(struct base *base) {
@@ -190,7 +223,7 @@ uint64_t teardown_tick(struct base *base) {
                 if (now < i->until_ns)
                         next = earliest(next, i->until_ns);
                 else
-                        group_end(base, i, -EBUSY);
+                        (i->init_pid ? family_end : group_end)(base, i, -EBUSY);
         }
         return next;
 }

@@ -121,6 +121,9 @@ void template_on_record(struct base *base, void *userdata, struct control_record
         case CONTROL_KIND_TEMPLATE_FAILED:
                 on_failed(base, role, &record->TEMPLATE_FAILED);
                 break;
+        case CONTROL_KIND_FAMILY:
+                instance_on_family(base, record);
+                break;
         case CONTROL_KIND_FORKED:
                 instance_on_forked(base, record);
                 break;

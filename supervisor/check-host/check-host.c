@@ -99,6 +99,10 @@ static int unshare_network(void) {
         return unshare(CLONE_NEWUSER) < 0 ? -1 : unshare(CLONE_NEWNET);
 }
 
+static int unshare_pids(void) {
+        return unshare(CLONE_NEWPID | (geteuid() ? CLONE_NEWUSER : 0));
+}
+
 static int refuse_privileges(void) {
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -181,6 +185,10 @@ static bool check_NO_NEW_PRIVS(struct check *c) {
 
 static bool check_RLIMITS(struct check *c) {
         return have_errno(c, in_child(limit_cores));
+}
+
+static bool check_PIDNS(struct check *c) {
+        return have_errno(c, in_child(unshare_pids));
 }
 
 /* What nothing runs without ---------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
  *   `processes`     may fork and exec, but into no new namespace (a user
  *                   namespace gives capabilities) and not CLONE_PARENT (it
  *                   would be a child of the base that is in no table).
- *   namespaces      unshare, setns.
+ *   namespaces      unshare, setns. capset: its birth has given up what there was.
  *   io_uring        goes round this filter. With [sandbox] io-uring = yes the
  *                   worker has one ring, restricted to what the filter lets
  *                   through (sandbox-uring.c), and may enter it; there is no
@@ -262,6 +262,7 @@ size_t sandbox_filter_build(const struct sandbox *sandbox, uint32_t flags, pid_t
         rules_processes(&f, processes);
         refuse(&f, SYS_unshare, EPERM);
         refuse(&f, SYS_setns, EPERM);
+        refuse(&f, SYS_capset, EPERM);
         refuse(&f, SYS_io_uring_setup, EPERM);
         if (!(flags & FORK_IO_URING))
                 refuse(&f, SYS_io_uring_enter, EPERM);

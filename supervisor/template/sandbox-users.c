@@ -41,12 +41,15 @@ void sandbox_deinit(struct sandbox *sandbox) {
         sandbox_init(sandbox);
 }
 
-/* Hosts that let only the privileged make user namespaces want this one. */
-static int keep_sys_admin(void) {
+static int keep_capabilities(uint32_t bits) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[2] = { { .effective = 1u << CAP_SYS_ADMIN, .permitted = 1u << CAP_SYS_ADMIN } };
+        struct __user_cap_data_struct data[2] = { { .effective = bits, .permitted = bits } };
 
         return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+int sandbox_capabilities_drop(void) {
+        return keep_capabilities(0);
 }
 
 int sandbox_users_unshare(uid_t uid, gid_t gid) {
@@ -57,7 +60,8 @@ int sandbox_users_unshare(uid_t uid, gid_t gid) {
         if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
             setresuid(uid, uid, uid) < 0)
                 return -errno;
-        r = keep_sys_admin();
+        /* Hosts that let only the privileged make user namespaces want this one. */
+        r = keep_capabilities(1u << CAP_SYS_ADMIN);
         if (r)
                 return r;
         /* What was kept is gone with it: the new sets, and the flag, are the new namespace's. */
@@ -70,13 +74,14 @@ int sandbox_users_enter(void) {
         return 0;
 }
 
-/* Per uid, which is a module. All of them together have what the host gives to one user: 128 inotify instances by default. */
+/* Per uid, which is a module. All of them together have what the host gives to one user: 128 inotify instances by default.
+ * PID namespaces are for families (family.h), which the namespace's root makes; modules have the calls for none. */
 static const struct {
         const char *name, *value;
 } limits[] = {
         { "max_inotify_instances", "32" }, { "max_inotify_watches", "16384" }, { "max_fanotify_groups", "0" },
         { "max_fanotify_marks", "0" },     { "max_user_namespaces", "0" },     { "max_mnt_namespaces", "0" },
-        { "max_pid_namespaces", "0" },     { "max_net_namespaces", "0" },      { "max_ipc_namespaces", "0" },
+        { "max_pid_namespaces", "4096" },  { "max_net_namespaces", "0" },      { "max_ipc_namespaces", "0" },
         { "max_uts_namespaces", "0" },     { "max_cgroup_namespaces", "0" },   { "max_time_namespaces", "0" },
 };
 

@@ -43,6 +43,8 @@ int sandbox_users_enter(void);
 int sandbox_users_limit(void);
 /* Worker: takes its ids; every capability goes with them, and that is checked. 0 or -errno. */
 int sandbox_users_drop(uid_t uid, gid_t gid);
+/* Who keeps his ids in a user namespace of his own gives up what that gave him. 0 or -errno. */
+int sandbox_capabilities_drop(void);
 
 /* Network ---------------------------------------------------------------------------------------------------------- */
 

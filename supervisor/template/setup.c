@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "libmodule/worker.h"
 #include "supervisor/common/landlock.h"
 #include "supervisor/common/log.h"
+#include "supervisor/template/family.h"
 #include "supervisor/template/template.h"
 
 #define SETUP_TIMEOUT_MS 10000
@@ -111,8 +113,14 @@ static int step_users(struct setup *s) {
 
 /* After the uid has changed, which clears it. */
 static int step_parent(struct setup *s) {
+        int fd;
+
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
                 return -errno;
+        fd = pidfd_open(s->template->base_pid, 0);
+        if (fd < 0)
+                return -errno;
+        s->template->base_pidfd = fd;
         return getppid() == s->template->base_pid ? 0 : -ESRCH;
 }
 
@@ -132,6 +140,13 @@ static int step_network(struct setup *s) {
 /* Behind the namespaces that we need ourselves. */
 static int step_quotas(struct setup *s) {
         return s->config.root ? sandbox_users_limit() : 0;
+}
+
+/* Without it the rest holds; only what is started by workers without a group is not ended with them. */
+static int step_families(struct setup *s) {
+        if (!family_probe(s->config.root))
+                s->template->sandbox.enforced |= ENFORCED_PIDNS;
+        return 0;
 }
 
 static int step_privileges(struct setup *s) {
@@ -216,6 +231,7 @@ static const struct {
         { "parent", step_parent },
         { "empty network namespace", step_network, true, HOST_NETNS },
         { "the user namespace's own limits", step_quotas, true, HOST_USERNS },
+        { "PID namespaces", step_families },
         { "no_new_privs", step_privileges },
         { "libraries", step_libraries },
         { "threads", step_one_thread },

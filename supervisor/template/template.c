@@ -13,7 +13,7 @@
 #include "supervisor/template/fork-worker.h"
 
 void template_init(struct template *template, int link) {
-        *template = (struct template){ .link = link, .null_fd = -1 };
+        *template = (struct template){ .link = link, .null_fd = -1, .base_pidfd = -1 };
         sandbox_init(&template->sandbox);
 }
 
@@ -24,6 +24,7 @@ void template_deinit(struct template *template) {
                 board_close(template->board);
         sandbox_deinit(&template->sandbox);
         fd_close(template->null_fd);
+        fd_close(template->base_pidfd);
         fd_close(template->link);
 }
 
@@ -50,19 +51,30 @@ int template_send(struct template *template, enum control_kind kind, uint64_t re
         }
 }
 
+static int send_family(struct template *template, uint64_t instance, const struct family *family) {
+        const int fds[] = { family->helper, family->init };
+
+        if (family->helper < 0)
+                return 0;
+        return TEMPLATE_SEND(template, FAMILY, 0, fds, family->init < 0 ? 1 : 2, .instance = instance);
+}
+
 static int on_fork(struct template *template, struct control_record *record) {
         bool spare = record->header.kind == CONTROL_KIND_FORK_SPARE;
-        _cleanup_close_ int pidfd = -1, page = -1;
+        uint64_t instance = spare ? record->FORK_SPARE.instance : record->FORK_WORKER.instance;
+        _cleanup_(fork_result_deinit) struct fork_result result = FORK_RESULT_INIT;
         struct control_forked forked;
-        int r;
+        int refused, r;
 
-        r = (spare ? fork_spare : fork_worker)(template, record, &forked, &pidfd, &page);
+        refused = (spare ? fork_spare : fork_worker)(template, record, &forked, &result);
+        r = send_family(template, instance, &result.family);
         if (r)
-                return TEMPLATE_SEND(template, FORK_REFUSED, record->header.request, NULL, 0,
-                                     .instance = spare ? record->FORK_SPARE.instance : record->FORK_WORKER.instance, .error = r,
+                return r;
+        if (refused)
+                return TEMPLATE_SEND(template, FORK_REFUSED, record->header.request, NULL, 0, .instance = instance, .error = refused,
                                      .step = FORK_STEP_CLONE);
-        return template_send(template, CONTROL_KIND_FORKED, record->header.request, &forked, sizeof(forked), (const int[]){ pidfd, page },
-                             2);
+        return template_send(template, CONTROL_KIND_FORKED, record->header.request, &forked, sizeof(forked),
+                             (const int[]){ result.family.worker, result.page }, 2);
 }
 
 static int on_record(struct template *template, struct control_record *record) {

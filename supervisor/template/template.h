@@ -17,6 +17,7 @@ struct template {
         int link;    /* to the base */
         int null_fd; /* /dev/null, the workers' standard input */
         pid_t base_pid;
+        int base_pidfd;
         struct sandbox sandbox;
         struct libc_thread thread;
         struct board *board; /* NULL until a whole set has come */

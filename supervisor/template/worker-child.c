@@ -47,7 +47,7 @@ struct birth {
         struct sandbox *sandbox;
         const struct libc_thread *thread;
         struct board *board;
-        pid_t base_pid;
+        int base_pidfd;
         int null_fd, page_fd;
         int fds[FORK_WORKER_DATA + 1]; /* -1: it has no such */
         struct page_memory *page;
@@ -69,6 +69,7 @@ static int keep_list(const struct birth *b, int keep[static SANDBOX_PATHS_MAX + 
                 keep[n++] = b->order->link;
         keep[n++] = b->page_fd;
         keep[n++] = b->null_fd;
+        keep[n++] = b->base_pidfd;
         if (sandbox->network_fd >= 0)
                 keep[n++] = sandbox->network_fd;
         for (uint32_t i = 0; i < sandbox->n_paths + sandbox->n_resolver_paths; i++)
@@ -172,10 +173,17 @@ static int step_users(struct birth *b) {
         return sandbox_users_drop(b->asked->uid, b->asked->gid);
 }
 
+/* Rootless: what the user namespace has given. */
+static int step_capabilities(struct birth *b) {
+        return b->order->family && !b->sandbox->root ? sandbox_capabilities_drop() : 0;
+}
+
 static int step_parent(struct birth *b) {
+        struct pollfd base = { .fd = b->base_pidfd, .events = POLLIN };
+
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
                 return -errno;
-        return getppid() == b->base_pid ? 0 : -ESRCH;
+        return poll(&base, 1, 0) ? -ESRCH : 0;
 }
 
 static int step_settings(struct birth *b) {
@@ -328,6 +336,7 @@ static const struct {
         { "network", step_network, ENFORCED_NETNS, PAGE_FAILURE_SANDBOX },
         { "limits", step_limits, 0, PAGE_FAILURE_SANDBOX },
         { "uid", step_users, ENFORCED_UIDS, PAGE_FAILURE_SANDBOX },
+        { "capabilities", step_capabilities, 0, PAGE_FAILURE_SANDBOX },
         { "parent", step_parent, 0, PAGE_FAILURE_SANDBOX },
         { "settings", step_settings, 0, PAGE_FAILURE_SETTINGS },
         { "environment", step_environment, 0, PAGE_FAILURE_SANDBOX },
@@ -358,7 +367,7 @@ _Noreturn void worker_child_main(struct template *template, const struct child_o
                 .sandbox = &template->sandbox,
                 .thread = &template->thread,
                 .board = template->board,
-                .base_pid = template->base_pid,
+                .base_pidfd = template->base_pidfd,
                 .null_fd = template->null_fd,
                 .page_fd = page_fd,
         };

@@ -16,6 +16,7 @@ struct child_order {
         uint64_t instance;
         struct control_record *record; /* FORK_WORKER; of a spare, where it is put when it comes */
         int link;                      /* it comes here; -1: it has come */
+        bool family;                   /* it is in a PID namespace, rootless in a user namespace as well */
 };
 
 /* Is it in order: its text, the number of its descriptors? */

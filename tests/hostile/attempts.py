@@ -218,9 +218,13 @@ class Suite:
         expect_equal({pid: born(pid) for pid in self.innocent}, self.innocent, f"{what}: processes of others")
 
     def attacker(self, name, what):
-        """Its pid, when it answers; nobody but the base has brought it back."""
+        """Its pid, when it answers; nobody but the base has brought it back. What it calls its pid may be of a namespace of its own."""
         r = wait(lambda: self.base.try_get(f"/{name}/ok"), f"{what}: an answer of {name}")
-        return int(r.text) if r.status == 200 else int(self.base.serves(f"/{name}/ok", seconds=60).text)
+        if r.status != 200:
+            self.base.serves(f"/{name}/ok", seconds=60)
+        instances = [i for v in self.admin(f"/v1/modules/{name}")["versions"] for i in v["instances"] if i["state"] == "ready"]
+        expect_equal(len(instances), 1, f"{what}: workers of {name}")
+        return instances[0]["pid"]
 
     def attempt(self, attempt):
         """Result of one; the module and its neighbours have served before and after it."""
@@ -262,7 +266,7 @@ class Suite:
         return expected
 
     def expect_nothing_left(self):
-        """Whatever they have started ends with them, where there are groups."""
+        """Whatever they have started ends with them."""
         uids = {ids(self.base.worker(name))[0] for name, _ in ATTACKERS.values()}
         for name, _ in ATTACKERS.values():
             self.base.ctl("undeploy", name)

@@ -3,8 +3,10 @@
 
 import json
 import os
+import signal
 
 from harness import ROOT, Failure, alive, expect, expect_equal, package, skip_unless, wait
+from test_host import lacking
 
 LIMITS = "[limits]\nmemory = 1G\npids = 256\nfiles = 4000\nstop-timeout = 2s\n[sandbox]\nprocesses = yes\n"
 
@@ -67,6 +69,18 @@ def members(group):
         return [int(p) for p in f.read().split()]
 
 
+def namespace(pid):
+    """Who is in its PID namespace: where there are no groups, it, an init and all that it has started."""
+    found = []
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{p}/ns/pid") == os.readlink(f"/proc/{pid}/ns/pid"):
+                found.append(int(p))
+        except OSError:
+            pass
+    return found
+
+
 def fds(pid):
     """What the descriptors of a process are, but for those that come and go."""
     found = []
@@ -86,7 +100,7 @@ def held(base):
 def gone(base, worker, uid, group, others=()):
     for pid in (worker, *others):
         expect(not alive(pid), f"process {pid} is there still")
-    if ROOT:
+    if ROOT and not base.uid:
         wait(lambda: not pids_of(uid), "all processes of its uid to be gone")
     expect(not group or not os.path.exists(group), f"{group} is there still")
     wait(lambda: os.listdir(base.path("state/work")) == [], "its work folder to be gone")
@@ -131,12 +145,14 @@ test_all_that_can_be_had_is_given_back.weight = 20
 
 
 def families(base):
-    """Children, their children and those whose parent has gone, in sessions of their own, deaf to SIGTERM. With cgroups they are known."""
-    skip_unless("cgroup" in base.status()["base"]["enforced"], "without cgroups what a module has started is not ended with it")
+    """Children, their children and those whose parent has gone, in sessions of their own, deaf to SIGTERM."""
+    enforced = base.status()["base"]["enforced"]
+    skip_unless("cgroup" in enforced or "pid-namespace" in enforced, "with neither groups nor PID namespaces what a module has started stays")
     worker, uid, group = who(base)
     expect_equal(took(base, f"families?n={FAMILIES}"), [str(FAMILIES), "0"], "children")
-    wait(lambda: len(members(group)) == FAMILIES * FAMILY + 1, f"all of them to be in its group: {len(members(group))}")
-    return worker, uid, group, [p for p in members(group) if p != worker]
+    known = 1 if group else 2  # with init
+    wait(lambda: len(members(group) or namespace(worker)) == FAMILIES * FAMILY + known, f"all of them: {members(group) or namespace(worker)}")
+    return worker, uid, group, [p for p in members(group) or namespace(worker) if p != worker]
 
 
 def test_children_that_want_to_stay(base):
@@ -144,7 +160,7 @@ def test_children_that_want_to_stay(base):
     worker, uid, group, others = families(base)
     text = base.ctl("undeploy", "clinger").stdout
     gone(base, worker, uid, group, others)
-    expect(str(len(others)) in text, f"undeploy says {text}")
+    expect(not group or str(len(others)) in text, f"undeploy says {text}")
 
 
 def test_children_of_one_that_crashes(base):
@@ -154,7 +170,7 @@ def test_children_of_one_that_crashes(base):
     wait(lambda: base.worker("clinger") not in (None, worker), "another worker")
     for pid in others:
         expect(not alive(pid), f"process {pid} is there still")
-    expect(not os.path.exists(group), f"{group} is there still")
+    expect(not group or not os.path.exists(group), f"{group} is there still")
 
 
 def test_who_is_deaf_and_does_not_stop(base):
@@ -174,7 +190,7 @@ def test_the_base_stops_under_all_of_it(base):
     expect_equal(base.stop(120), 0, "exit status")
     for pid in (worker, *others):
         expect(not alive(pid), f"process {pid} is there still")
-    expect(not os.path.exists(group), f"{group} is there still")
+    expect(not group or not os.path.exists(group), f"{group} is there still")
     expect_equal(os.listdir(base.path("state/work")), [], "work folders")
 
 
@@ -191,9 +207,81 @@ def test_the_base_is_killed_under_all_of_it(base):
     base.start()
     for pid in (worker, *others):
         wait(lambda: not alive(pid), f"process {pid} to be gone")
-    expect(not os.path.exists(group), f"{group} is there still")
+    expect(not group or not os.path.exists(group), f"{group} is there still")
     wait(lambda: base.worker("clinger"), "it to be deployed again")
     expect_equal(os.listdir(base.path("state/work")), [str(i["id"]) for i in base.instances("clinger")], "work folders")
 
 
 test_the_base_is_killed_under_all_of_it.weight = 10
+
+
+# where there are no groups
+
+def test_rootless_children_that_want_to_stay(base):
+    base.rootless()
+    test_children_that_want_to_stay(base)
+
+
+def test_rootless_children_of_one_that_crashes(base):
+    base.rootless()
+    test_children_of_one_that_crashes(base)
+
+
+def test_rootless_the_base_stops_under_all_of_it(base):
+    base.rootless()
+    test_the_base_stops_under_all_of_it(base)
+
+
+def test_rootless_the_base_is_killed_under_all_of_it(base):
+    base.rootless()
+    test_the_base_is_killed_under_all_of_it(base)
+
+
+def test_without_groups_children_that_want_to_stay(base):
+    skip_unless(ROOT, "only root can hide the groups")
+    base.wrap = lacking("cgroup")
+    test_children_that_want_to_stay(base)
+
+
+def test_without_groups_children_of_one_that_crashes(base):
+    skip_unless(ROOT, "only root can hide the groups")
+    base.wrap = lacking("cgroup")
+    test_children_of_one_that_crashes(base)
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm") as f:
+        return f.read().strip()
+
+
+def zombies(parents):
+    found = []
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{p}/stat") as f:
+                state, ppid = f.read().rsplit(")", 1)[1].split()[:2]
+        except OSError:
+            continue
+        if state == "Z" and int(ppid) in parents:
+            found.append(int(p))
+    return found
+
+
+def test_rootless_a_family_is_a_worker_like_others(base):
+    """It has threads, its orphans are not its to wait for, and how it ended is said; nothing of its birth is left."""
+    base.rootless()
+    prepare(base)
+    skip_unless("cgroup" not in base.status()["base"]["enforced"], "rootless, groups can be had here")
+    worker, uid, group, others = families(base)
+    expect_equal(took(base, "threads?n=64"), ["64", "0"], "threads")
+    init = next(p for p in others if name_of(p) == "socle-init")
+    for pid in others:
+        if pid != init:
+            os.kill(pid, 9)
+    wait(lambda: sorted(filter(alive, namespace(worker))) == sorted((worker, init)), "it and its init to be left")
+    wait(lambda: not zombies((init,)), "orphans to be reaped")
+    os.kill(worker, signal.SIGABRT)
+    wait(lambda: base.worker("clinger") not in (None, worker), "another worker")
+    wait(lambda: not zombies((base.pid,)), "what helped at its birth, and its init, to be reaped")
+    reasons = json.loads(base.ctl("history", "clinger", "--json").stdout)
+    expect("SIGABRT" in json.dumps(reasons), f"how it ended: {reasons}")
