@@ -29,22 +29,16 @@ struct counts_writer {
 int counts_writer_new(struct counts_writer **ret_writer) {
         struct counts_writer *w = calloc(1, sizeof(*w));
         void *map;
-        int r;
+        int fd = w ? memfd_new_bus("socle-counts", COUNTS_SIZE, 0, &map) : -ENOMEM;
 
-        if (!w)
-                return -ENOMEM;
-        w->fd = memfd_new("socle-counts", COUNTS_SIZE);
-        r = w->fd < 0 ? w->fd : memfd_map_rw(w->fd, COUNTS_SIZE, &map);
-        if (r >= 0) {
-                w->memory = map;
-                shared_store64(&w->memory->magic, COUNTS_MAGIC);
-                shared_store32(&w->memory->version, COUNTS_VERSION);
-                r = memfd_seal(w->fd, MEMFD_SEALS_BUS);
+        if (fd < 0) {
+                free(w);
+                return fd;
         }
-        if (r < 0) {
-                counts_writer_free(w);
-                return r;
-        }
+        w->fd = fd;
+        w->memory = map;
+        shared_store64(&w->memory->magic, COUNTS_MAGIC);
+        shared_store32(&w->memory->version, COUNTS_VERSION);
         *ret_writer = w;
         return 0;
 }
@@ -52,8 +46,7 @@ int counts_writer_new(struct counts_writer **ret_writer) {
 struct counts_writer *counts_writer_free(struct counts_writer *w) {
         if (!w)
                 return NULL;
-        if (w->memory)
-                munmap(w->memory, COUNTS_SIZE);
+        munmap(w->memory, COUNTS_SIZE);
         fd_close(w->fd);
         free(w);
         return NULL;
@@ -138,28 +131,17 @@ struct counts_reader {
 
 int counts_reader_new(struct counts_reader **ret_reader, int fd) {
         _cleanup_close_ int own = fd;
-        struct counts_reader *reader;
+        struct counts_reader *reader = calloc(1, sizeof(*reader));
         const void *map;
-        uint64_t size;
-        int r;
+        int r = reader ? memfd_map_bus(own, COUNTS_SIZE, COUNTS_MAGIC, COUNTS_VERSION, &map) : -ENOMEM;
 
-        if (memfd_check(own, MEMFD_SEALS_BUS, COUNTS_SIZE, COUNTS_SIZE, &size) < 0)
-                return -EPROTO;
-        r = memfd_map_ro(own, size, &map);
-        if (r < 0)
+        if (r < 0) {
+                free(reader);
                 return r;
-        reader = calloc(1, sizeof(*reader));
-        if (reader) {
-                reader->memory = map;
-                if (shared_load64(&reader->memory->magic) == COUNTS_MAGIC && shared_load32(&reader->memory->version) == COUNTS_VERSION) {
-                        *ret_reader = reader;
-                        return 0;
-                }
         }
-        munmap((void *)(uintptr_t)map, size);
-        r = reader ? -EPROTO : -ENOMEM;
-        free(reader);
-        return r;
+        reader->memory = map;
+        *ret_reader = reader;
+        return 0;
 }
 
 struct counts_reader *counts_reader_free(struct counts_reader *reader) {

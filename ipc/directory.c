@@ -44,24 +44,18 @@ struct directory_writer {
 
 int directory_writer_new(struct directory_writer **ret_writer, uint64_t epoch) {
         struct directory_writer *w = calloc(1, sizeof(*w));
-        void *map = NULL;
-        int r;
+        void *map;
+        int fd = w ? memfd_new_bus("socle-directory", sizeof(*w->memory), 0, &map) : -ENOMEM;
 
-        if (!w)
-                return -ENOMEM;
-        w->fd = memfd_new("socle-directory", sizeof(struct directory_memory));
-        r = w->fd < 0 ? w->fd : memfd_map_rw(w->fd, sizeof(struct directory_memory), &map);
-        if (r >= 0) {
-                w->memory = map;
-                shared_store64(&w->memory->magic, DIRECTORY_MAGIC);
-                shared_store32(&w->memory->version, DIRECTORY_VERSION);
-                shared_store64(&w->memory->epoch, epoch);
-                r = memfd_seal(w->fd, MEMFD_SEALS_BUS);
+        if (fd < 0) {
+                free(w);
+                return fd;
         }
-        if (r < 0) {
-                directory_writer_free(w);
-                return r;
-        }
+        w->fd = fd;
+        w->memory = map;
+        shared_store64(&w->memory->magic, DIRECTORY_MAGIC);
+        shared_store32(&w->memory->version, DIRECTORY_VERSION);
+        shared_store64(&w->memory->epoch, epoch);
         *ret_writer = w;
         return 0;
 }
@@ -69,8 +63,7 @@ int directory_writer_new(struct directory_writer **ret_writer, uint64_t epoch) {
 struct directory_writer *directory_writer_free(struct directory_writer *w) {
         if (!w)
                 return NULL;
-        if (w->memory)
-                munmap(w->memory, sizeof(*w->memory));
+        munmap(w->memory, sizeof(*w->memory));
         fd_close(w->fd);
         free(w);
         return NULL;
@@ -117,30 +110,18 @@ struct directory_reader {
 
 int directory_reader_new(struct directory_reader **ret_reader, int fd) {
         _cleanup_close_ int own = fd;
-        struct directory_reader *reader;
+        struct directory_reader *reader = calloc(1, sizeof(*reader));
         const void *map;
-        uint64_t size;
-        int r;
+        int r = reader ? memfd_map_bus(own, sizeof(*reader->memory), DIRECTORY_MAGIC, DIRECTORY_VERSION, &map) : -ENOMEM;
 
-        if (memfd_check(own, MEMFD_SEALS_BUS, sizeof(struct directory_memory), sizeof(struct directory_memory), &size) < 0)
-                return -EPROTO;
-        r = memfd_map_ro(own, size, &map);
-        if (r < 0)
+        if (r < 0) {
+                free(reader);
                 return r;
-        reader = calloc(1, sizeof(*reader));
-        if (reader) {
-                reader->memory = map;
-                reader->epoch = shared_load64(&reader->memory->epoch);
-                if (shared_load64(&reader->memory->magic) == DIRECTORY_MAGIC &&
-                    shared_load32(&reader->memory->version) == DIRECTORY_VERSION) {
-                        *ret_reader = reader;
-                        return 0;
-                }
         }
-        munmap((void *)(uintptr_t)map, size);
-        r = reader ? -EPROTO : -ENOMEM;
-        free(reader);
-        return r;
+        reader->memory = map;
+        reader->epoch = shared_load64(&reader->memory->epoch);
+        *ret_reader = reader;
+        return 0;
 }
 
 struct directory_reader *directory_reader_free(struct directory_reader *reader) {

@@ -62,16 +62,10 @@ int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
         edge->limits.max_partial = MAX(limits->max_partial, (uint64_t)limits->max_message);
         edge->memory_fd = edge->bell_read = edge->bell_write = edge->wait_fd = -1;
         queue_init(edge);
-        edge->memory_fd = memfd_new("socle-edge", own_map_size(edge));
+        /* Only the words are committed at once; data pages are charged when they are first touched. */
+        edge->memory_fd = memfd_new_bus("socle-edge", own_map_size(edge), EDGE_DATA_OFFSET, &map);
         if (edge->memory_fd < 0)
                 return edge->memory_fd;
-        /* Only the words are committed at once; data pages are charged when they are first touched. */
-        r = memfd_commit(edge->memory_fd, EDGE_DATA_OFFSET);
-        if (r < 0)
-                return r;
-        r = memfd_map_rw(edge->memory_fd, own_map_size(edge), &map);
-        if (r < 0)
-                return r;
         edge->own = map;
         edge->own_data = (uint8_t *)map + EDGE_DATA_OFFSET;
         edge->own->magic = EDGE_MAGIC;
@@ -80,9 +74,7 @@ int edge_new(struct edge **ret_edge, const struct edge_limits *limits) {
         /* Asleep until the first look. */
         edge->armed = 1;
         shared_store32(&edge->own->armed, edge->armed);
-        r = memfd_seal(edge->memory_fd, MEMFD_SEALS_BUS);
-        if (r >= 0)
-                r = fd_pipe(bell);
+        r = fd_pipe(bell);
         if (r < 0)
                 return r;
         edge->bell_read = bell[0];

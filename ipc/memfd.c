@@ -13,6 +13,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
+#include "ipc/shared.h"
 
 /* Linux 6.3 */
 #ifndef MFD_NOEXEC_SEAL
@@ -107,4 +108,47 @@ int memfd_map_ro(int fd, uint64_t size, const void **ret_map) {
         if (r >= 0)
                 *ret_map = p;
         return r;
+}
+
+int memfd_new_bus(const char *name, uint64_t size, uint64_t n_committed, void **ret_map) {
+        _cleanup_close_ int fd = memfd_new(name, size);
+        void *map = NULL;
+        int r = MIN(fd, 0);
+
+        if (r >= 0 && n_committed)
+                r = memfd_commit(fd, n_committed);
+        if (r >= 0)
+                r = memfd_map_rw(fd, size, &map);
+        if (r < 0)
+                return r;
+        r = memfd_seal(fd, MEMFD_SEALS_BUS);
+        if (r < 0) {
+                munmap(map, size);
+                return r;
+        }
+        *ret_map = map;
+        return TAKE_FD(fd);
+}
+
+int memfd_map_bus(int fd, uint64_t size, uint64_t magic, uint32_t version, const void **ret_map) {
+        const struct {
+                _Atomic uint64_t magic;
+                _Atomic uint32_t version;
+        } * begin;
+        uint64_t actual;
+        const void *map;
+        int r;
+
+        if (memfd_check(fd, MEMFD_SEALS_BUS, size, size, &actual) < 0)
+                return -EPROTO;
+        r = memfd_map_ro(fd, size, &map);
+        if (r < 0)
+                return r;
+        begin = map;
+        if (shared_load64(&begin->magic) != magic || shared_load32(&begin->version) != version) {
+                munmap((void *)(uintptr_t)map, size);
+                return -EPROTO;
+        }
+        *ret_map = map;
+        return 0;
 }

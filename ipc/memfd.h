@@ -24,6 +24,12 @@ int memfd_new(const char *name, uint64_t size);
 /* Creates an immutable memory file that holds a copy of data. The fd or -errno. */
 int memfd_new_const(const char *name, const void *data, uint64_t size);
 
+/* Bus memory: mapped for its one writer and sealed, its first n_committed bytes charged now. The fd or -errno. */
+int memfd_new_bus(const char *name, uint64_t size, uint64_t n_committed, void **ret_map);
+/* A reader's view of bus memory of that size which begins with a magic word and a version (of 32 bits). 0; -EPROTO: it is
+ * something else; or -errno. */
+int memfd_map_bus(int fd, uint64_t size, uint64_t magic, uint32_t version, const void **ret_map);
+
 /* Has its first bytes charged now, so that touching them cannot fail later. 0 or -errno. */
 int memfd_commit(int fd, uint64_t size);
 

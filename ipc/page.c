@@ -148,26 +148,15 @@ struct page_reader {
 
 int page_reader_new(struct page_reader **ret_reader, int fd) {
         _cleanup_close_ int own = fd;
-        const struct page_memory *page;
-        struct page_reader *reader;
+        struct page_reader *reader = calloc(1, sizeof(*reader));
         const void *map;
-        uint64_t size;
-        int r;
+        int r = reader ? memfd_map_bus(own, PAGE_SIZE_TOTAL, PAGE_MAGIC, PAGE_VERSION, &map) : -ENOMEM;
 
-        if (memfd_check(own, MEMFD_SEALS_BUS, PAGE_SIZE_TOTAL, PAGE_SIZE_TOTAL, &size) < 0)
-                return -EPROTO;
-        r = memfd_map_ro(own, size, &map);
-        if (r < 0)
-                return r;
-        page = map;
-        reader = calloc(1, sizeof(*reader));
-        if (!reader || shared_load64(&page->magic) != PAGE_MAGIC || shared_load32(&page->version) != PAGE_VERSION) {
-                r = reader ? -EPROTO : -ENOMEM;
-                munmap((void *)(uintptr_t)map, size);
+        if (r < 0) {
                 free(reader);
                 return r;
         }
-        reader->page = page;
+        reader->page = map;
         *ret_reader = reader;
         return 0;
 }

@@ -276,25 +276,16 @@ enum violation topic_reader_violation(const struct topic_reader *t) {
 int ears_new(struct ears **ret_ears) {
         struct ears *ears = calloc(1, sizeof(*ears));
         void *map;
-        int r;
+        int fd = ears ? memfd_new_bus("socle-ears", EARS_SIZE, EARS_SIZE, &map) : -ENOMEM;
 
-        if (!ears)
-                return -ENOMEM;
-        r = ears->fd = memfd_new("socle-ears", EARS_SIZE);
-        if (r >= 0)
-                r = memfd_commit(ears->fd, EARS_SIZE);
-        if (r >= 0)
-                r = memfd_map_rw(ears->fd, EARS_SIZE, &map);
-        if (r >= 0) {
-                ears->memory = map;
-                ears->memory->magic = EARS_MAGIC;
-                ears->memory->version = EARS_VERSION;
-                r = memfd_seal(ears->fd, MEMFD_SEALS_BUS);
+        if (fd < 0) {
+                free(ears);
+                return fd;
         }
-        if (r < 0) {
-                ears_free(ears);
-                return r;
-        }
+        ears->fd = fd;
+        ears->memory = map;
+        ears->memory->magic = EARS_MAGIC;
+        ears->memory->version = EARS_VERSION;
         *ret_ears = ears;
         return 0;
 }
@@ -302,8 +293,7 @@ int ears_new(struct ears **ret_ears) {
 struct ears *ears_free(struct ears *ears) {
         if (!ears)
                 return NULL;
-        if (ears->memory)
-                munmap(ears->memory, EARS_SIZE);
+        munmap(ears->memory, EARS_SIZE);
         fd_close(ears->fd);
         free(ears);
         return NULL;

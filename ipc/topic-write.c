@@ -29,7 +29,6 @@ static void topic_writer_freep(struct topic_writer **w) {
 int topic_writer_new(struct topic_writer **ret_writer, uint32_t ring_size) {
         _cleanup_(topic_writer_freep) struct topic_writer *w = NULL;
         void *map;
-        int r;
 
         if (ring_size < TOPIC_RING_MIN || ring_size > TOPIC_RING_MAX || (ring_size & (ring_size - 1)))
                 return -EINVAL;
@@ -37,22 +36,14 @@ int topic_writer_new(struct topic_writer **ret_writer, uint32_t ring_size) {
         if (!w)
                 return -ENOMEM;
         w->size = ring_size;
-        w->fd = memfd_new("socle-topic", map_size(w));
+        w->fd = memfd_new_bus("socle-topic", map_size(w), TOPIC_DATA_OFFSET, &map);
         if (w->fd < 0)
                 return w->fd;
-        r = memfd_commit(w->fd, TOPIC_DATA_OFFSET);
-        if (r >= 0)
-                r = memfd_map_rw(w->fd, map_size(w), &map);
-        if (r < 0)
-                return r;
         w->memory = map;
         w->data = (_Atomic uint64_t *)((uint8_t *)map + TOPIC_DATA_OFFSET);
         w->memory->magic = TOPIC_MAGIC;
         w->memory->version = TOPIC_VERSION;
         w->memory->ring_size = ring_size;
-        r = memfd_seal(w->fd, MEMFD_SEALS_BUS);
-        if (r < 0)
-                return r;
         *ret_writer = TAKE_PTR(w);
         return 0;
 }
@@ -147,22 +138,13 @@ static void topic_listener_freep(struct topic_listener **l) {
 }
 
 static int listen_to(struct topic_listener *l, int fd) {
-        struct {
-                uint64_t magic;
-                uint32_t version, reserved;
-        } begin;
         const void *map;
-        uint64_t size;
-        int r;
+        int r = memfd_map_bus(fd, EARS_SIZE, EARS_MAGIC, EARS_VERSION, &map);
 
-        if (memfd_check(fd, MEMFD_SEALS_BUS, EARS_SIZE, EARS_SIZE, &size) < 0)
-                return TOPIC_E_POISONED;
-        r = memfd_map_ro(fd, EARS_SIZE, &map);
         if (r < 0)
-                return r;
+                return r == -EPROTO ? TOPIC_E_POISONED : r;
         l->ears = map;
-        shared_copy_out(&begin, map, sizeof(begin));
-        return begin.magic == EARS_MAGIC && begin.version == EARS_VERSION ? 0 : TOPIC_E_POISONED;
+        return 0;
 }
 
 int topic_listener_new(struct topic_listener **ret_listener, int ears_fd, uint32_t slot) {

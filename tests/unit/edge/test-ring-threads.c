@@ -5,9 +5,7 @@
  * at whole. A lost wake shows as a sleep that does not end. That both sleep is
  * not left to the scheduler: each pauses once until the other has.
  *
- * Under TSan both must touch the ring at the same address, or it would see two
- * memories and no race between them: the linker puts the functions below in
- * the place of memfd_map_*(), and a peer's read-only view is the owner's own.
+ * Both touch the ring at one address (one-address.c).
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 
 #include "fixture.h"
 #include "ipc/cleanup.h"
@@ -30,43 +27,6 @@
 #define LARGE_EVERY 4096 /* one message in so many is larger than a record */
 #define LARGE_SIZE 3000u
 #define SMALL_MAX 96u
-
-/* One address for both sides ------------------------------------------------------------------------------------------ */
-
-int __real_memfd_map_rw(int fd, uint64_t size, void **ret_map);
-int __wrap_memfd_map_rw(int fd, uint64_t size, void **ret_map);
-int __wrap_memfd_map_ro(int fd, uint64_t size, const void **ret_map);
-
-static struct {
-        ino_t inode;
-        void *map;
-} owned[8];
-static unsigned n_owned;
-
-int __wrap_memfd_map_rw(int fd, uint64_t size, void **ret_map) {
-        struct stat st;
-        int r = __real_memfd_map_rw(fd, size, ret_map);
-
-        assert_int_equal(r, 0);
-        assert_int_equal(fstat(fd, &st), 0);
-        owned[n_owned].inode = st.st_ino;
-        owned[n_owned++ % N_ELEMENTS(owned)].map = *ret_map;
-        return 0;
-}
-
-int __wrap_memfd_map_ro(int fd, uint64_t size, const void **ret_map) {
-        struct stat st;
-
-        assert_int_equal(fstat(fd, &st), 0);
-        for (unsigned i = 0; i < n_owned; i++) {
-                if (owned[i].inode == st.st_ino) {
-                        *ret_map = owned[i].map;
-                        return 0;
-                }
-        }
-        fail_msg("a mapping of memory that nobody owns");
-        return -1;
-}
 
 /* The two ends -------------------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
  * what was read and what was lost is all. A lost wake is a sleep that does not
  * end. That both sleep and both lose is not left to the scheduler: the publisher
  * pauses once until they have slept, and each of them once until it is overtaken.
- * Under TSan all touch the ring at one address: see test-ring-threads.c.
+ * All touch the ring at one address (one-address.c).
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/fd.h"
@@ -37,41 +36,6 @@
 #define HOLD_AT UINT64_C(2000)  /* a subscriber pauses once, here or behind; after SLEEP_AT, or both would pause for each other */
 #define WAKE_MS 20000
 #define SIZE_MAX_HERE 300u
-
-int __real_memfd_map_rw(int fd, uint64_t size, void **ret_map);
-int __wrap_memfd_map_rw(int fd, uint64_t size, void **ret_map);
-int __wrap_memfd_map_ro(int fd, uint64_t size, const void **ret_map);
-
-static struct {
-        ino_t inode;
-        void *map;
-} owned[8];
-static unsigned n_owned;
-
-int __wrap_memfd_map_rw(int fd, uint64_t size, void **ret_map) {
-        struct stat st;
-        int r = __real_memfd_map_rw(fd, size, ret_map);
-
-        assert_int_equal(r, 0);
-        assert_int_equal(fstat(fd, &st), 0);
-        owned[n_owned].inode = st.st_ino;
-        owned[n_owned++].map = *ret_map;
-        return 0;
-}
-
-int __wrap_memfd_map_ro(int fd, uint64_t size, const void **ret_map) {
-        struct stat st;
-
-        assert_int_equal(fstat(fd, &st), 0);
-        for (unsigned i = 0; i < n_owned; i++) {
-                if (owned[i].inode == st.st_ino) {
-                        *ret_map = owned[i].map;
-                        return 0;
-                }
-        }
-        fail_msg("a mapping of memory that nobody owns");
-        return -1;
-}
 
 struct subscriber {
         struct topic_listener *listener; /* the publisher's */
