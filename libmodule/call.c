@@ -59,6 +59,17 @@ struct call *call_find(uint64_t id) {
         return call_table_find(&table, id);
 }
 
+bool call_has_moved(const struct call *call) {
+        return call->stream && stream_has_moved(call->stream);
+}
+
+bool call_may_repeat(struct call *call) {
+        if (!call->idempotent || call->retried || call_has_moved(call))
+                return false;
+        call->retried = true;
+        return true;
+}
+
 static void call_end(struct call *call) {
         call->state = CALL_DONE;
         call->target = NULL;

@@ -71,6 +71,10 @@ void call_fail(struct call *call, int error, const char *format, ...) __attribut
 /* Ends it with a payload, which is taken; NULL for none. */
 void call_succeed(struct call *call, uint8_t *data, uint32_t size);
 struct call *call_find(uint64_t id);
+/* Bytes have gone to and fro behind it: the worker has begun it, whatever it says, and a part cannot be repeated. */
+bool call_has_moved(const struct call *call);
+/* A worker had begun it: may it be done again? True: this was that once. */
+bool call_may_repeat(struct call *call);
 /* Nobody waits for it any more: takes it out of where it is and ends it. */
 void call_abandon(struct call *call, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -32,7 +32,6 @@ struct target {
         bool busy;    /* to be looked at in this turn */
         bool pending; /* there may be something to receive */
         bool full;    /* it said OVERLOADED: until its next reply */
-        bool dead;    /* freed at the end of the turn */
         enum target_state state;
         uint64_t asked;           /* id of the EDGE_REQUEST */
         uint64_t asked_ns;        /* when */
