@@ -17,7 +17,6 @@
 #include "supervisor/gateway/file-channel.h"
 #include "supervisor/gateway/stream.h"
 
-#define MESSAGES_PER_TURN 256
 #define WARN_NS NS_PER_S
 
 static bool reply_status_ok(int status) {
@@ -230,7 +229,7 @@ static int on_invention(struct instance *i, const struct edge_message *message) 
         return 0;
 }
 
-static int on_message(struct instance *i, struct edge_message *message) {
+int instance_on_message(struct instance *i, struct edge_message *message) {
         struct request *request;
 
         if (message->frame.kind == FRAME_GOAWAY) {
@@ -265,54 +264,4 @@ static int on_message(struct instance *i, struct edge_message *message) {
         else
                 on_reply(i, request, message);
         return 0;
-}
-
-int instance_receive_last(struct instance *i) {
-        struct edge_message message;
-        int r;
-
-        while (!(r = edge_receive(i->edge, &message)) && !(r = on_message(i, &message)))
-                ;
-        return r;
-}
-
-/* True: there may be more. */
-static bool receive(struct instance *i) {
-        struct edge_message message;
-
-        for (int n = 0; n < MESSAGES_PER_TURN; n++) {
-                int r = edge_receive(i->edge, &message);
-
-                if (r == EDGE_E_EMPTY)
-                        return !edge_arm(i->edge);
-                if (!r)
-                        r = on_message(i, &message);
-                if (r) {
-                        instance_lost(i, r);
-                        return false;
-                }
-        }
-        return true;
-}
-
-void instances_turn(struct gateway *g) {
-        struct instance *i;
-        uint32_t n = 0;
-
-        TAILQ_FOREACH(i, &g->rung, in_rung)
-        n++;
-        /* Those that are not emptied stand behind the others, and wait for the next turn. */
-        while (n-- && (i = TAILQ_FIRST(&g->rung))) {
-                struct upstream *u = i->upstream;
-
-                TAILQ_REMOVE(&g->rung, i, in_rung);
-                i->rung = false;
-                if (receive(i))
-                        instance_ring(i);
-                instance_charge(i);
-                if (!i->active || i->state != INSTANCE_OPEN)
-                        upstream_settle(u);
-                if (u->n_waiting)
-                        upstream_pump(u);
-        }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An instance and the edge to it: how it is come by, how it is lost. An edge that
- * breaks the protocol is closed and reported, and is not asked for again before
- * something about the instance changes.
+ * An instance and the edge to it: how it is come by, how it is lost, when it is looked
+ * at. An edge that breaks the protocol is closed and reported, and is not asked for
+ * again before something about the instance changes.
  */
 #include "supervisor/gateway/instance-internal.h"
 
@@ -15,6 +15,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/file-channel.h"
 
+#define MESSAGES_PER_TURN 256
 #define RETRY_NS (10 * NS_PER_MS)
 #define ANSWER_AGAIN_NS (100 * NS_PER_MS)
 #define GREEDY_NS NS_PER_S
@@ -64,7 +65,8 @@ void instances_free_dead(struct gateway *g) {
         }
 }
 
-void instance_charge(struct instance *i) {
+/* What a module makes us keep is counted with who made us. */
+static void charge(struct instance *i) {
         uint64_t n = i->edge ? edge_partial_room(i->edge) : 0;
 
         i->upstream->gateway->n_partial += n - i->n_partial;
@@ -78,7 +80,7 @@ void instance_close(struct instance *i) {
         i->edge = edge_free(i->edge);
         file_channel_close(i);
         i->n_files_due = 0;
-        instance_charge(i);
+        charge(i);
         i->state = INSTANCE_COLD;
         i->full = false;
         i->n_abandoned = i->late_max = 0;
@@ -203,6 +205,16 @@ bool instance_open(struct instance *i, int memory_fd, int bell_fd) {
 
 /* Losing it ---------------------------------------------------------------------------------------------------------------- */
 
+/* A reply may have been published just before the end. */
+static int receive_last(struct instance *i) {
+        struct edge_message message;
+        int r;
+
+        while (!(r = edge_receive(i->edge, &message)) && !(r = instance_on_message(i, &message)))
+                ;
+        return r;
+}
+
 /* How far it may have begun what it was sent. Who has lost his edge through us lives, and reads on what lies in his ring. */
 static uint64_t begun_until(const struct instance *i, bool ended, bool poisoned) {
         if (poisoned)
@@ -215,7 +227,7 @@ void instance_lost(struct instance *i, int result) {
         uint64_t accepted;
 
         if (ended)
-                result = instance_receive_last(i);
+                result = receive_last(i);
         poisoned = result == EDGE_E_POISONED;
         if (poisoned)
                 tell_violation(i, edge_violation(i->edge));
@@ -227,6 +239,49 @@ void instance_lost(struct instance *i, int result) {
         accepted = begun_until(i, ended, poisoned);
         instance_close(i);
         instance_give_up(i, accepted, poisoned ? ERROR_BAD_REPLY : ERROR_PEER_DIED);
+}
+
+/* The turn ------------------------------------------------------------------------------------------------------------------ */
+
+/* True: there may be more. */
+static bool receive(struct instance *i) {
+        struct edge_message message;
+
+        for (int n = 0; n < MESSAGES_PER_TURN; n++) {
+                int r = edge_receive(i->edge, &message);
+
+                if (r == EDGE_E_EMPTY)
+                        return !edge_arm(i->edge);
+                if (!r)
+                        r = instance_on_message(i, &message);
+                if (r) {
+                        instance_lost(i, r);
+                        return false;
+                }
+        }
+        return true;
+}
+
+void instances_turn(struct gateway *g) {
+        struct instance *i;
+        uint32_t n = 0;
+
+        TAILQ_FOREACH(i, &g->rung, in_rung)
+        n++;
+        /* Those that are not emptied stand behind the others, and wait for the next turn. */
+        while (n-- && (i = TAILQ_FIRST(&g->rung))) {
+                struct upstream *u = i->upstream;
+
+                TAILQ_REMOVE(&g->rung, i, in_rung);
+                i->rung = false;
+                if (receive(i))
+                        instance_ring(i);
+                charge(i);
+                if (!i->active || i->state != INSTANCE_OPEN)
+                        upstream_settle(u);
+                if (u->n_waiting)
+                        upstream_pump(u);
+        }
 }
 
 static struct instance *greediest(const struct gateway *g) {
