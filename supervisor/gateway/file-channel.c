@@ -27,9 +27,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/errors.h"
 #include "ipc/fd.h"
-#include "supervisor/gateway/instance.h"
-#include "supervisor/gateway/request.h"
-#include "supervisor/gateway/upstream.h"
+#include "supervisor/gateway/instance-internal.h"
 
 #define KEPT_MAX 256u /* files of one instance whose replies have not come: so many are on their way at once rarely */
 
@@ -43,8 +41,10 @@ static struct request *owner(struct instance *i, struct request *request, uint64
         return other && other->instance == i && !other->call ? other : NULL;
 }
 
+/* Perhaps nothing more comes on the edge to look at it for. */
 static int poison(struct instance *i, enum violation violation) {
         edge_poison(i->edge, violation);
+        instance_ring(i);
         return ERROR_BAD_REPLY;
 }
 

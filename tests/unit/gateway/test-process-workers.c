@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,23 @@ static void test_a_file_that_is_not_there_never_was(void **state) {
         client_and_worker_leave(c, &w);
 }
 
+/* It is found when another channel takes its place, and nothing more comes on the edge. */
+static void test_garbage_on_a_channel(void **state) {
+        struct worker w;
+        int c = front_begin(&w, POST("/m")), channel = give_channel(7), next;
+
+        expect_open_channel(7);
+        assert_int_equal(send(channel, "garbage", 7, MSG_NOSIGNAL), 7);
+        next = give_channel(8);
+        expect_open_channel(8);
+        front_expect_violation(1, VIOLATION_FILE_RECORD);
+        client_expect_answer(c, 502, "BAD_REPLY");
+        worker_expect_closed(&w);
+        fd_close(channel);
+        fd_close(next);
+        close(c);
+}
+
 /* Of an instance without an edge there is none, and nobody is told that there was. */
 static void test_a_channel_without_an_edge(void **state) {
         struct worker w;
@@ -382,6 +400,7 @@ int main(void) {
                 FRONT_TEST(test_a_file_goes_by_an_open_channel),
                 FRONT_TEST(test_a_file_that_is_not_there_never_was),
                 FRONT_TEST(test_a_channel_without_an_edge),
+                FRONT_TEST(test_garbage_on_a_channel),
                 FRONT_TEST(test_a_route_has_its_own_deadline),
                 FRONT_TEST(test_a_draining_worker_gives_requests_back),
                 FRONT_TEST(test_typed_errors_have_their_status),
