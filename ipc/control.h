@@ -97,6 +97,7 @@ struct control_boot_config {
         char preload[1024];  /* [template] preload, plugins: passed on to the template as they are */
         char plugins[1024];
         struct control_gateway_setup gateway;
+        char listen_origin[256]; /* where [gateway] listen stands: FILE:LINE */
         struct control_listener listeners[CONTROL_LISTENERS_MAX];
 };
 

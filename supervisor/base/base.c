@@ -228,11 +228,12 @@ static int step_ids(struct base *base) {
 }
 
 static int step_config(struct base *base) {
-        int r = boot_read(&base->folders, base->root, base->start_ns, &base->config);
+        struct control_text why;
+        int r = boot_read(&base->folders, base->root, base->start_ns, &base->config, &why);
 
-        if (r == BOOT_E_CONFIG)
-                return BASE_EXIT_CONFIG;
-        return r;
+        if (r)
+                log_error("%s", why.text);
+        return r == BOOT_E_CONFIG ? BASE_EXIT_CONFIG : r;
 }
 
 static int step_listeners(struct base *base) {

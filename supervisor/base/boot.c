@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -53,8 +55,9 @@ static bool listener_ok(const struct control_listener *l) {
 }
 
 const char *boot_check(const struct control_boot_config *config) {
-        if (!control_text_ok(config->name, sizeof(config->name)) || !control_text_ok(config->preload, sizeof(config->preload)) ||
-            !control_text_ok(config->plugins, sizeof(config->plugins)))
+        if (!control_text_ok(config->name, sizeof(config->name)) ||
+            !control_text_ok(config->listen_origin, sizeof(config->listen_origin)) ||
+            !control_text_ok(config->preload, sizeof(config->preload)) || !control_text_ok(config->plugins, sizeof(config->plugins)))
                 return "a text without an end";
         if (config->uid_base < 1000 || config->uid_base > UINT32_MAX - 65536 - 1)
                 return "[base] uid-base outside 1000 ... 4294901759";
@@ -100,8 +103,17 @@ static int answer_file(int link, const struct folders *folders, const struct con
         return r > 0 ? -EPIPE : r;
 }
 
+_printf_(2, 3) static void say(struct control_text *why, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(why->text, sizeof(why->text), format, args);
+        va_end(args);
+}
+
 /* 1 = go on. */
-static int on_record(int link, const struct folders *folders, struct control_record *record, struct control_boot_config *ret_config) {
+static int on_record(int link, const struct folders *folders, struct control_record *record, struct control_boot_config *ret_config,
+                     struct control_text *ret_why) {
         const char *why;
 
         switch (record->header.kind) {
@@ -109,12 +121,12 @@ static int on_record(int link, const struct folders *folders, struct control_rec
                 answer_file(link, folders, record);
                 return 1;
         case CONTROL_KIND_BOOT_FAILED:
-                log_error("%.*s", (int)sizeof(record->BOOT_FAILED.text), record->BOOT_FAILED.text);
+                say(ret_why, "%.*s", (int)sizeof(record->BOOT_FAILED.text), record->BOOT_FAILED.text);
                 return -EINVAL;
         default:
                 why = boot_check(&record->BOOT_CONFIG);
                 if (why) {
-                        log_error("socled.conf: %s", why);
+                        say(ret_why, "socled.conf: %s", why);
                         return -EINVAL;
                 }
                 *ret_config = record->BOOT_CONFIG;
@@ -122,7 +134,7 @@ static int on_record(int link, const struct folders *folders, struct control_rec
         }
 }
 
-static int converse(int link, const struct folders *folders, struct control_boot_config *ret_config) {
+static int converse(int link, const struct folders *folders, struct control_boot_config *ret_config, struct control_text *ret_why) {
         uint64_t until = clock_now_ns() + BOOT_TIMEOUT_MS * NS_PER_MS;
         int r;
 
@@ -134,28 +146,31 @@ static int converse(int link, const struct folders *folders, struct control_boot
                                  : control_receive_wait(link, CONTROL_BOOT, CONTROL_BASE, (int)((until - now) / NS_PER_MS) + 1, &record);
                 if (r) {
                         r = r == CONTROL_E_CLOSED ? -EPIPE : r > 0 ? -EPROTO : r;
-                        log_error("socle-manager --boot-config: %s", r == -EPIPE ? "ended without an answer" : strerrordesc_np(-r));
+                        say(ret_why, "socle-manager --boot-config: %s", r == -EPIPE ? "ended without an answer" : strerrordesc_np(-r));
                         return r;
                 }
-                r = on_record(link, folders, &record, ret_config);
+                r = on_record(link, folders, &record, ret_config, ret_why);
                 control_record_deinit(&record);
                 if (r <= 0)
                         return r < 0 ? BOOT_E_CONFIG : 0;
         }
 }
 
-int boot_read(const struct folders *folders, bool root, uint64_t start_ns, struct control_boot_config *ret_config) {
+int boot_read(const struct folders *folders, bool root, uint64_t start_ns, struct control_boot_config *ret_config,
+              struct control_text *ret_why) {
         uid_t uid = uids_role(root, UIDS_DEFAULT_BASE, UIDS_MANAGER);
         _cleanup_close_ int ours = -1;
         pid_t pid;
         int r;
 
         pid = role_spawn("manager", "--boot-config", root ? &uid : NULL, -1, &ours);
+        r = pid < 0 ? pid : give(ours, folders, start_ns);
+        if (r)
+                say(ret_why, "socle-manager --boot-config: %s", strerrordesc_np(-r));
         if (pid < 0)
                 return pid;
-        r = give(ours, folders, start_ns);
         if (!r || r == -EPIPE)
-                r = converse(ours, folders, ret_config);
+                r = converse(ours, folders, ret_config, ret_why);
         process_kill(pid);
         return r;
 }

@@ -13,11 +13,12 @@
 
 enum {
         _BOOT_E_SUCCESS,
-        BOOT_E_CONFIG, /* the configuration is refused: told on stderr */
+        BOOT_E_CONFIG, /* the configuration is refused */
 };
 
-/* Runs `socle-manager --boot-config`. 0, BOOT_E_CONFIG or -errno (told). */
-int boot_read(const struct folders *folders, bool root, uint64_t start_ns, struct control_boot_config *ret_config);
+/* Runs `socle-manager --boot-config`. 0, or why not in words, and BOOT_E_CONFIG or -errno. */
+int boot_read(const struct folders *folders, bool root, uint64_t start_ns, struct control_boot_config *ret_config,
+              struct control_text *ret_why);
 
 /* Pure: what a hostile child may not make us believe. NULL or what is wrong. */
 const char *boot_check(const struct control_boot_config *config);

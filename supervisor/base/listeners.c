@@ -34,15 +34,14 @@
 #define BACKLOG 4096
 
 /* A socket file is stale when nobody answers behind it. */
-static void unlink_stale(const struct control_listener *listener) {
+static bool is_stale(const struct control_listener *listener) {
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         const struct sockaddr_un *address = (const struct sockaddr_un *)&listener->address;
         struct stat st;
 
         if (fd < 0 || address->sun_path[0] != '/' || lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-                return;
-        if (connect(fd, (const struct sockaddr *)address, listener->address_size) < 0 && errno == ECONNREFUSED)
-                unlink(address->sun_path);
+                return false;
+        return connect(fd, (const struct sockaddr *)address, listener->address_size) < 0 && errno == ECONNREFUSED;
 }
 
 /* The file has its mode from its first moment: that of the socket itself, less the umask. */
@@ -53,7 +52,8 @@ static int bind_unix(int fd, const struct control_listener *listener) {
         mode_t mask;
         int r;
 
-        unlink_stale(listener);
+        if (is_stale(listener))
+                unlink(address->sun_path);
         if (fchmod(fd, listener->mode) < 0)
                 return -errno;
         mask = umask(0);
@@ -71,7 +71,7 @@ static int bind_unix(int fd, const struct control_listener *listener) {
 }
 
 /* `beside`: where we listen already. */
-static int socket_listen(const struct control_listener *listener, bool beside) {
+static int socket_bind(const struct control_listener *listener, bool beside) {
         _cleanup_close_ int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         int on = 1, r;
 
@@ -79,8 +79,6 @@ static int socket_listen(const struct control_listener *listener, bool beside) {
                 return -errno;
         if (listener->address.ss_family == AF_UNIX) {
                 r = bind_unix(fd, listener);
-                if (!r && listen(fd, BACKLOG) < 0)
-                        r = -errno;
                 return r ? r : TAKE_FD(fd);
         }
         if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
@@ -92,9 +90,17 @@ static int socket_listen(const struct control_listener *listener, bool beside) {
         on = listener->text[0] != '*';
         if (listener->address.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
                 return -errno;
-        if (bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) < 0 || listen(fd, BACKLOG) < 0)
+        if (bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) < 0)
                 return -errno;
         return TAKE_FD(fd);
+}
+
+static int socket_listen(const struct control_listener *listener, bool beside) {
+        _cleanup_close_ int fd = socket_bind(listener, beside);
+
+        if (fd < 0)
+                return fd;
+        return listen(fd, BACKLOG) < 0 ? -errno : TAKE_FD(fd);
 }
 
 static bool is_bound_to(int fd, const struct control_listener *listener) {
@@ -201,13 +207,69 @@ void listeners_deinit(struct listeners *l) {
                         l->fds[i][g] = fd_close(l->fds[i][g]);
 }
 
-static void tell_failed(const struct control_listener *listener, int error) {
+int listener_probe(const struct control_boot_config *config, uint32_t index) {
+        const struct control_listener *listener = &config->listeners[index];
+        _cleanup_close_ int fd = -1;
+
+        if (!listener->address_size)
+                return MIN(inherited_by_name(config, index), 0);
+        if (inherited_by_address(listener) >= 0 || (listener->address.ss_family == AF_UNIX && is_stale(listener)))
+                return 0;
+        fd = socket_bind(listener, false);
+        if (fd >= 0 && listener->address.ss_family == AF_UNIX)
+                unlink(((const struct sockaddr_un *)&listener->address)->sun_path);
+        return MIN(fd, 0);
+}
+
+static const char *expected_path(int error) {
+        switch (error) {
+        case -EADDRINUSE:
+                return "; expected a path where nothing is, or a socket that nobody serves any more";
+        case -ENOENT:
+        case -ENOTDIR:
+                return "; expected a path in a folder that exists";
+        case -EACCES:
+        case -EPERM:
+        case -EROFS:
+                return "; expected a path in a folder that socled may write to";
+        default:
+                return "";
+        }
+}
+
+static const char *expected_address(int error) {
+        switch (error) {
+        case -EADDRINUSE:
+                return "; expected an address that nobody else serves";
+        case -EADDRNOTAVAIL:
+                return "; expected an address of this machine, or * for all";
+        case -EAFNOSUPPORT:
+                return "; expected an address of a family that this machine has";
+        case -EACCES:
+        case -EPERM:
+                return "; expected a port from 1024 on, for lower ones are not free to this user";
+        default:
+                return "";
+        }
+}
+
+void listener_failed_text(const struct control_boot_config *config, uint32_t index, int error, struct control_text *ret_text) {
+        const struct control_listener *listener = &config->listeners[index];
+        const char *why = strerrordesc_np(-error), *expected = "";
+
         if (error == -ENOENT && !listener->address_size)
-                log_error("cannot listen on %s ([gateway] listen): systemd passed no socket of that name (FileDescriptorName= in "
-                          "socled.socket)",
-                          listener->text);
+                why = "systemd passed no socket of that name (FileDescriptorName= in socled.socket)";
         else
-                log_error("cannot listen on %s ([gateway] listen): %s", listener->text, strerrordesc_np(-error));
+                expected = listener->address.ss_family == AF_UNIX ? expected_path(error) : expected_address(error);
+        snprintf(ret_text->text, sizeof(ret_text->text), "%s: cannot listen on %s ([gateway] listen): %s%s", config->listen_origin,
+                 listener->text, why, expected);
+}
+
+static void tell_failed(const struct control_boot_config *config, uint32_t index, int error) {
+        struct control_text text;
+
+        listener_failed_text(config, index, error, &text);
+        log_error("%s", text.text);
 }
 
 /* One for each other gateway, beside the first one's. */
@@ -236,7 +298,7 @@ int listeners_open(struct listeners *l, const struct control_boot_config *config
                 if (!r && l->n_gateways > 1 && !inherited && listener->address.ss_family != AF_UNIX)
                         r = open_others(listener, l->n_gateways, l->fds[i]);
                 if (r) {
-                        tell_failed(listener, r);
+                        tell_failed(config, i, r);
                         return r;
                 }
                 n_inherited += inherited;

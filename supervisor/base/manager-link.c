@@ -7,6 +7,7 @@
 
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/config-check.h"
 #include "supervisor/base/files.h"
 #include "supervisor/base/inspect.h"
 #include "supervisor/base/purge.h"
@@ -55,6 +56,9 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
                 break;
         case CONTROL_KIND_BOARD_SEGMENT:
                 template_on_board_segment(base, record);
+                break;
+        case CONTROL_KIND_CONFIG_CHECK:
+                config_check_on_request(base, record->header.request);
                 break;
         case CONTROL_KIND_RENEW:
                 renew_on_request(base, record);

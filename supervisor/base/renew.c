@@ -54,9 +54,12 @@ static void renew_end(struct base *base, struct renewal *n, int error) {
 /* Only what gateways are born with: the rest has made what is there. */
 static int read_anew(struct base *base) {
         static struct control_boot_config config;
-        int r = boot_read(&base->folders, base->root, base->start_ns, &config);
+        struct control_text why;
+        int r = boot_read(&base->folders, base->root, base->start_ns, &config, &why);
 
-        if (!r)
+        if (r)
+                log_error("%s", why.text);
+        else
                 base->config.gateway = config.gateway;
         return r == BOOT_E_CONFIG ? -EINVAL : r;
 }

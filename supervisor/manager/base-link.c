@@ -146,6 +146,14 @@ uint64_t base_link_inspect_role(struct manager *m, int32_t pid) {
         return ask_about(m, CONTROL_KIND_INSPECT_ROLE, (uint64_t)pid);
 }
 
+uint64_t base_link_check_config(struct manager *m) {
+        struct control_empty body = { 0 };
+        uint64_t request = manager_request(m);
+
+        link_send(m, CONTROL_KIND_CONFIG_CHECK, request, &body, sizeof(body), NULL, 0);
+        return request;
+}
+
 uint64_t base_link_renew(struct manager *m, uint32_t index, bool anew) {
         struct control_renew body = { .index = index, .anew = anew };
         uint64_t request = manager_request(m);
@@ -245,6 +253,9 @@ static void dispatch(struct manager *m, struct control_record *record) {
                 break;
         case CONTROL_KIND_INSPECTED:
                 inspect_on_record(m, record);
+                break;
+        case CONTROL_KIND_CONFIG_CHECKED:
+                config_reload_on_checked(m, record->header.request, &record->CONFIG_CHECKED);
                 break;
         case CONTROL_KIND_RENEWED:
                 gateways_on_renewed(m, record->header.request, &record->RENEWED);

@@ -20,9 +20,11 @@ int base_link_fork(struct manager *manager, uint64_t request, const struct contr
 void base_link_kill(struct manager *manager, uint64_t instance);
 void base_link_diagnose(struct manager *manager, uint64_t instance);
 void base_link_ack(struct manager *manager, uint64_t instance);
-/* Asks what only root can read; the request's id. */
+/* Whether a base would start with what socled.conf says now. The request that CONFIG_CHECKED answers. */
+uint64_t base_link_check_config(struct manager *manager);
 /* Another process for the gateway of that index; anew: by what socled.conf says now. The request that RENEWED answers. */
 uint64_t base_link_renew(struct manager *manager, uint32_t index, bool anew);
+/* Asks what only root can read; the request's id. */
 uint64_t base_link_inspect(struct manager *manager, uint64_t instance);
 uint64_t base_link_inspect_role(struct manager *manager, int32_t pid);
 int base_link_board(struct manager *manager, uint32_t index, uint32_t n, uint64_t generation, int fd);

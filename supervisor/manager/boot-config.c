@@ -253,7 +253,8 @@ static int listener_fill(const struct base_config *config, const char *text, str
         if (r < 0)
                 return refuse(config, "listen", error, error_size, "%s", why);
         if (gid_of(listen.group, &l->gid) < 0)
-                return refuse(config, "listen", error, error_size, "%s: there is no group %s", listen.text, listen.group);
+                return refuse(config, "listen", error, error_size, "%s: there is no group %s; expected the name or number of one",
+                              listen.text, listen.group);
         l->address = listen.address;
         l->address_size = listen.address_size;
         l->proxy_protocol = listen.proxy_protocol;
@@ -268,8 +269,7 @@ static int loop_check(const struct base_config *config, char *error, size_t erro
 
         if (config->loop != BASE_LOOP_URING || uring_try(&why) >= 0)
                 return 0;
-        snprintf(error, error_size, "socled.conf: [gateway] loop = io_uring: %s; expected auto or epoll", why);
-        return -EINVAL;
+        return refuse(config, "loop", error, error_size, "io_uring: %s; expected auto or epoll", why);
 }
 
 static int gateway_fill(const struct base_config *config, struct control_gateway_setup *setup, char *error, size_t error_size) {
@@ -288,10 +288,12 @@ static int gateway_fill(const struct base_config *config, struct control_gateway
 }
 
 static int boot_fill(const struct base_config *config, struct control_boot_config *boot, char *error, size_t error_size) {
+        const char *origin = key_origin(&config->origins, "gateway", "listen");
         size_t i;
         int r;
 
         snprintf(boot->name, sizeof(boot->name), "%s", config->name);
+        snprintf(boot->listen_origin, sizeof(boot->listen_origin), "%s", origin ? origin : "socled.conf");
         boot->uid_base = config->uid_base;
         boot->ready_base = config->ready_base;
         boot->stop_ms = config->stop_ms;

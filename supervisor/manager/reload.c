@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Reload. The files are asked of the base one after the other, while the loop
- * runs; only when all of them are good does anything change.
+ * runs; only when all of them are good, and the base has said that it would start
+ * with them, does anything change.
  */
 #include "supervisor/manager/reload.h"
 
@@ -31,7 +32,8 @@ struct config_reload {
         struct manager *manager;
         struct base_config config;
         struct text_list drop_ins;
-        size_t at; /* 0: socled.conf, then the drop-ins */
+        size_t at;        /* 0: socled.conf, then the drop-ins */
+        uint64_t request; /* the base is asked what it would come to */
         bool again;
         char actor[ADMIN_ACTOR_SIZE];
 };
@@ -45,7 +47,7 @@ static TAILQ_HEAD(, reload_waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 static bool looking;           /* not all looks have begun yet */
 static struct text_list later; /* keys that the last one has read and that do not count yet */
 static bool renewing;          /* and gateways are replaced for others of them */
-static char problem[600];      /* of the last reload: why socled.conf stays as it was */
+static char problem[1024];     /* of the last reload: why socled.conf stays as it was */
 
 /* What is wrong is said to the log and to who waits. */
 static void reload_refuse(const char *text) {
@@ -122,11 +124,12 @@ static void reload_next(struct config_reload *r) {
         char shown[SHOWN_MAX], text[SHOWN_MAX + 64], error[512];
 
         if (r->at > r->drop_ins.n) {
-                if (boot_config_check(&r->config, error, sizeof(error)) < 0)
+                if (boot_config_check(&r->config, error, sizeof(error)) < 0) {
                         reload_refuse(error);
-                else
-                        take(r);
-                reload_end(r);
+                        reload_end(r);
+                } else {
+                        r->request = base_link_check_config(r->manager);
+                }
                 return;
         }
         if (base_link_file(r->manager, CONTROL_KIND_FILE_OPEN, r->at ? HANDOVER_CONF_D : HANDOVER_ETC, file_of(r, shown), on_file, r) < 0) {
@@ -134,6 +137,18 @@ static void reload_next(struct config_reload *r) {
                 reload_refuse(text);
                 reload_end(r);
         }
+}
+
+void config_reload_on_checked(struct manager *m, uint64_t request, const struct control_text *why) {
+        struct config_reload *r = m->config_reload;
+
+        if (!r || request != r->request || !control_text_ok(why->text, sizeof(why->text)))
+                return;
+        if (why->text[0])
+                reload_refuse(why->text);
+        else
+                take(r);
+        reload_end(r);
 }
 
 static void on_file(struct manager *m, int result, void *userdata) {

@@ -4,12 +4,18 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 struct manager;
 
 /* Reads socled.conf again ([packages] and [hooks] count at once, the rest from the next start on), trusted.d, and every package with its
  * conf.d/NAME.ini. What cannot be read is said, and what was in force stays.
  * `actor`: who wants it. */
 void config_reload(struct manager *manager, const char *actor);
+
+/* What the base says of it. */
+struct control_text;
+void config_reload_on_checked(struct manager *manager, uint64_t request, const struct control_text *why);
 
 struct evhttp_request;
 /* The same for an admin, who is answered with what came of it when everything was looked at. */

@@ -197,7 +197,7 @@ def test_a_port_in_use(base):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", base.port))
         s.listen()
-        exits_78(base, f"socled: cannot listen on 127.0.0.1:{base.port} ([gateway] listen): Address already in use")
+        exits_78(base, f"socled: {base.path('etc/socled.conf')}:2: cannot listen on 127.0.0.1:{base.port} ([gateway] listen): Address already in use")
 
 
 def test_a_bad_configuration(base):

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import socket
 
 from harness import alive, expect, expect_equal, package, wait
 from test_survival import Load, kill_role
@@ -163,3 +164,54 @@ def test_what_is_refused_still_is_logged_once(base):
     base.remove(first)
     wait(lambda: base.state("other") == "ACTIVE", "the second to take the free prefix")
     expect_equal(base.log().count("other-1.0.0.smod is refused"), 1, "lines about the refused")
+
+
+def refused_reload(base, *words):
+    """Nothing of it is taken; what is said of it names the place in the file."""
+    before = (base.gateways(), base.worker("crash"))
+    r = base.ctl("reload", check=False)
+    expect_equal(r.returncode, 3, f"exit status of {r.stdout}{r.stderr}")
+    for word in (base.path("etc/socled.conf") + ":", *words):
+        expect(word in r.stderr, f"{r.stderr!r} lacks {word!r}")
+    expect_equal((base.gateways(), base.worker("crash")), before, "the processes")
+    expect_equal(base.get("/crash/ok").status, 200, "what serves")
+    return r
+
+
+def test_an_address_that_cannot_be_had_is_refused_before_anything_changes(base):
+    base.start()
+    base.ctl("deploy", crash(base))
+    own = f"127.0.0.1:{base.port}"
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        other = f"127.0.0.1:{s.getsockname()[1]}"
+        base.config("client-connections = 30\n", listen=f"{own}, {other}")
+        refused_reload(base, f"{other} ([gateway] listen): Address already in use; expected an address that nobody else serves")
+    # it is free now, and the rest of the file counts
+    now = json.loads(base.ctl("reload", "--json").stdout)
+    expect_equal((now["config"], now["gateways"], now["later"]), (True, True, ["[gateway] listen"]), "once it is free")
+    base.config(listen=f"{own}, 192.0.2.1:80")
+    refused_reload(base, "192.0.2.1:80 ([gateway] listen): Cannot assign requested address; expected an address of this machine")
+    base.config(listen=f"{own}, *:{base.port}")
+    refused_reload(base, f"*:{base.port} ([gateway] listen): Address already in use")
+    # instead of ours, which is in its way now
+    base.config(listen=f"*:{base.port}")
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["config"], True, "of a wider address")
+
+
+def test_a_socket_path_that_cannot_be_had_is_refused(base):
+    base.start()
+    base.ctl("deploy", crash(base))
+    own, path = f"127.0.0.1:{base.port}", base.path("web.sock")
+    base.config(listen=f"{own}, unix:{base.path('no', 'web.sock')}")
+    refused_reload(base, "No such file or directory; expected a path in a folder that exists")
+    base.write("web.sock", "not a socket")
+    base.config(listen=f"{own}, unix:{path}")
+    refused_reload(base, "Address already in use; expected a path where nothing is")
+    os.unlink(path)
+    base.config(listen=f"{own}, unix:{path} group=no-such-group")
+    refused_reload(base, "[gateway] listen: unix:" + path, "there is no group no-such-group; expected the name or number of one")
+    base.config(listen=f"{own}, fd:web")
+    refused_reload(base, "systemd passed no socket of that name")
+    base.config(listen=f"{own}, unix:{path}")
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["config"], True, "of one that can be had")
+    expect(not os.path.exists(path), "what was tried has left its file")

@@ -20,7 +20,9 @@
 
 #include <cmocka.h>
 
+#include "conf/base-config.h"
 #include "ipc/fd.h"
+#include "supervisor/base/config-check.h"
 #include "supervisor/base/listeners.h"
 #include "supervisor/base/sd-daemon.h"
 
@@ -146,6 +148,70 @@ static void test_not_for_us(void **state) {
         check("fd:web", NULL, 0, false, -ENOENT);
 }
 
+/* Trying ------------------------------------------------------------------------------------------------------------------- */
+
+static int probe(const char *text, const struct sockaddr_storage *address, uint32_t size) {
+        struct control_boot_config config = config_of(text, address, size);
+
+        return listener_probe(&config, 0);
+}
+
+static void test_probe(void **state) {
+        struct sockaddr_storage address, un = { .ss_family = AF_UNIX };
+        char *path = ((struct sockaddr_un *)&un)->sun_path;
+        int fd = bind_stream(AF_INET, false, true, &address);
+        FILE *f;
+
+        assert_int_equal(probe("127.0.0.1:1", &address, sizeof(struct sockaddr_in)), -EADDRINUSE);
+        close(fd);
+        assert_int_equal(probe("127.0.0.1:1", &address, sizeof(struct sockaddr_in)), 0);
+        assert_int_equal(probe("fd:web", NULL, 0), -ENOENT);
+        sprintf(path, "/tmp/socle-probe-%d", getpid());
+        assert_int_equal(probe("unix:", &un, sizeof(struct sockaddr_un)), 0);
+        assert_int_equal(access(path, F_OK), -1);
+        /* What somebody has put there stays. */
+        f = fopen(path, "w");
+        assert_non_null(f);
+        fclose(f);
+        assert_int_equal(probe("unix:", &un, sizeof(struct sockaddr_un)), -EADDRINUSE);
+        assert_int_equal(unlink(path), 0);
+        strcat(path, "/x");
+        assert_int_equal(probe("unix:", &un, sizeof(struct sockaddr_un)), -ENOENT);
+}
+
+static struct control_listener listener_of(const char *text) {
+        struct control_listener l = { 0 };
+        char error[256];
+
+        snprintf(l.text, sizeof(l.text), "%s", text);
+        assert_int_equal(listen_address_parse(text, &l.address, &l.address_size, error, sizeof(error)), 0);
+        return l;
+}
+
+static bool collide(const char *a, const char *b) {
+        struct control_listener x = listener_of(a), y = listener_of(b);
+
+        assert_int_equal(config_check_collide(&x, &y), config_check_collide(&y, &x));
+        return config_check_collide(&x, &y);
+}
+
+static void test_collide(void **state) {
+        assert_true(collide("127.0.0.1:80", "127.0.0.1:80"));
+        assert_false(collide("127.0.0.1:80", "127.0.0.1:81"));
+        assert_false(collide("127.0.0.1:80", "127.0.0.2:80"));
+        assert_true(collide("127.0.0.1:80", "0.0.0.0:80"));
+        assert_true(collide("127.0.0.1:80", "*:80"));
+        assert_true(collide("[::1]:80", "*:80"));
+        assert_true(collide("[::]:80", "*:80"));
+        assert_true(collide("0.0.0.0:80", "*:80"));
+        assert_false(collide("0.0.0.0:80", "[::]:80"));
+        assert_false(collide("127.0.0.1:80", "[::]:80"));
+        assert_true(collide("unix:/run/a", "unix:/run/a"));
+        assert_false(collide("unix:/run/a", "unix:/run/b"));
+        assert_false(collide("unix:/run/a", "*:80"));
+        assert_false(collide("fd:web", "fd:web"));
+}
+
 /* Several gateways ----------------------------------------------------------------------------------------------------------- */
 
 #define N_GATEWAYS 3u
@@ -264,6 +330,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_teardown(test_same_address, withdraw),
                 cmocka_unit_test_teardown(test_families, withdraw),
+                cmocka_unit_test(test_probe),
+                cmocka_unit_test(test_collide),
                 cmocka_unit_test_teardown(test_not_listening, withdraw),
                 cmocka_unit_test_teardown(test_not_for_us, withdraw),
                 cmocka_unit_test(test_each_has_a_socket),
