@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ipc/errors.h"
@@ -40,6 +41,29 @@ static void test_workers_live_without_the_template(void **state) {
         p = (struct pollfd){ .fd = w.pidfd, .events = POLLIN };
         assert_int_equal(poll(&p, 1, 0), 0);
         probe_end(&w, NULL);
+}
+
+/* In ns; 0: this kernel gives everybody the same. */
+static uint64_t slice_of(pid_t pid) {
+        uint64_t attr[6] = { sizeof(attr) };
+
+        assert_int_equal(syscall(SYS_sched_getattr, pid, attr, sizeof(attr), 0), 0);
+        return attr[3];
+}
+
+static void test_worker_has_a_short_slice(void **state) {
+        struct fixture_worker w;
+        struct fixture f;
+
+        if (!slice_of(0))
+                skip();
+        probe_template(&f, false);
+        probe_fork(&f, "idle", 0, &w);
+        probe_await_ready(&w);
+        assert_int_equal(slice_of(w.pid), 500000);
+        assert_true(slice_of(w.pid) < slice_of(0));
+        probe_end(&w, NULL);
+        assert_int_equal(fixture_stop(&f), 0);
 }
 
 /* It cannot take an edge, says so, and lives on. */
@@ -201,6 +225,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_strict_needs_root),
                 cmocka_unit_test(test_abort_is_seen_by_the_base),
                 cmocka_unit_test(test_workers_live_without_the_template),
+                cmocka_unit_test(test_worker_has_a_short_slice),
                 cmocka_unit_test(test_module_without_descriptors_left),
                 cmocka_unit_test(test_spare_without_an_order),
                 cmocka_unit_test(test_failing_layer_is_named),
