@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
-#include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/gateway/net-loop.h"
 
@@ -106,16 +105,10 @@ static bool pending(const struct net *net) {
         return false;
 }
 
-static int timeout_ms(uint64_t ns) {
-        if (ns == UINT64_MAX)
-                return -1;
-        return (int)MIN(ns / NS_PER_MS + !!(ns % NS_PER_MS), (uint64_t)INT32_MAX);
-}
-
-static int wait_events(struct net *net, uint64_t timeout_ns) {
+static int wait_events(struct net *net, bool sleeps) {
         struct epoll *e = EPOLL_OF(net);
 
-        e->n_events = epoll_wait(e->fd, e->events, EVENTS_PER_TURN, timeout_ms(timeout_ns));
+        e->n_events = epoll_wait(e->fd, e->events, EVENTS_PER_TURN, sleeps ? -1 : 0);
         if (e->n_events >= 0)
                 return e->n_events > 0;
         e->n_events = 0;

@@ -24,7 +24,7 @@ struct net_loop_ops {
         void (*listen)(struct net *net, struct net_listener *listener, bool on);
         int (*watch_add)(struct net *net, struct net_watch *watch, bool edge);
         void (*watch_remove)(struct net *net, struct net_watch *watch);
-        int (*wait)(struct net *net, uint64_t timeout_ns); /* 0: does not sleep; UINT64_MAX: for ever */
+        int (*wait)(struct net *net, bool sleeps); /* until something happens, or takes what has */
         bool (*pending)(const struct net *net);
         void (*dispatch)(struct net *net);
 };
@@ -36,6 +36,8 @@ struct net {
         struct net_socket_list roomy;                  /* there was room for more of a file than its share */
         uint32_t n_ready, n_roomy, turn;
         size_t n_kept;
+        struct net_watch timer;
+        uint64_t armed_ns; /* UINT64_MAX: it is not */
         uint8_t buffer[NET_RECEIVE_MAX];
 };
 

@@ -40,7 +40,6 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
-#include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/common/uring.h"
 #include "supervisor/gateway/net-loop.h"
@@ -529,22 +528,19 @@ static bool has_news(struct uring *u) {
         return io_uring_sq_ready(&u->ring) || (IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
 }
 
-static int enter(struct uring *u, uint64_t timeout_ns) {
-        struct __kernel_timespec t = { .tv_sec = (int64_t)(timeout_ns / NS_PER_S), .tv_nsec = (int64_t)(timeout_ns % NS_PER_S) };
-        struct io_uring_cqe *unused;
-
-        if (timeout_ns)
-                return io_uring_submit_and_wait_timeout(&u->ring, &unused, 1, timeout_ns == UINT64_MAX ? NULL : &t, NULL);
+static int enter(struct uring *u, bool sleeps) {
+        if (sleeps)
+                return io_uring_submit_and_wait(&u->ring, 1);
         return has_news(u) ? io_uring_submit_and_get_events(&u->ring) : 0;
 }
 
-static int wait_events(struct net *net, uint64_t timeout_ns) {
+static int wait_events(struct net *net, bool sleeps) {
         struct uring *u = URING_OF(net);
-        int r = enter(u, timeout_ns);
+        int r = enter(u, sleeps);
 
         if (u->error)
                 return u->error;
-        if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
                 return r;
         return pending(net);
 }

@@ -14,17 +14,59 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
+#include "ipc/clock.h"
 #include "ipc/fd.h"
 #include "supervisor/gateway/net-loop.h"
 
+#define NET_OF(watch_) ((struct net *)((char *)(watch_)-offsetof(struct net, timer)))
 #define FILE_PIECE (512u << 10) /* of one file that is sent in one turn */
+
+/* Time ------------------------------------------------------------------------------------------------------------------ */
+
+/* That the time has come is all that it has to say; nobody takes the count, which a new time sets back. */
+static void on_timer(struct net_watch *watch, bool hung_up) {
+        NET_OF(watch)->armed_ns = UINT64_MAX;
+}
+
+static int timer_init(struct net *net) {
+        int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), r;
+
+        if (fd < 0)
+                return -errno;
+        r = net_watch_add(net, &net->timer, fd, true);
+        if (r < 0)
+                fd_close(fd);
+        return r;
+}
+
+static void timer_deinit(struct net *net) {
+        if (net->timer.kind == NET_NONE)
+                return;
+        net_watch_remove(net, &net->timer);
+        fd_close(net->timer.fd);
+}
+
+/* A sleep with a time costs the setting and the taking back of a timer. This one stays where it is as long as it is early
+ * enough: most deadlines are gone before they come, and of one that moves away it wakes once for nothing. */
+static int timer_arm(struct net *net, uint64_t when_ns) {
+        struct itimerspec t = { .it_value = { .tv_sec = (time_t)(when_ns / NS_PER_S), .tv_nsec = (long)(when_ns % NS_PER_S) } };
+
+        if (net->armed_ns <= when_ns)
+                return 0;
+        if (timerfd_settime(net->timer.fd, TFD_TIMER_ABSTIME, &t, NULL) < 0)
+                return -errno;
+        net->armed_ns = when_ns;
+        return 0;
+}
 
 /* Life ------------------------------------------------------------------------------------------------------------------ */
 
@@ -32,11 +74,13 @@ void net_init(struct net *net, const struct net_loop_ops *ops) {
         net->ops = ops;
         net->n_ready = net->n_roomy = net->turn = 0;
         net->n_kept = 0;
+        net->armed_ns = UINT64_MAX;
+        net->timer = (struct net_watch){ .on_ready = on_timer };
         TAILQ_INIT(&net->ready);
         TAILQ_INIT(&net->roomy);
 }
 
-int net_new(enum gateway_loop loop, struct net **ret_net, const char **ret_why) {
+static int loop_new(enum gateway_loop loop, struct net **ret_net, const char **ret_why) {
         int r;
 
         *ret_why = NULL;
@@ -48,9 +92,26 @@ int net_new(enum gateway_loop loop, struct net **ret_net, const char **ret_why) 
         return net_epoll_new(ret_net);
 }
 
+int net_new(enum gateway_loop loop, struct net **ret_net, const char **ret_why) {
+        struct net *net;
+        int r = loop_new(loop, &net, ret_why);
+
+        if (r < 0)
+                return r;
+        r = timer_init(net);
+        if (r < 0) {
+                net_free(net);
+                return r;
+        }
+        *ret_net = net;
+        return 0;
+}
+
 struct net *net_free(struct net *net) {
-        if (net)
+        if (net) {
+                timer_deinit(net);
                 net->ops->free(net);
+        }
         return NULL;
 }
 
@@ -352,9 +413,10 @@ bool net_pending(const struct net *net) {
 }
 
 int net_wait(struct net *net, uint64_t now_ns, uint64_t when_ns) {
-        uint64_t timeout_ns = when_ns == UINT64_MAX ? UINT64_MAX : when_ns > now_ns ? when_ns - now_ns : 0;
+        bool sleeps = when_ns > now_ns && !net_pending(net);
+        int r = sleeps && when_ns != UINT64_MAX ? timer_arm(net, when_ns) : 0;
 
-        return net->ops->wait(net, net_pending(net) ? 0 : timeout_ns);
+        return r < 0 ? r : net->ops->wait(net, sleeps);
 }
 
 static void send_more(struct net *net) {

@@ -98,7 +98,8 @@ void net_listen(struct net *net, struct net_listener *listener, bool on);
 int net_watch_add(struct net *net, struct net_watch *watch, int fd, bool edge);
 void net_watch_remove(struct net *net, struct net_watch *watch); /* does not close */
 
-/* Sleeps until something happens or it is when_ns (UINT64_MAX: for ever). 1 something happened, 0 nothing, -errno. */
+/* Sleeps until something happens, or it is when_ns, at times earlier (UINT64_MAX: for ever; now or before: does not sleep).
+ * 1 there is something to dispatch, 0 nothing, -errno. */
 int net_wait(struct net *net, uint64_t now_ns, uint64_t when_ns);
 /* Is there something left from the last turn, so that sleeping would be wrong? */
 bool net_pending(const struct net *net);

@@ -72,8 +72,9 @@ static void test_sending_goes_on_when_there_is_room(void **state) {
 }
 
 static void test_sending_to_who_has_said_his_last(void **state) {
-        uint64_t before;
+        uint64_t until;
         struct end e;
+        int n = 0;
 
         end_open(&e);
         assert_int_equal(shutdown(e.peer, SHUT_WR), 0);
@@ -89,9 +90,9 @@ static void test_sending_to_who_has_said_his_last(void **state) {
                         break;
         }
         settle();
-        before = clock_now_ns();
-        assert_int_equal(turn(20 * NS_PER_MS), 0);
-        assert_true(clock_now_ns() - before >= 19 * NS_PER_MS);
+        for (until = clock_now_ns() + 20 * NS_PER_MS; clock_now_ns() < until; n++)
+                turn(20 * NS_PER_MS);
+        assert_in_range(n, 1, 2); /* one for a time that was asked for before */
         end_close(&e);
 }
 
