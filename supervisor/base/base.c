@@ -214,7 +214,7 @@ static int step_root(struct base *base) {
 
         r = folders_open(&base->folders, base->options->root);
         if (r)
-                return EXIT_FAILURE;
+                return r == FOLDERS_E_OTHERS ? BASE_EXIT_CONFIG : EXIT_FAILURE;
         r = lock_take(base->folders.fds[FOLDER_RUN], &base->lock_fd, &holder);
         if (r == LOCK_E_HELD) {
                 log_error("%s is served by socled with pid %d", shown_root(base), holder);
@@ -274,7 +274,9 @@ static int layers_suffice(const struct base *base) {
 static int step_groups(struct base *base) {
         int r;
 
+        cgroup_end_former(base->folders.fds[FOLDER_STATE]);
         r = cgroup_open(&base->cgroup, base->folders.fds[FOLDER_STATE]);
+        cgroup_remember(&base->cgroup, base->folders.fds[FOLDER_STATE]);
         if (!r && base->root)
                 r = cgroup_own(&base->cgroup, uids_template(&base->uids));
         base->enforced = base->cgroup.enforced | (base->root ? (uint32_t)ENFORCED_UIDS : 0);

@@ -7,7 +7,8 @@
  * children may hold no process itself. Started by hand, we stay where we are
  * (other people's processes live there and it is theirs) and make a group of
  * our own below it, named by device and inode of the state folder, so that the
- * next base of the same root finds what this one left.
+ * next base of the same root finds what this one left; a link in that folder
+ * says where, for a next one that is started from elsewhere.
  *
  * Below either, workers/ holds a leaf per worker and one for each template.
  * CLONE_INTO_CGROUP wants the caller to be allowed to write cgroup.procs of the
@@ -21,11 +22,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include "ipc/cleanup.h"
@@ -35,6 +38,7 @@
 #include "supervisor/common/log.h"
 
 #define EMPTY_TIMEOUT_MS 5000
+#define FORMER "cgroup" /* in the state folder: a link to the group that we made */
 
 static int text_read(int dir, const char *name, char *text, size_t size) {
         _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -259,14 +263,20 @@ static int place_unit(struct cgroup *cgroup, int own) {
         return cgroup->group_fd < 0 ? cgroup->group_fd : 0;
 }
 
-static int place_own(struct cgroup *cgroup, int own, int state_fd) {
+static int name_own(int state_fd, char *ret_name, size_t size) {
         struct stat st;
-        int r;
 
         if (fstat(state_fd, &st) < 0)
                 return -errno;
-        snprintf(cgroup->name, sizeof(cgroup->name), "socle-%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-        r = group_remove(own, cgroup->name, 0);
+        snprintf(ret_name, size, "socle-%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+        return 0;
+}
+
+static int place_own(struct cgroup *cgroup, int own, int state_fd) {
+        int r = name_own(state_fd, cgroup->name, sizeof(cgroup->name));
+
+        if (!r)
+                r = group_remove(own, cgroup->name, 0);
         if (r)
                 return r;
         cgroup->group_fd = folder_make(own, cgroup->name);
@@ -274,6 +284,42 @@ static int place_own(struct cgroup *cgroup, int own, int state_fd) {
                 return cgroup->group_fd;
         cgroup->parent_fd = fd_dup(own);
         return cgroup->parent_fd < 0 ? cgroup->parent_fd : 0;
+}
+
+/* Of a base of this state folder that ran elsewhere, and was killed: its link says where. It may say what it likes; what has
+ * another name than our own is somebody else's. */
+void cgroup_end_former(int state_fd) {
+        _cleanup_close_ int parent = -1;
+        char path[PATH_MAX], name[64];
+        struct statfs fs;
+        char *slash;
+        ssize_t n;
+
+        n = readlinkat(state_fd, FORMER, path, sizeof(path) - 1);
+        if (n <= 0 || name_own(state_fd, name, sizeof(name)))
+                return;
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        if (!slash || strcmp(slash + 1, name))
+                return;
+        *slash = '\0';
+        parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (parent >= 0 && fstatfs(parent, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+                group_remove(parent, name, 0);
+}
+
+void cgroup_remember(const struct cgroup *cgroup, int state_fd) {
+        char self[48], path[PATH_MAX];
+        ssize_t n;
+
+        unlinkat(state_fd, FORMER, 0);
+        if (cgroup->parent_fd < 0)
+                return;
+        snprintf(self, sizeof(self), "/proc/self/fd/%d", cgroup->group_fd);
+        n = readlink(self, path, sizeof(path) - 1);
+        path[MAX(n, 0)] = '\0';
+        if (n <= 0 || symlinkat(path, state_fd, FORMER) < 0)
+                log_warning("where this base's cgroup is cannot be remembered: %s", strerrordesc_np(errno));
 }
 
 static int place(struct cgroup *cgroup, int state_fd) {

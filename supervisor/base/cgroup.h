@@ -24,6 +24,10 @@ struct cgroup {
 void cgroup_init(struct cgroup *cgroup);
 /* Finds a place, kills and removes what a predecessor left there. Without a place: 0 and workers_fd = -1. */
 int cgroup_open(struct cgroup *cgroup, int state_fd);
+/* With the lock of the state folder held, before cgroup_open(): what a predecessor left in another place than the caller's. */
+void cgroup_end_former(int state_fd);
+/* For the next one. */
+void cgroup_remember(const struct cgroup *cgroup, int state_fd);
 /* Gives the template what CLONE_INTO_CGROUP asks of it. */
 int cgroup_own(const struct cgroup *cgroup, uid_t template_uid);
 /* Removes our own groups. */

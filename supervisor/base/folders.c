@@ -73,7 +73,28 @@ static void tell(const char *path, int error, const char *root) {
                   root || geteuid() == 0 ? "" : "; who is not root gives a folder of his own with --root DIR");
 }
 
-/* Whoever else can write there says what the base does. Only modules/ may be somebody's: who deploys, say. */
+/* In whose folder a base begins says all of it: nothing is made, opened or locked in one that is another's. A group whose number is
+ * the owner's is the owner's alone, as it is made with each user where umask is 002. */
+static int check_root(const char *root) {
+        struct stat st;
+
+        if (stat(root, &st) < 0)
+                return -errno;
+        if (st.st_uid != 0 && st.st_uid != geteuid())
+                log_error("%s belongs to uid %u, who could say by that what this base does: start it as that user, or give it another "
+                          "--root, or chown %u %s",
+                          root, st.st_uid, geteuid(), root);
+        else if (st.st_mode & S_IWOTH)
+                log_error("everybody may write %s, and could say by that what this base does: chmod o-w %s, or give it a folder below",
+                          root, root);
+        else if (st.st_mode & S_IWGRP && st.st_gid != st.st_uid)
+                log_error("group %u may write %s, and could say by that what this base does: chmod g-w %s", st.st_gid, root, root);
+        else
+                return 0;
+        return FOLDERS_E_OTHERS;
+}
+
+/* What lies in it its owner has given away. Only modules/ may be somebody's: who deploys, say. */
 static void warn_of_others(const char *path, bool given_away) {
         struct stat st;
 
@@ -94,8 +115,9 @@ int folders_open(struct folders *folders, const char *root) {
                 tell(root ? root : "/var/lib/socle", r, root);
                 return r;
         }
-        if (root)
-                warn_of_others(root, false);
+        r = root ? check_root(root) : 0;
+        if (r)
+                return r;
         for (int i = 0; i < FOLDER_N; i++) {
                 int n = root ? snprintf(path, sizeof(path), "%s/%s", root, table[i].below)
                              : snprintf(path, sizeof(path), "%s", table[i].machine);

@@ -39,7 +39,11 @@ struct folders {
 };
 
 void folders_init(struct folders *folders);
-/* Creates what is missing and opens all; tells on stderr what failed. 0 or -errno. */
+enum {
+        _FOLDERS_OK,
+        FOLDERS_E_OTHERS, /* the root is somebody else's, or others may write it */
+};
+/* Creates what is missing and opens all; tells on stderr what failed. 0, -errno, FOLDERS_E_OTHERS. */
 int folders_open(struct folders *folders, const char *root);
 /* Gives the roles what is theirs. 0 or -errno. */
 int folders_own(const struct folders *folders, uid_t manager, uid_t installer);

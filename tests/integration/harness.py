@@ -100,6 +100,12 @@ def hold_port():
     return s
 
 
+def removed(folder):
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+    return not os.path.exists(folder)
+
+
 class Reply:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -220,7 +226,17 @@ class Base:
             self.holder.close()
             if self.uid:
                 end_all_of(self.uid)
+            self.remove_group()
             shutil.rmtree(self.root, ignore_errors=True)
+
+    def remove_group(self):
+        """What the next base of this root would remove, when this one was killed; there is no next one."""
+        with contextlib.suppress(OSError):
+            group = os.readlink(self.path("state/cgroup"))
+            with open(group + "/cgroup.kill", "w") as f:
+                f.write("1")
+            for folder, _, _ in os.walk(group, topdown=False):
+                wait(lambda folder=folder: removed(folder), f"{folder} to be removed")
 
     def log(self):
         with open(self.path("socled.log"), errors="replace") as f:

@@ -7,7 +7,7 @@ import os
 import re
 
 import harness
-from harness import expect, expect_equal, skip_unless_root
+from harness import expect, expect_equal, skip_unless, skip_unless_root
 
 ROLES = ["manager", "installer", "template", "gateway", "gateway-2"]
 
@@ -118,3 +118,31 @@ def test_folders_that_others_can_write_are_warned_of(base):
         wanted.append(base.path("etc/hooks.d") + " belongs to uid 1600")
     base.start()
     expect(len(warned()) == len(wanted) and all(any(w in line for line in warned()) for w in wanted), f"warnings: {warned()}")
+
+
+def refused_root(base):
+    p = base.spawn()
+    status = p.wait(30 * harness.SLOW)
+    text, made = base.log(), os.path.exists(base.path("run"))
+    os.unlink(base.path("socled.log"))
+    return status, text, made
+
+
+def test_a_root_that_is_others_is_refused(base):
+    """Before anything is made in it, and with what can be done; the user's own is not, nor one that his own group alone can write."""
+    cases = [(0o777, -1, -1, "chmod o-w"), (0o1777, -1, -1, "chmod o-w"), (0o775, -1, 1600, "chmod g-w")]
+    if harness.ROOT:
+        cases.append((0o755, 1600, 1600, "belongs to uid 1600"))
+    for mode, uid, gid, wanted in cases:
+        if uid >= 0 or gid >= 0:
+            if not harness.ROOT:
+                continue
+            os.chown(base.root, uid, gid)
+        os.chmod(base.root, mode)
+        status, text, made = refused_root(base)
+        expect_equal((status, made), (78, False), f"status for mode {mode:o} of uid {uid}, and whether anything was made")
+        expect(wanted in text and base.root in text, f"what it says: {text}")
+        os.chown(base.root, os.geteuid(), os.getegid())
+    os.chmod(base.root, 0o775)
+    skip_unless(os.geteuid() == os.getegid(), "the group is not the user's alone")
+    base.start()

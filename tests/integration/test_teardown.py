@@ -5,7 +5,7 @@ import json
 import os
 import signal
 
-from harness import ROOT, Failure, alive, expect, expect_equal, package, skip_unless, wait
+from harness import ROOT, Failure, alive, expect, expect_equal, package, removed, skip_unless, wait
 from test_host import lacking
 
 LIMITS = "[limits]\nmemory = 1G\npids = 256\nfiles = 4000\nstop-timeout = 2s\n[sandbox]\nprocesses = yes\n"
@@ -213,6 +213,43 @@ def test_the_base_is_killed_under_all_of_it(base):
 
 
 test_the_base_is_killed_under_all_of_it.weight = 10
+
+
+def own_group():
+    """Of who runs the tests; None: there is none to make others in."""
+    with open("/proc/self/cgroup") as f:
+        name = f.read().split("0::")[-1].strip()
+    for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        if os.path.exists(f"{mount}{name}/cgroup.procs") and os.access(mount + name, os.W_OK):
+            return (mount + name).rstrip("/")
+    return None
+
+
+def test_what_a_killed_base_left_elsewhere(base):
+    """The next one is started from another group: it ends what is its own there, and touches nothing else."""
+    skip_unless(own_group(), "no groups can be made here")
+    elsewhere = f"{own_group()}/elsewhere-{os.getpid()}-{base.port}"
+    other = elsewhere + "/socle-1-2"
+    os.makedirs(other)
+    try:
+        base.wrap = ["sh", "-c", f'echo $$ > {elsewhere}/cgroup.procs && exec "$@"', "sh"]
+        prepare(base)
+        worker, uid, group, others = families(base)
+        expect(group.startswith(elsewhere), f"its group is {group}")
+        base.kill()
+        base.wrap = []
+        base.start()
+        for pid in (worker, *others):
+            expect(not alive(pid), f"process {pid} is there still")
+        expect_equal(sorted(n for n in os.listdir(elsewhere) if n.startswith("socle-")), ["socle-1-2"], "groups that are left there")
+        group = os.readlink(base.path("state/cgroup"))
+        base.stop()
+        expect(not os.path.exists(group), f"{group} is there still")
+    finally:
+        base.stop()
+        base.remove_group()
+        os.rmdir(other)
+        wait(lambda: removed(elsewhere), f"{elsewhere} to be empty")
 
 
 # where there are no groups
