@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that take their time, and many that do nothing: others are served meanwhile, and what it costs is bounded. How long
-each may take is tried with a clock of its own in tests/unit/gateway/test-client.c."""
+each may take is tried with a clock of its own in tests/unit/gateway/test-client-phases.c."""
 
 import contextlib
 import os
