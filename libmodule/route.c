@@ -89,37 +89,50 @@ static void allow_add(char *allow, size_t size, const char *method) {
         strcat(allow, method);
 }
 
-int route_find(const struct route_table *table, const char *method, const char *path, socle_handler *ret_fn, char *ret_allow,
-               size_t allow_size) {
-        const struct route *best = NULL, *longest = NULL;
-        int rank = 0;
+static const struct route *longest_path(const struct route_table *table, const char *path) {
+        const struct route *longest = NULL;
 
         for (size_t i = 0; i < table->n; i++) {
                 const struct route *r = &table->routes[i];
 
-                if (!path_takes(r, path))
-                        continue;
-                if (!longest || r->size > longest->size || (r->size == longest->size && !r->below))
+                if (path_takes(r, path) && (!longest || r->size > longest->size || (r->size == longest->size && !r->below)))
                         longest = r;
         }
-        ret_allow[0] = '\0';
+        return longest;
+}
+
+static void allow_of(const struct route_table *table, const struct route *path, char *allow, size_t size) {
+        allow[0] = '\0';
+        for (size_t i = 0; i < table->n; i++) {
+                const struct route *r = &table->routes[i];
+
+                if (!same_path(r, path->size, path->below, path->path))
+                        continue;
+                allow_add(allow, size, r->method);
+                if (!strcmp(r->method, "GET"))
+                        allow_add(allow, size, "HEAD");
+        }
+}
+
+int route_find(const struct route_table *table, const char *method, const char *path, socle_handler *ret_fn, char *ret_allow,
+               size_t allow_size) {
+        const struct route *longest = longest_path(table, path), *best = NULL;
+        int rank = 0;
+
         if (!longest)
                 return SOCLE_E_NOT_FOUND;
         for (size_t i = 0; i < table->n; i++) {
                 const struct route *r = &table->routes[i];
 
-                if (!same_path(r, longest->size, longest->below, longest->path))
-                        continue;
-                allow_add(ret_allow, allow_size, r->method);
-                if (!strcmp(r->method, "GET"))
-                        allow_add(ret_allow, allow_size, "HEAD");
-                if (method_rank(r, method) > rank) {
+                if (same_path(r, longest->size, longest->below, longest->path) && method_rank(r, method) > rank) {
                         rank = method_rank(r, method);
                         best = r;
                 }
         }
-        if (!best)
+        if (!best) {
+                allow_of(table, longest, ret_allow, allow_size);
                 return SOCLE_E_NOT_ALLOWED;
+        }
         *ret_fn = best->fn;
         return 0;
 }
