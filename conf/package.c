@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,10 +22,14 @@
 #define TAR_OVERHEAD_PER_FILE 8192u
 #define TAR_OVERHEAD (1u << 20)
 
+/* What package_prepare() makes: module.ini and the entry, by names that no package can have. */
+static const char *const prepared_names[] = { "\0011", "\0012" };
+
 struct unpacker {
         struct package_stream stream;
         struct archive *tar;
         int folder;
+        uint32_t n_used; /* of what was prepared */
         uint64_t n_made; /* files and folders, also those that only stand in paths */
         int parent;      /* the folder of the entry before, mostly that of the next one, too */
         char parent_path[PACKAGE_PATH_MAX + 1];
@@ -97,6 +102,32 @@ static int parent_move(struct unpacker *u, const char *path, size_t size) {
 
 /* Files ------------------------------------------------------------------------------------------------------------ */
 
+int package_prepare(int folder) {
+        for (size_t i = 0; i < N_ELEMENTS(prepared_names); i++) {
+                _cleanup_close_ int fd = openat(folder, prepared_names[i], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+                if (fd < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+/* One that was prepared, or a new one; never one that is there. */
+static int file_new(struct unpacker *u, const char *name, mode_t mode) {
+        if (!u->parent_path[0] && u->n_used < N_ELEMENTS(prepared_names)) {
+                const char *prepared = prepared_names[u->n_used];
+
+                if (renameat2(u->folder, prepared, u->parent, name, RENAME_NOREPLACE) == 0) {
+                        u->n_used++;
+                        return openat(u->parent, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+                }
+                if (errno == EEXIST)
+                        return -1;
+                u->n_used = N_ELEMENTS(prepared_names); /* there are none */
+        }
+        return openat(u->parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
 static int file_create(struct unpacker *u, const char *path, mode_t mode, int *ret_fd) {
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
         _cleanup_close_ int fd = -1;
@@ -106,7 +137,7 @@ static int file_create(struct unpacker *u, const char *path, mode_t mode, int *r
         r = parent_move(u, path, slash ? (size_t)(slash - path) : 0);
         if (r)
                 return r;
-        fd = openat(u->parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        fd = file_new(u, name, mode);
         if (fd < 0 && errno == EEXIST)
                 return package_refuse(u->report, PACKAGE_E_PATH, "%s: it is there twice%s", u->shown,
                                       fstatat(u->parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)
@@ -236,6 +267,11 @@ static int check_manifest(struct unpacker *u) {
         return package_refuse(u->report, PACKAGE_E_MANIFEST, "module.ini is missing; expected it at the top of the archive");
 }
 
+static void remove_prepared(const struct unpacker *u) {
+        for (size_t i = u->n_used; i < N_ELEMENTS(prepared_names); i++)
+                unlinkat(u->folder, prepared_names[i], 0);
+}
+
 static int unpack_all(struct unpacker *u) {
         struct archive_entry *entry;
         bool end;
@@ -251,6 +287,7 @@ static int unpack_all(struct unpacker *u) {
         }
         if (!r)
                 r = package_stream_finish(&u->stream, u->tar);
+        remove_prepared(u);
         return r ? r : check_manifest(u);
 }
 

@@ -355,8 +355,6 @@ struct control_template_ready {
 struct control_unpack {
         char sha256[65];              /* lower-case hex: the name of the folder */
         char file[CONTROL_FILE_SIZE]; /* for messages */
-        uint8_t pad[7];
-        uint64_t max_size, max_files;
 };
 struct control_unpacked {
         int32_t error;   /* 0, -errno, or enum package_error (conf/package.h) */

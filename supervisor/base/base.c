@@ -383,6 +383,8 @@ static void base_deinit(struct base *base) {
         if (base->admin_fd >= 0)
                 unlinkat(base->folders.fds[FOLDER_RUN], "admin.sock", 0);
         spare_drop(base);
+        if (base->lock_fd >= 0)
+                work_unprepare(base->folders.fds[FOLDER_WORK]);
         while (!TAILQ_EMPTY(&base->instances))
                 instance_free(base, TAILQ_FIRST(&base->instances));
         cgroup_close(&base->cgroup);

@@ -14,6 +14,7 @@
 #include "ipc/fd.h"
 #include "supervisor/base/base.h"
 #include "supervisor/base/instances.h"
+#include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
 /* Longer than a deployment takes after its fork, which another fork would slow down. */
@@ -56,7 +57,11 @@ uint64_t spare_tick(struct base *base) {
         if (clock_now_ns() < base->spare_due_ns)
                 return base->spare_due_ns;
         base->spare_due_ns = UINT64_MAX;
-        if (base->spare || base->stage != STAGE_RUN || !base->roles[ROLE_TEMPLATE].ready)
+        if (base->stage != STAGE_RUN)
+                return UINT64_MAX;
+        work_prepare(base->folders.fds[FOLDER_WORK]);
+        uids_prepare(&base->uids);
+        if (base->spare || !base->roles[ROLE_TEMPLATE].ready)
                 return UINT64_MAX;
         base->spare = instance_new(base);
         base->spare_is_stale = false;

@@ -2,7 +2,8 @@
  *
  * The spare: a worker that the template has forked before anybody asked for
  * one. It has its number and its group, and waits for its order on a socket of
- * ours; the next FORK that comes becomes it, and is spared the fork.
+ * ours; the next FORK that comes becomes it, and is spared the fork. With it the
+ * work folder of the next worker is made, and the file of the next uid.
  */
 #pragma once
 

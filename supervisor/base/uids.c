@@ -15,10 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "ipc/folder.h"
+
+#define PREPARED ".next" /* no module has this name */
 
 static_assert(UIDS_WORKERS + UIDS_SLOTS <= UIDS_NS_SIZE, "every slot is mapped");
 
@@ -107,6 +110,9 @@ int uids_init(struct uids *uids, bool root, uid_t base, int folder, int data) {
         *uids = (struct uids){ .root = root, .base = base, .folder = folder };
         if (!root)
                 return 0;
+        /* Where the power went, it may have had its name and have got data, and has neither of the two now. */
+        if (unlinkat(folder, PREPARED, 0) < 0 && errno != ENOENT)
+                return -errno;
         r = take_files(uids);
         return r ? r : take_folders(uids, data);
 }
@@ -143,6 +149,15 @@ static int slot_new(struct uids *uids, int fd) {
         return -ENOSPC;
 }
 
+void uids_prepare(struct uids *uids) {
+        _cleanup_close_ int fd = -1;
+        int slot = -1;
+
+        fd = uids->root ? file_open(uids, PREPARED, &slot) : -1;
+        if (fd >= 0 && slot < 0)
+                slot_new(uids, fd);
+}
+
 int uids_of_module(struct uids *uids, const char *name, uint32_t *ret_ns_uid) {
         _cleanup_close_ int fd = -1;
         int slot = -1;
@@ -151,6 +166,8 @@ int uids_of_module(struct uids *uids, const char *name, uint32_t *ret_ns_uid) {
                 *ret_ns_uid = geteuid();
                 return 0;
         }
+        /* A name that is there keeps its own, and where none is prepared it is made below. */
+        renameat2(uids->folder, PREPARED, uids->folder, name, RENAME_NOREPLACE);
         fd = file_open(uids, name, &slot);
         if (fd < 0)
                 return fd;

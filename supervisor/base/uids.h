@@ -33,6 +33,9 @@ uid_t uids_role(bool root, uid_t base, enum uids_role role);
 /* The worker uid of a module name in the template's namespace; made and kept when it is new.
  * -ENOSPC when all are taken, or -errno. */
 int uids_of_module(struct uids *uids, const char *name, uint32_t *ret_ns_uid);
+/* Makes the file of the next name that is new, which then has only to be renamed: to make one may take longer than all else
+ * that a new name takes. What that fails for, fails then. */
+void uids_prepare(struct uids *uids);
 /* On the host; rootless: ours. */
 uid_t uids_host(const struct uids *uids, uint32_t ns_uid);
 /* The host's owner of workers/ : uid 0 of the namespace. */

@@ -26,7 +26,17 @@
 #include "supervisor/base/job.h"
 #include "supervisor/common/log.h"
 
+#define PREPARED ".next" /* no instance has this name */
+
 #define CLEAN_NS (30 * NS_PER_S)
+
+void work_prepare(int work_fd) {
+        mkdirat(work_fd, PREPARED, 0700);
+}
+
+void work_unprepare(int work_fd) {
+        unlinkat(work_fd, PREPARED, AT_REMOVEDIR);
+}
 
 int work_new(int work_fd, const char *name, uid_t uid) {
         _cleanup_close_ int fd = -1;
@@ -34,7 +44,7 @@ int work_new(int work_fd, const char *name, uid_t uid) {
         /* What a predecessor could not empty belongs to another module. */
         if (unlinkat(work_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 return -errno;
-        if (mkdirat(work_fd, name, 0700) < 0)
+        if (renameat2(work_fd, PREPARED, work_fd, name, RENAME_NOREPLACE) < 0 && mkdirat(work_fd, name, 0700) < 0)
                 return -errno;
         fd = folder_at(work_fd, name);
         if (fd < 0)

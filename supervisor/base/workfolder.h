@@ -13,6 +13,11 @@ struct job;
 
 /* Makes state/work/NAME, mode 0700, owned by uid. Its fd or -errno (-ENOTEMPTY: there is one already that is in use). */
 int work_new(int work_fd, const char *name, uid_t uid);
+/* Makes the next one ahead, which then has only to be renamed: to make one may take longer than all else of a worker's birth
+ * here. What that fails for, fails then. */
+void work_prepare(int work_fd);
+/* It will not be needed any more. */
+void work_unprepare(int work_fd);
 
 /* Opens a folder that is somebody else's to spoil: also one whose owner may not look into it, who gets that right back. Its fd
  * or -errno. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From fork to _exit. Until the order comes the child is as trusted as the
- * installer, and reads nothing but its own warm-up. What it can still reach is
- * taken away before it looks at the first byte of a package.
+ * From fork to _exit. First the child is as trusted as the installer, and reads
+ * nothing but its own warm-up. What it can still reach is taken away before it
+ * waits for its order, hence before it looks at the first byte of a package.
  */
 #include "supervisor/installer/child.h"
 
@@ -78,23 +78,24 @@ static int check_entry(int folder, struct package_report *report) {
         return package_check_entry(folder, manifest.entry, report);
 }
 
-static int unpack(int package, int folder, const struct package_limits *limits, struct package_report *report) {
-        int r = package_unpack(package, folder, limits, report);
+static int unpack(int package, int folder, struct package_report *report) {
+        int r = package_unpack(package, folder, &PACKAGE_LIMITS_DEFAULT, report);
 
         return r ? r : check_entry(folder, report);
 }
 
 /* Whether it works out does not matter: the order is carried out all the same, only later. */
-static void warm_up(int packages) {
-        _cleanup_close_ int package = warmup_package(), folder = -1;
+static void warm_up(int packages, int folder) {
+        _cleanup_close_ int package = warmup_package(), own = -1;
         struct package_report report;
 
         mallopt(M_MMAP_THRESHOLD, HEAP_KEEP);
         mallopt(M_TRIM_THRESHOLD, HEAP_KEEP);
-        folder = store_stage(packages, WARMUP_NAME);
-        if (package >= 0 && folder >= 0)
-                unpack(package, folder, &PACKAGE_LIMITS_DEFAULT, &report);
-        store_unstage(packages, WARMUP_NAME);
+        own = store_stage(packages, WARMUP_STAGE);
+        if (package >= 0 && own >= 0)
+                unpack(package, own, &report);
+        store_unstage(packages, WARMUP_STAGE);
+        package_prepare(folder);
 }
 
 /* False: nobody will order anything any more. */
@@ -106,23 +107,14 @@ static bool wait_order(int link, struct control_record *ret_order) {
         return control_receive(link, CONTROL_MANAGER, CONTROL_INSTALLER, ret_order) == 0 && ret_order->header.kind == CONTROL_KIND_UNPACK;
 }
 
-static int child_narrow(const struct sandbox *sandbox, int folder, uint64_t max_size, struct child_result *result) {
-        int r = folder < 0 ? folder : sandbox_enter(sandbox, folder, max_size);
+static int child_narrow(const struct sandbox *sandbox, int folder, struct child_result *result) {
+        int r = sandbox_enter(sandbox, folder, PACKAGE_LIMITS_DEFAULT.max_size);
 
         return r ? refuse(result, r, "its sandbox cannot be set up") : 0;
 }
 
-static int child_work(const struct child_kit *kit, struct control_record *order, struct child_result *result) {
-        struct package_limits limits = { .max_size = order->UNPACK.max_size, .max_files = order->UNPACK.max_files };
-        int folder = store_open_staged(kit->packages, order->UNPACK.sha256), r;
-
-        fd_close(kit->packages);
-        r = child_narrow(&kit->sandbox, folder, limits.max_size, result);
-        return r ? r : unpack(order->fds[0], folder, &limits, &result->report);
-}
-
-static _Noreturn void child_run(const struct child_kit *kit, int link, bool warm, pid_t parent) {
-        int keep[] = { link, kit->packages };
+static _Noreturn void child_run(const struct child_kit *kit, int link, int folder, bool warm, pid_t parent) {
+        int keep[] = { link, folder, kit->packages };
         struct child_result result = { 0 };
         struct control_record order;
 
@@ -139,10 +131,13 @@ static _Noreturn void child_run(const struct child_kit *kit, int link, bool warm
         if (fd_close_all_except(keep, N_ELEMENTS(keep)))
                 _exit(EXIT_FAILURE);
         if (warm)
-                warm_up(kit->packages);
+                warm_up(kit->packages, folder);
+        fd_close(kit->packages);
+        result.error = child_narrow(&kit->sandbox, folder, &result);
         if (!wait_order(link, &order))
                 _exit(EXIT_SUCCESS);
-        result.error = child_work(kit, &order, &result);
+        if (!result.error)
+                result.error = unpack(order.fds[0], folder, &result.report);
         if (write(link, &result, sizeof(result)) != sizeof(result))
                 _exit(EXIT_FAILURE);
         /* The installer stops this process; were it to end by itself, its end would be waited for. */
@@ -153,7 +148,7 @@ static _Noreturn void child_run(const struct child_kit *kit, int link, bool warm
 
 /* The installer's side ----------------------------------------------------------------------------------------------- */
 
-int child_start(struct child *ret_child, const struct child_kit *kit, bool warm) {
+static int child_fork(struct child *child, const struct child_kit *kit, bool warm) {
         pid_t parent = getpid(), pid;
         int pair[2], r;
 
@@ -163,38 +158,56 @@ int child_start(struct child *ret_child, const struct child_kit *kit, bool warm)
         pid = fork();
         if (pid == 0) {
                 fd_set_nonblock(pair[1], false);
-                child_run(kit, pair[1], warm, parent);
+                child_run(kit, pair[1], child->folder, warm, parent);
         }
         r = pid < 0 ? -errno : 0;
         fd_close(pair[1]);
+        child->link = pair[0];
         /* Not reaped before we say so, hence this pid is the child's. */
-        *ret_child = (struct child){ .pidfd = r ? -1 : pidfd_open(pid, 0), .link = pair[0] };
-        if (!r && ret_child->pidfd >= 0)
+        child->pidfd = r ? -1 : pidfd_open(pid, 0);
+        if (!r && child->pidfd >= 0)
                 return 0;
         r = r ? r : -errno;
-        fd_close(pair[0]);
+        child->link = fd_close(child->link);
         /* Without its link it ends by itself. */
         while (pid > 0 && waitid(P_PID, (id_t)pid, NULL, WEXITED) < 0 && errno == EINTR)
                 ;
         return r;
 }
 
-void child_reap(struct child *child, siginfo_t *ret_info) {
+int child_start(struct child *ret_child, struct child_kit *kit, bool warm) {
+        struct child child = CHILD_NONE;
+        int r;
+
+        child.stage = WARMUP_STAGE + ++kit->n_staged;
+        child.folder = store_stage(kit->packages, child.stage);
+        if (child.folder < 0)
+                return child.folder;
+        r = child_fork(&child, kit, warm);
+        if (r)
+                child_discard(&child, kit);
+        else
+                *ret_child = child;
+        return r;
+}
+
+void child_reap(struct child *child, const struct child_kit *kit, siginfo_t *ret_info) {
         *ret_info = (siginfo_t){ 0 };
         while (waitid(P_PIDFD, (id_t)child->pidfd, ret_info, WEXITED) < 0 && errno == EINTR)
                 ;
+        child_discard(child, kit);
         fd_close(child->pidfd);
         fd_close(child->link);
         *child = CHILD_NONE;
 }
 
-void child_end(struct child *child) {
+void child_end(struct child *child, const struct child_kit *kit) {
         siginfo_t info;
 
         if (child->pidfd < 0)
                 return;
         pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
-        child_reap(child, &info);
+        child_reap(child, kit, &info);
 }
 
 int child_order(const struct child *child, const struct control_unpack *order, int package) {
@@ -223,4 +236,17 @@ int child_finish(struct child *child, struct child_result *ret_result) {
         }
         child_stop(child);
         return 0;
+}
+
+int child_publish(struct child *child, const struct child_kit *kit, const char *sha256) {
+        int r = store_publish(kit->packages, child->stage, sha256);
+
+        return r ? r : TAKE_FD(child->folder);
+}
+
+void child_discard(struct child *child, const struct child_kit *kit) {
+        if (child->folder < 0)
+                return;
+        child->folder = fd_close(child->folder);
+        store_unstage(kit->packages, child->stage);
 }

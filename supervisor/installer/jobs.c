@@ -83,13 +83,13 @@ static int job_give(struct installer *in, struct job *job) {
         r = pool_take(&in->pool, &job->child);
         if (!r && child_order(&job->child, &job->order, job->package)) {
                 /* A spare that has died and is not reaped yet. */
-                child_end(&job->child);
+                child_end(&job->child, &in->pool.kit);
                 r = pool_take(&in->pool, &job->child);
                 if (!r && child_order(&job->child, &job->order, job->package))
                         r = -ECHILD;
         }
         if (r)
-                child_end(&job->child);
+                child_end(&job->child, &in->pool.kit);
         return r;
 }
 
@@ -103,15 +103,8 @@ static void job_begin(struct installer *in, struct job *job) {
                 job_done(job, 0, "%s", "");
                 return;
         }
-        if (!r && job->folder == -ENOENT)
-                job->folder = store_stage(in->packages, job->order.sha256);
-        if (!r && job->folder < 0)
-                r = job->folder;
-        if (!r) {
-                r = job_give(in, job);
-                if (r)
-                        store_unstage(in->packages, job->order.sha256);
-        }
+        if (!r)
+                r = job->folder == -ENOENT ? job_give(in, job) : job->folder;
         if (r) {
                 job_done(job, r, "it cannot be unpacked: %s", strerror(-r));
                 return;
@@ -141,25 +134,24 @@ void job_on_result(struct installer *in, struct job *job) {
         if (child_finish(&job->child, &result))
                 return; /* its end is the pidfd's business */
         in->n_running--;
-        pool_put(&in->pool, &job->child);
         r = result.error;
         if (!r) {
-                r = store_publish(in->packages, job->order.sha256);
+                job->folder = child_publish(&job->child, &in->pool.kit, job->order.sha256);
+                r = MIN(job->folder, 0);
                 snprintf(result.report.message, sizeof(result.report.message), "%s", r ? strerror(-r) : "");
                 job->answer.n_files = result.report.n_files;
                 job->answer.size = result.report.size;
         }
-        if (r)
-                store_unstage(in->packages, job->order.sha256);
+        child_discard(&job->child, &in->pool.kit);
+        pool_put(&in->pool, &job->child);
         job_done(job, r, "%.*s", (int)sizeof(result.report.message) - 1, result.report.message);
 }
 
 void job_on_exit(struct installer *in, struct job *job) {
         siginfo_t info;
 
-        child_reap(&job->child, &info);
+        child_reap(&job->child, &in->pool.kit, &info);
         in->n_running--;
-        store_unstage(in->packages, job->order.sha256);
         if (!job->deadline_ns)
                 job_done(job, -ETIMEDOUT, "unpacking it took longer than %d s", DEADLINE_S);
         else if (info.si_code == CLD_EXITED)
@@ -234,9 +226,8 @@ void jobs_cancel(struct installer *in) {
 
         while ((job = TAILQ_FIRST(&in->jobs))) {
                 if (job->state == JOB_RUNNING) {
-                        child_end(&job->child);
+                        child_end(&job->child, &in->pool.kit);
                         in->n_running--;
-                        store_unstage(in->packages, job->order.sha256);
                 }
                 job_free(in, job);
         }

@@ -25,11 +25,11 @@ void pool_init(struct pool *pool) {
 
 static void done_end(struct pool *pool) {
         for (size_t i = 0; i < N_ELEMENTS(pool->done); i++)
-                child_end(&pool->done[i]);
+                child_end(&pool->done[i], &pool->kit);
 }
 
 void pool_deinit(struct pool *pool) {
-        child_end(&pool->spare);
+        child_end(&pool->spare, &pool->kit);
         done_end(pool);
         sandbox_deinit(&pool->kit.sandbox);
 }
@@ -50,7 +50,7 @@ void pool_put(struct pool *pool, struct child *child) {
                 *child = CHILD_NONE;
                 return;
         }
-        child_end(child);
+        child_end(child, &pool->kit);
 }
 
 void pool_touch(struct pool *pool) {
@@ -87,8 +87,8 @@ void pool_dispatch(struct pool *pool, const struct pollfd *fds) {
 
         /* A spare that somebody has killed is made again with the next package, not at once: it may go on. */
         if (fds[0].revents)
-                child_reap(&pool->spare, &info);
+                child_reap(&pool->spare, &pool->kit, &info);
         for (size_t i = 0; i < N_ELEMENTS(pool->done); i++)
                 if (fds[1 + i].revents)
-                        child_reap(&pool->done[i], &info);
+                        child_reap(&pool->done[i], &pool->kit, &info);
 }

@@ -26,10 +26,10 @@
 #include "ipc/memfd.h"
 #include "supervisor/common/landlock.h"
 
-/* Files and folders are created, and read back: module.ini and the entry. */
+/* Files and folders are created, and read back: module.ini and the entry. Files that are there get another name, or go. */
 #define ACCESS_STAGING                                                                                                                     \
         (LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |        \
-         LANDLOCK_ACCESS_FS_READ_DIR)
+         LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 #define CPU_SECONDS 60
 #define MEMORY_MAX (UINT64_C(1) << 30)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -103,14 +104,14 @@ int store_tidy(int packages) {
         return r < 0 || !all ? r : note_boot(packages, boot, (size_t)size);
 }
 
-static void name_of(char ret_name[NAME_SIZE], const char *sha256, const char *ending) {
-        snprintf(ret_name, NAME_SIZE, ".%s%s", sha256, ending);
+static void staged_name(char ret_name[NAME_SIZE], uint64_t number) {
+        snprintf(ret_name, NAME_SIZE, ".%" PRIu64 ".part", number);
 }
 
-int store_unstage(int packages, const char *sha256) {
+int store_unstage(int packages, uint64_t number) {
         char name[NAME_SIZE];
 
-        name_of(name, sha256, ".part");
+        staged_name(name, number);
         return tree_remove(packages, name, 0);
 }
 
@@ -118,7 +119,7 @@ int store_remove(int packages, const char *sha256) {
         char name[NAME_SIZE];
 
         /* Whole or gone: an installer that dies on the way must not leave half a package under its name. */
-        name_of(name, sha256, ".gone");
+        snprintf(name, sizeof(name), ".%s.gone", sha256);
         if (renameat(packages, sha256, packages, name) < 0)
                 return errno == ENOENT ? 0 : -errno;
         return tree_remove(packages, name, 0);
@@ -130,13 +131,13 @@ int store_open(int packages, const char *sha256) {
         return folder_at(packages, sha256);
 }
 
-int store_stage(int packages, const char *sha256) {
+int store_stage(int packages, uint64_t number) {
         char name[NAME_SIZE];
         int r;
 
-        name_of(name, sha256, ".part");
+        staged_name(name, number);
         if (mkdirat(packages, name, 0755) < 0) {
-                r = errno == EEXIST ? store_unstage(packages, sha256) : -errno;
+                r = errno == EEXIST ? store_unstage(packages, number) : -errno;
                 if (!r && mkdirat(packages, name, 0755) < 0)
                         r = -errno;
                 if (r)
@@ -145,17 +146,10 @@ int store_stage(int packages, const char *sha256) {
         return store_open(packages, name);
 }
 
-int store_open_staged(int packages, const char *sha256) {
+int store_publish(int packages, uint64_t number, const char *sha256) {
         char name[NAME_SIZE];
 
-        name_of(name, sha256, ".part");
-        return store_open(packages, name);
-}
-
-int store_publish(int packages, const char *sha256) {
-        char name[NAME_SIZE];
-
-        name_of(name, sha256, ".part");
+        staged_name(name, number);
         /* Does not overwrite: a package that is there is a folder that is not empty. */
         return renameat(packages, name, packages, sha256) < 0 ? -errno : 0;
 }

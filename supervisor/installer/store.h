@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define STORE_HASH_SIZE 65 /* lower-case hex and NUL */
 
@@ -15,14 +16,12 @@ bool store_hash_ok(const char *sha256, size_t size);
 
 /* The folder of a package: a descriptor, or -errno (-ENOENT: not there). */
 int store_open(int packages, const char *sha256);
-/* An empty folder for it: a descriptor or -errno. */
-int store_stage(int packages, const char *sha256);
-/* The one that was staged: a descriptor or -errno. */
-int store_open_staged(int packages, const char *sha256);
+/* An empty folder of that number, for whichever package will need it: a descriptor or -errno. */
+int store_stage(int packages, uint64_t number);
 /* The staged folder becomes the package. 0 or -errno. */
-int store_publish(int packages, const char *sha256);
+int store_publish(int packages, uint64_t number, const char *sha256);
 /* Removes a staged folder, a package. 0 (also when it is not there) or -errno. */
-int store_unstage(int packages, const char *sha256);
+int store_unstage(int packages, uint64_t number);
 int store_remove(int packages, const char *sha256);
 /* Removes what earlier installers left half-way, and everything when the machine was started since: packages are not waited for to
  * reach the disk. 0 or -errno. */

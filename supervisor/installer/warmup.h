@@ -4,8 +4,8 @@
  */
 #pragma once
 
-/* Under this name it is staged; no package has it, for it is no hash. */
-#define WARMUP_NAME "warm-up"
+/* The number of the folder where it is staged. */
+#define WARMUP_STAGE 0
 
 /* A memfd with the package, or -errno. */
 int warmup_package(void);

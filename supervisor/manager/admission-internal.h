@@ -22,6 +22,8 @@ struct admission {
         struct operation *operation;  /* not owned */
         struct event *turn;
         int fd, memfd, package;
+        int override; /* conf.d/NAME.ini: a descriptor, or why there is none */
+        bool has_override;
         struct stat st;
         uint64_t copied;
         crypto_hash_sha256_state hash;
@@ -42,7 +44,8 @@ void admission_refuse(struct admission *admission, enum fault fault, const char 
 void admission_settle(struct admission *admission);
 void admission_free(struct admission *admission);
 
-/* The steps, in their order. */
+/* The steps, in their order; the first two are done at the same time, and the third waits for both. */
 void admission_unpack(struct admission *admission);
+void admission_override(struct admission *admission);
 void admission_manifest(struct admission *admission);
 void admission_accept(struct admission *admission);

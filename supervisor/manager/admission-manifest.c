@@ -130,26 +130,24 @@ static uint64_t fingerprint(const char *text, size_t size) {
         return MAX(print, UINT64_C(1));
 }
 
-static int override_take(struct admission *a, int fd, char *error, size_t error_size) {
+static int override_take(struct admission *a, char *error, size_t error_size) {
         _cleanup_free_ char *text = NULL;
         size_t size;
         int r;
 
-        r = file_read(fd, MANIFEST_SIZE_MAX, &text, &size);
+        if (a->override < 0)
+                return a->override;
+        r = file_read(a->override, MANIFEST_SIZE_MAX, &text, &size);
         if (r < 0)
                 return r;
         a->conf = fingerprint(text, size);
         return manifest_parse(&a->manifest, a->shown, text, size, true, error, error_size);
 }
 
-static void on_override(struct manager *m, int result, void *userdata) {
-        struct admission *a = userdata;
-        _cleanup_close_ int fd = result;
+static void override_apply(struct admission *a) {
         char error[640] = "", hint[SHOWN_MAX + 32];
-        int r = result;
+        int r = override_take(a, error, sizeof(error));
 
-        if (result > 0)
-                r = override_take(a, fd, error, sizeof(error));
         if (a->file->alias[0] && (r >= 0 || r == -ENOENT) && (!a->manifest.of || strcmp(a->manifest.of, a->package_name) != 0)) {
                 snprintf(error, sizeof(error), "%s does not say [module] of = %s any more", a->shown, a->package_name);
                 operation_hint(a->operation, "`soclectl reload` brings that into force");
@@ -168,9 +166,11 @@ static void on_override(struct manager *m, int result, void *userdata) {
 }
 
 void admission_manifest(struct admission *a) {
-        char error[512] = "", file[CONTROL_NAME_SIZE + 8];
+        char error[512] = "";
         int r;
 
+        if (a->package < 0 || !a->has_override)
+                return;
         r = packages_read_manifest(a->package, &a->manifest, error, sizeof(error));
         if (r < 0) {
                 if (!error[0])
@@ -178,6 +178,21 @@ void admission_manifest(struct admission *a) {
                 admission_refuse(a, FAULT_BAD_MANIFEST, error);
                 return;
         }
+        override_apply(a);
+}
+
+static void on_override(struct manager *m, int result, void *userdata) {
+        struct admission *a = userdata;
+
+        a->override = result ? result : -ENOENT;
+        a->has_override = true;
+        admission_manifest(a);
+}
+
+void admission_override(struct admission *a) {
+        char file[CONTROL_NAME_SIZE + 8];
+        int r;
+
         snprintf(file, sizeof(file), "%s.ini", a->name);
         folder_shown(a->manager->module_conf, "conf.d", file, a->shown);
         r = base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_MODULE_CONF, file, on_override, a);

@@ -7,8 +7,9 @@
  *   copy      into a sealed memfd, hashing on the way, a piece per loop turn; that copy is
  *             what is verified and unpacked, so later writes to the file do not matter
  *   verify    name form, policy, signature: over raw bytes, nothing is parsed yet
- *   unpack    by the installer's child into state/packages/SHA256
- *   manifest  module.ini, then the operator's conf.d/NAME.ini over it
+ *   unpack    by the installer's child into state/packages/SHA256; meanwhile the base opens
+ *             the operator's conf.d/NAME.ini
+ *   manifest  module.ini, then the operator's over it
  *   settle    the candidate takes its place in the order of choices
  */
 #include "supervisor/manager/admission.h"
@@ -38,6 +39,7 @@ void admission_free(struct admission *a) {
         struct manager *m = a->manager;
         char sha256[SHA256_HEX_SIZE] = "";
 
+        base_link_forget(a);
         if (a->request) /* asked for: the folder may be there */
                 strcpy(sha256, a->sha256);
         packages_forget(a);
@@ -46,6 +48,7 @@ void admission_free(struct admission *a) {
         fd_close(a->fd);
         fd_close(a->memfd);
         fd_close(a->package);
+        fd_close(a->override);
         manifest_deinit(&a->manifest);
         a->file->admission = NULL;
         free(a);
@@ -81,11 +84,11 @@ static const struct candidate *candidate_same(const struct admission *a) {
 }
 
 /* Unpacked it is, but the operator may have said something else about it meanwhile. */
-static void admission_unpacked(struct admission *a, const struct candidate *same) {
+static bool admission_reuse(struct admission *a, const struct candidate *same) {
         a->package = fd_dup(same->package);
         a->memfd = fd_close(a->memfd);
         operation_stamp(a->operation, STEP_unpacked, clock_now_ns());
-        admission_manifest(a);
+        return a->package >= 0;
 }
 
 static void admission_verify(struct admission *a) {
@@ -110,11 +113,13 @@ static void admission_verify(struct admission *a) {
         }
         operation_stamp(a->operation, STEP_verified, clock_now_ns());
         same = candidate_same(a);
-        if (same) {
-                admission_unpacked(a, same);
+        if (!same)
+                admission_unpack(a);
+        else if (!admission_reuse(a, same)) {
+                admission_refuse(a, FAULT_NO_MEMORY, "no descriptor for its folder");
                 return;
         }
-        admission_unpack(a);
+        admission_override(a);
 }
 
 /* Open and copy ------------------------------------------------------------------------------------------------------ */
@@ -271,7 +276,7 @@ void admission_begin(struct drop_file *f) {
         }
         a->file = f;
         a->manager = f->manager;
-        a->fd = a->memfd = a->package = -1;
+        a->fd = a->memfd = a->package = a->override = -1;
         manifest_init(&a->manifest);
         f->admission = a;
         if (base_link_file(a->manager, CONTROL_KIND_FILE_OPEN, HANDOVER_DROP, f->name, on_opened, a) < 0)

@@ -195,9 +195,19 @@ static void on_file_result(struct manager *m, struct control_record *record) {
                 if (f->request != record->header.request)
                         continue;
                 TAILQ_REMOVE(&file_requests, f, entry);
-                f->fn(m, file_result_take(record), f->userdata);
+                if (f->fn) /* else nobody takes it, and the record closes it */
+                        f->fn(m, file_result_take(record), f->userdata);
                 free(f);
                 return;
+        }
+}
+
+void base_link_forget(const void *userdata) {
+        struct file_request *f;
+
+        TAILQ_FOREACH(f, &file_requests, entry) {
+                if (f->userdata == userdata)
+                        f->fn = NULL;
         }
 }
 

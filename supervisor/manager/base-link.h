@@ -15,6 +15,8 @@ int base_link_open_wait(struct manager *manager, uint32_t folder, const char *na
 
 /* kind: CONTROL_KIND_FILE_*. The callback is called once, later; 0 or -errno when it could not even be asked. */
 int base_link_file(struct manager *manager, enum control_kind kind, uint32_t folder, const char *name, file_fn fn, void *userdata);
+/* What was asked for it is done, but nobody is told. */
+void base_link_forget(const void *userdata);
 
 int base_link_fork(struct manager *manager, uint64_t request, const struct control_fork *body, int settings, int package);
 void base_link_kill(struct manager *manager, uint64_t instance);

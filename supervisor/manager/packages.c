@@ -102,7 +102,7 @@ static void on_installer_link(evutil_socket_t fd, short what, void *userdata) {
 
 static void unpack_send(struct admission *a) {
         struct manager *m = a->manager;
-        struct control_unpack body = { .max_size = PACKAGE_LIMITS_DEFAULT.max_size, .max_files = PACKAGE_LIMITS_DEFAULT.max_files };
+        struct control_unpack body = { 0 };
         int r;
 
         if (m->installer_link < 0)

@@ -333,6 +333,10 @@ class Base:
         """The pids of those that live."""
         return [pid for name, pid in self.roles().items() if name.split("-")[0] == "gateway" and pid]
 
+    def work_folders(self):
+        """Those of instances: the next one's is kept ready, and hidden."""
+        return [name for name in os.listdir(self.path("state/work")) if not name.startswith(".")]
+
     def spare(self):
         """The pid of the worker that is held ready for the next deployment."""
 

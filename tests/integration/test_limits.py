@@ -84,7 +84,7 @@ def test_limits_disk(base):
     expect_equal(took(base, "deleted?n=2&mib=1"), (2, "0"), "what is deleted and held")
     replaced(base, worker)
     has_reason(base, "more than its [limits] disk (8388608 bytes)")
-    expect_equal(os.listdir(base.path("state/work")), [str(i["id"]) for i in base.instances("clinger")], "work folders")
+    expect_equal(base.work_folders(), [str(i["id"]) for i in base.instances("clinger")], "work folders")
     wait(lambda: post(base, "ok").status == 200, "it to serve again")
 
 

@@ -103,7 +103,7 @@ def gone(base, worker, uid, group, others=()):
     if ROOT and not base.uid:
         wait(lambda: not pids_of(uid), "all processes of its uid to be gone")
     expect(not group or not os.path.exists(group), f"{group} is there still")
-    wait(lambda: os.listdir(base.path("state/work")) == [], "its work folder to be gone")
+    wait(lambda: base.work_folders() == [], "its work folder to be gone")
     expect_equal(base.module("clinger"), None, "the module")
 
 
@@ -209,7 +209,7 @@ def test_the_base_is_killed_under_all_of_it(base):
         wait(lambda: not alive(pid), f"process {pid} to be gone")
     expect(not group or not os.path.exists(group), f"{group} is there still")
     wait(lambda: base.worker("clinger"), "it to be deployed again")
-    expect_equal(os.listdir(base.path("state/work")), [str(i["id"]) for i in base.instances("clinger")], "work folders")
+    expect_equal(base.work_folders(), [str(i["id"]) for i in base.instances("clinger")], "work folders")
 
 
 test_the_base_is_killed_under_all_of_it.weight = 10

@@ -196,6 +196,45 @@ static void test_uids_are_stable(void **state) {
         close(fd);
 }
 
+/* What is made ahead becomes the file of a new name, and changes nothing for one that has its own. */
+static void test_uids_that_are_prepared(void **state) {
+        char dir[32], data[32];
+        int fd = temporary(dir), data_fd = temporary(data);
+        static struct uids uids;
+        uint32_t a, b, again;
+
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd, data_fd), 0);
+        assert_int_equal(uids_of_module(&uids, "a", &a), 0);
+        uids_prepare(&uids);
+        uids_prepare(&uids);
+        assert_int_equal(faccessat(fd, ".next", F_OK, 0), 0);
+        assert_int_equal(uids_of_module(&uids, "a", &again), 0);
+        assert_int_equal(again, a);
+        assert_int_equal(uids_of_module(&uids, "b", &b), 0);
+        assert_int_equal(b, a + 1);
+        assert_int_equal(faccessat(fd, ".next", F_OK, 0), -1);
+        assert_int_equal(uids_of_module(&uids, "b", &again), 0);
+        assert_int_equal(again, b);
+        /* The power goes: its data has reached the disk, that it has its name has not. */
+        fd_close(data_open(data_fd, "b", uids_host(&uids, b)));
+        assert_return_code(renameat(fd, "b", fd, ".next"), errno);
+        assert_int_equal(uids_init(&uids, true, UIDS_DEFAULT_BASE, fd, data_fd), 0);
+        assert_int_equal(uids_of_module(&uids, "c", &again), 0);
+        assert_int_not_equal(again, b);
+        assert_int_equal(uids_of_module(&uids, "b", &again), 0);
+        assert_int_equal(again, b);
+        unlinkat(fd, "a", 0);
+        unlinkat(fd, "b", 0);
+        unlinkat(fd, "c", 0);
+        unlinkat(data_fd, "b", AT_REMOVEDIR);
+        rmdir(dir);
+        rmdir(data);
+        close(fd);
+        close(data_fd);
+}
+
 static void test_uids_of_data_whose_file_is_lost(void **state) {
         char dir[32], data[32];
         int fd = temporary(dir), data_fd = temporary(data);
@@ -324,6 +363,8 @@ static void test_work_folders_are_new(void **state) {
         fd = work_new(work, "1", geteuid());
         assert_true(fd >= 0);
         close(fd);
+        work_prepare(work);
+        work_prepare(work);
         fd = work_new(work, "1", geteuid());
         assert_true(fd >= 0);
         assert_return_code(mkdirat(fd, "left", 0700), errno);
@@ -331,7 +372,9 @@ static void test_work_folders_are_new(void **state) {
         unlinkat(fd, "left", AT_REMOVEDIR);
         close(fd);
         assert_int_equal(work_remove(work, "1"), 0);
-        rmdir(dir);
+        work_prepare(work);
+        work_unprepare(work);
+        assert_return_code(rmdir(dir), errno); /* nothing is left */
         close(work);
 }
 
@@ -426,6 +469,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_uid_slots),
                 cmocka_unit_test(test_uids_are_stable),
+                cmocka_unit_test(test_uids_that_are_prepared),
                 cmocka_unit_test(test_uids_of_data_whose_file_is_lost),
                 cmocka_unit_test(test_cgroup_text),
                 cmocka_unit_test(test_boot_check),

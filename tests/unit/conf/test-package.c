@@ -9,8 +9,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +33,15 @@ struct unpacked {
         struct package_report report;
 };
 
+static bool prepared; /* whether there are files in the folder when it is unpacked into */
+
 static struct unpacked unpack(const struct bytes *package, const struct package_limits *limits) {
         struct unpacked u = { 0 };
         int fd = file_of(package);
 
         u.folder = folder_make(u.path);
+        if (prepared)
+                assert_int_equal(package_prepare(u.folder), 0);
         u.result = package_unpack(fd, u.folder, limits, &u.report);
         close(fd);
         return u;
@@ -83,6 +89,17 @@ static mode_t mode_of(const struct unpacked *u, const char *path) {
         return st.st_mode;
 }
 
+static unsigned folder_count(int folder) {
+        DIR *dir = fdopendir(dup(folder));
+        unsigned n = 0;
+
+        assert_non_null(dir);
+        while (readdir(dir))
+                n++;
+        closedir(dir);
+        return n - 2;
+}
+
 static void test_contents_and_modes(void **state) {
         const struct item items[] = {
                 { 'd', "./", NULL },
@@ -115,6 +132,7 @@ static void test_contents_and_modes(void **state) {
         assert_non_null(text);
         assert_string_equal(text, "umlaut");
         free(text);
+        assert_int_equal(folder_count(u.folder), 4); /* module.ini, bin, data, empty */
         unpacked_free(&u);
         bytes_free(&package);
 }
@@ -445,5 +463,12 @@ int main(void) {
                 cmocka_unit_test(test_no_room),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        const struct CMUnitTest of_prepared[] = {
+                cmocka_unit_test(test_contents_and_modes),  cmocka_unit_test(test_paths), cmocka_unit_test(test_twice),
+                cmocka_unit_test(test_manifest_is_missing), cmocka_unit_test(test_count),
+        };
+        int r = cmocka_run_group_tests_name("into an empty folder", tests, NULL, NULL);
+
+        prepared = true;
+        return r ? r : cmocka_run_group_tests_name("into a prepared one", of_prepared, NULL, NULL);
 }

@@ -16,8 +16,6 @@
 #include "ipc/memfd.h"
 
 #define ROLE_UID "1900000001"
-/* Where the spare child unpacks its warm-up: comes and goes. */
-#define WARMUP_FOLDER ".warm-up.part"
 
 static const char *installer_exe;
 struct bytes installer_probe;
@@ -121,7 +119,7 @@ void hash_of(const struct bytes *b, char sha256[65]) {
 }
 
 int installer_send_unpack(struct installer *in, uint64_t request, const struct bytes *package) {
-        struct control_unpack body = { .max_size = PACKAGE_LIMITS_DEFAULT.max_size, .max_files = PACKAGE_LIMITS_DEFAULT.max_files };
+        struct control_unpack body = { 0 };
         int fd = memfd_new_const("package", package->data, package->size), r;
 
         hash_of(package, body.sha256);
@@ -171,6 +169,31 @@ struct bytes good(const char *salt) {
         return package;
 }
 
+unsigned packages_staged(const struct installer *in, const char *file) {
+        DIR *dir = opendir(in->path);
+        struct dirent *d;
+        unsigned n = 0;
+
+        assert_non_null(dir);
+        while ((d = readdir(dir))) {
+                char path[300];
+
+                /* That of the warm-up comes and goes. */
+                if (!strstr(d->d_name, ".part") || !strcmp(d->d_name, ".0.part"))
+                        continue;
+                snprintf(path, sizeof(path), "%s/%s", d->d_name, file ? file : "");
+                n += faccessat(dirfd(dir), path, F_OK, 0) == 0;
+        }
+        closedir(dir);
+        return n;
+}
+
+void assert_packages(const struct installer *in, unsigned n) {
+        assert_int_equal(names_in(in->path), n);
+        assert_true(packages_staged(in, NULL) <= 1);
+        assert_int_equal(packages_staged(in, "module.ini"), 0);
+}
+
 unsigned names_in(const char *path) {
         DIR *dir = opendir(path);
         struct dirent *d;
@@ -178,8 +201,7 @@ unsigned names_in(const char *path) {
 
         assert_non_null(dir);
         while ((d = readdir(dir)))
-                n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && strcmp(d->d_name, WARMUP_FOLDER) != 0 &&
-                     strcmp(d->d_name, ".boot") != 0;
+                n += d->d_name[0] != '.';
         closedir(dir);
         return n;
 }

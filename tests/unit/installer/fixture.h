@@ -49,3 +49,7 @@ extern struct bytes installer_probe;
 struct bytes good(const char *salt);
 /* In a folder, but for what the installer keeps there for itself. */
 unsigned names_in(const char *path);
+/* Folders in which something is or will be unpacked, and that have such a file; NULL: all. */
+unsigned packages_staged(const struct installer *in, const char *file);
+/* There are so many, and nothing is left of others: what is staged is the spare's. */
+void assert_packages(const struct installer *in, unsigned n);

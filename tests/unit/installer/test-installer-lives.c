@@ -23,8 +23,9 @@ static unsigned n_fds(const struct installer *in) {
         return names_in(path);
 }
 
+/* The youngest: those before it are done, and stopped. */
 static pid_t child_of(const struct installer *in) {
-        char path[64], text[32];
+        char path[64], text[256];
         uint64_t end = clock_now_ns() + WAIT_MS * NS_PER_MS;
 
         snprintf(path, sizeof(path), "/proc/%d/task/%d/children", in->pid, in->pid);
@@ -33,9 +34,12 @@ static pid_t child_of(const struct installer *in) {
                 ssize_t n = read(fd, text, sizeof(text) - 1);
 
                 close(fd);
-                if (n > 0) {
-                        text[n] = '\0';
-                        return atoi(text);
+                if (n > 1) {
+                        const char *last;
+
+                        text[n - 1] = '\0'; /* was a space */
+                        last = strrchr(text, ' ');
+                        return atoi(last ? last : text);
                 }
         }
         return -1;
@@ -71,24 +75,22 @@ static void status_of(pid_t pid, char *ret_state, int *ret_n_filters) {
                 fclose(f);
 }
 
-/* Orders it, and holds the child still that has the order: it has taken on a filter beside the installer's. -1: it was too quick. */
+/* Orders it, and holds the child still that has begun. -1: it was too quick. */
 static pid_t stop_at_work(struct installer *in, const struct bytes *package) {
         uint64_t end = clock_now_ns() + WAIT_MS * NS_PER_MS;
-        pid_t child = -1;
-        int n_filters = 0, n_inherited;
+        int n_filters;
+        pid_t child;
         char state;
 
-        status_of(in->pid, &state, &n_inherited);
         assert_int_equal(installer_send_unpack(in, 5, package), 0);
-        while (n_filters <= n_inherited) {
+        while (!packages_staged(in, "zeros")) {
                 struct pollfd p = { .fd = in->manager, .events = POLLIN };
 
                 assert_true(clock_now_ns() < end);
                 if (poll(&p, 1, 0) > 0)
                         return -1;
-                child = child_of(in);
-                status_of(child, &state, &n_filters);
         }
+        child = child_of(in);
         kill(child, SIGSTOP);
         do {
                 assert_true(clock_now_ns() < end);
@@ -126,7 +128,8 @@ static void test_child_that_dies(void **state) {
         record = installer_answer(in);
         assert_int_equal(record.UNPACKED.error, -ECHILD);
         assert_non_null(strstr(record.UNPACKED.message, "killed by signal 9"));
-        assert_int_equal(names_in(in->path), 0);
+        assert_packages(in, 0);
+        assert_int_equal(packages_staged(in, "zeros"), 0);
         u = installer_unpack(in, &other, &folder);
         assert_int_equal(u.error, 0);
         close(folder);
@@ -156,7 +159,8 @@ static void test_new_manager(void **state) {
         u = installer_unpack(in, &other, &folder);
         assert_int_equal(u.error, 0);
         assert_true(gone(child));
-        assert_int_equal(names_in(in->path), 1);
+        assert_packages(in, 1);
+        assert_int_equal(packages_staged(in, "zeros"), 0);
         close(folder);
 
         in->manager = fd_close(in->manager);
@@ -178,11 +182,12 @@ static void test_ends_with_the_base(void **state) {
         kill(in->pid, SIGKILL);
         assert_true(WIFSIGNALED(installer_stop(in)));
         assert_true(gone(child));
-        assert_int_equal(names_in(in->path), 1);
+        assert_int_equal(packages_staged(in, "zeros"), 1);
         /* The next one finds the half-made folder and removes it. */
         installer_start(in);
         installer_ping(in);
-        assert_int_equal(names_in(in->path), 0);
+        assert_packages(in, 0);
+        assert_int_equal(packages_staged(in, "zeros"), 0);
         assert_int_equal(installer_stop(in), 0);
         bytes_free(&package);
 }
@@ -201,17 +206,18 @@ static unsigned long n_switches(const struct installer *in) {
         return sum;
 }
 
-/* The only child of a process that has nothing to do is the spare, and sleeps. */
+/* The only child of a process that has nothing to do is the spare, and sleeps; it has a filter beside the installer's. */
 static void settle(const struct installer *in) {
         uint64_t end = clock_now_ns() + WAIT_MS * NS_PER_MS;
-        char state = '\0';
-        int n_filters;
+        int n_filters = 0, n_inherited;
+        char state;
 
-        while (state != 'S' && clock_now_ns() < end) {
+        status_of(in->pid, &state, &n_inherited);
+        do {
+                assert_true(clock_now_ns() < end);
                 status_of(child_of(in), &state, &n_filters);
                 poll(NULL, 0, 1);
-        }
-        assert_int_equal(state, 'S');
+        } while (state != 'S' || n_filters <= n_inherited);
 }
 
 static void test_spare_that_dies(void **state) {
@@ -229,6 +235,25 @@ static void test_spare_that_dies(void **state) {
         assert_int_equal(u.error, 0);
         close(folder);
         settle(in);
+        assert_packages(in, 1);
+        bytes_free(&package);
+}
+
+/* What it has made ahead is in no package. */
+static void test_spare_that_works(void **state) {
+        struct installer *in = *state;
+        struct bytes package = good("a");
+        struct control_unpacked u;
+        char path[32];
+        int folder;
+
+        settle(in);
+        assert_int_equal(packages_staged(in, NULL), 1);
+        u = installer_unpack(in, &package, &folder);
+        assert_int_equal(u.error, 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", folder);
+        assert_int_equal(names_in(path), u.n_files);
+        close(folder);
         bytes_free(&package);
 }
 
@@ -263,7 +288,7 @@ static void test_idle_and_nothing_piles_up(void **state) {
         }
         settle(in);
         assert_int_equal(n_fds(in), fds);
-        assert_int_equal(names_in(in->path), 0);
+        assert_packages(in, 0);
         await_idle(in);
         bytes_free(&package);
 }
@@ -272,7 +297,7 @@ int main(int argc, char **argv) {
         const struct CMUnitTest tests[] = {
                 INSTALLER_TEST(test_child_that_dies),           INSTALLER_TEST(test_new_manager),
                 INSTALLER_TEST(test_ends_with_the_base),        INSTALLER_TEST(test_spare_that_dies),
-                INSTALLER_TEST(test_idle_and_nothing_piles_up),
+                INSTALLER_TEST(test_idle_and_nothing_piles_up), INSTALLER_TEST(test_spare_that_works),
         };
 
         if (installer_args(argc, argv) < 0)

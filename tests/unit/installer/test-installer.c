@@ -37,7 +37,7 @@ static void test_unpacked_then_reused_then_removed(void **state) {
         u = installer_unpack(in, &package, &folder);
         assert_int_equal(u.error, 0);
         assert_int_equal(u.reused, 1);
-        assert_int_equal(names_in(in->path), 1);
+        assert_packages(in, 1);
 
         installer_send_remove(in, &package);
         close(folder);
@@ -57,7 +57,7 @@ static void refused(struct installer *in, struct bytes package, int error, const
                 print_error("%d: %s\n", u.error, u.message);
         assert_int_equal(u.error, error);
         assert_non_null(strstr(u.message, message));
-        assert_int_equal(names_in(in->path), 0);
+        assert_packages(in, 0);
         bytes_free(&package);
 }
 
@@ -129,7 +129,7 @@ static void test_many(void **state) {
         for (unsigned i = 0; i < 2 * N; i++)
                 assert_int_equal(seen[i], 1);
         assert_int_equal(n_reused, N);
-        assert_int_equal(names_in(in->path), N);
+        assert_packages(in, N);
 }
 
 int main(int argc, char **argv) {

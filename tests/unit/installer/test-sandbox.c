@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,7 +30,7 @@
 #define FILE_MAX 100000
 
 static struct sandbox sandbox;
-static char path[64];
+static char path[64], outside[] = "/tmp/socle-outside-XXXXXX";
 static int folder;
 
 static int setup(void **state) {
@@ -78,6 +79,14 @@ static int create_in_folder(void) {
         return fd >= 0 && pread(fd, text, sizeof(text), 0) == 7 ? 0 : -1;
 }
 
+static int name_and_remove_in_folder(void) {
+        int fd = openat(folder, "made", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+        if (fd < 0 || renameat2(folder, "made", folder, "named", RENAME_NOREPLACE) < 0)
+                return -1;
+        return unlinkat(folder, "named", 0);
+}
+
 static int heap(void) {
         char *p = malloc(64u << 20);
 
@@ -97,14 +106,19 @@ static int create_outside(void) {
 static int create_above(void) {
         return openat(folder, "../socle-escaped", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 }
+static int remove_outside(void) {
+        return unlinkat(AT_FDCWD, outside, 0);
+}
+static int name_outside(void) {
+        int fd = openat(folder, "moved", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        return fd < 0 ? fd : renameat2(folder, "moved", AT_FDCWD, "/tmp/socle-escaped", RENAME_NOREPLACE);
+}
 static int proc_self(void) {
         return open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 }
 static int symbolic_link(void) {
         return symlinkat("/etc/passwd", folder, "link");
-}
-static int remove_file(void) {
-        return unlinkat(folder, "x", 0);
 }
 static int network(void) {
         return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -145,6 +159,7 @@ static int too_large_file(void) {
 
 static void test_what_it_needs(void **state) {
         assert_int_equal(probe(create_in_folder), 0);
+        assert_int_equal(probe(name_and_remove_in_folder), 0);
         assert_int_equal(probe(heap), 0);
 }
 
@@ -154,12 +169,16 @@ static void test_files_elsewhere(void **state) {
         assert_int_equal(probe(read_outside), EACCES);
         assert_int_equal(probe(create_outside), EACCES);
         assert_int_equal(probe(create_above), EACCES);
+        close(mkstemp(outside));
+        assert_int_equal(probe(remove_outside), EACCES);
+        assert_return_code(unlink(outside), errno);
+        assert_int_equal(probe(name_outside), EXDEV); /* as if it were another file system */
         assert_int_equal(probe(proc_self), EACCES);
 }
 
 static void test_calls(void **state) {
-        static int (*const refused[])(void) = { symbolic_link, remove_file,   network,  unix_socket,       new_process,
-                                                new_program,   signal_parent, io_uring, executable_memory, executable_later };
+        static int (*const refused[])(void) = { symbolic_link, network,  unix_socket,       new_process,     new_program,
+                                                signal_parent, io_uring, executable_memory, executable_later };
 
         for (size_t i = 0; i < N_ELEMENTS(refused); i++)
                 assert_int_equal(probe(refused[i]), ENOSYS);
