@@ -60,6 +60,9 @@ int front_setup(void **state);
 int front_teardown(void **state);
 #define FRONT_TEST(name) cmocka_unit_test_setup_teardown(name, front_setup, front_teardown)
 
+/* Until it is ready for this, which must come. */
+void front_await(int fd, short events, const char *what);
+
 /* Publishes a table and, the first time of an epoch, sends the directory. */
 void front_publish(const struct front_module *modules, uint32_t n);
 /* Module "m" with this one instance. */
