@@ -310,7 +310,8 @@ struct control_disk {
         uint64_t instance;
         uint64_t size; /* bytes; when it is more than its limit, counting has ended there */
         uint64_t n_entries;
-        int32_t error; /* -errno: it could not be counted to the end; -ENAMETOOLONG: folders in folders without end */
+        uint64_t shared_memory; /* bytes, where no controller counts them */
+        int32_t error;          /* -errno: it could not be counted to the end; -ENAMETOOLONG: folders in folders without end */
         uint32_t reserved;
 };
 struct control_board_segment {

@@ -7,6 +7,8 @@
  * waits for his turn again and nobody else waits for anything. While somebody's
  * folders grow the next look is sooner; who takes long is looked at seldom.
  *
+ * Shared memory, where no controller counts it, is looked at on the way.
+ *
  * The child has the module's uid for the file system alone (job_narrow()).
  */
 #include "supervisor/base/disk.h"
@@ -19,6 +21,7 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/memory-count.h"
 #include "supervisor/base/workfolder.h"
 #include "supervisor/common/log.h"
 
@@ -50,6 +53,7 @@ static void look(struct base *base, uint64_t now) {
 struct counting {
         const struct instance *instance;
         int work, data;
+        bool memory; /* as well */
 };
 
 /* Whose descriptors it may look at is asked while it is still the base; whose files are whose, afterwards. */
@@ -64,6 +68,8 @@ static int count_all(const void *order, pid_t base, struct job_report *report) {
         if (fstat(c->work, &st) < 0)
                 return -errno;
         setpriority(PRIO_PROCESS, 0, 19);
+        if (c->memory)
+                memory_count_shared(i->pid, &report->shared_memory);
         r = disk_count_deleted(i->pid, st.st_dev, count);
         if (!r)
                 r = job_narrow(i->uid, base);
@@ -74,13 +80,15 @@ static int count_all(const void *order, pid_t base, struct job_report *report) {
 
 /* Its beginning and end -------------------------------------------------------------------------------------------- */
 
-static void tell(struct base *base, struct instance *i, uint64_t size, uint64_t n_entries, int error) {
-        base->disk.grows |= size > i->disk_size;
-        if (size == i->disk_size && !error)
+static void tell(struct base *base, struct instance *i, const struct job_report *report) {
+        const struct disk_count *count = &report->count;
+
+        base->disk.grows |= count->size > i->disk_size;
+        if (count->size == i->disk_size && !report->error && report->shared_memory <= i->limits.memory)
                 return;
-        i->disk_size = size;
-        LINK_SEND(base, &base->roles[ROLE_MANAGER].link, DISK, 0, NULL, 0, .instance = i->id, .size = size, .n_entries = n_entries,
-                  .error = error);
+        i->disk_size = count->size;
+        LINK_SEND(base, &base->roles[ROLE_MANAGER].link, DISK, 0, NULL, 0, .instance = i->id, .size = count->size,
+                  .n_entries = count->n_entries, .shared_memory = report->shared_memory, .error = report->error);
 }
 
 static void on_counted(struct base *base, struct job *job, const struct job_report *report) {
@@ -91,7 +99,7 @@ static void on_counted(struct base *base, struct job *job, const struct job_repo
         if (i)
                 i->disk_after_ns = now + REST * (now - d->began_ns);
         if (i && i->state == INSTANCE_RUNNING)
-                tell(base, i, report->count.size, report->count.n_entries, report->error);
+                tell(base, i, report);
 }
 
 static int begin(struct base *base, struct instance *i) {
@@ -106,7 +114,8 @@ static int begin(struct base *base, struct instance *i) {
         d->instance = i->id;
         d->began_ns = clock_now_ns();
         d->counter.on_end = on_counted;
-        return job_start(base, &d->counter, COUNT_NS, count_all, &(struct counting){ i, work, data });
+        return job_start(base, &d->counter, COUNT_NS, count_all,
+                         &(struct counting){ i, work, data, !(base->enforced & ENFORCED_CGROUP_MEMORY) });
 }
 
 static bool begin_next(struct base *base) {

@@ -18,7 +18,8 @@ struct job;
 struct job_report {
         int error; /* -errno; -ETIME: it was killed */
         struct disk_count count;
-        uint32_t n_removed; /* files and folders */
+        uint64_t shared_memory; /* bytes, where no controller counts them */
+        uint32_t n_removed;     /* files and folders */
 };
 
 /* In the child: 0 or -errno. */

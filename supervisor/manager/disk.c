@@ -47,7 +47,11 @@ void disk_on_record(struct manager *m, const struct control_disk *counted) {
         limit = i->candidate->manifest.disk;
         i->disk_size = counted->size;
         i->n_disk_entries = counted->n_entries;
-        if (counted->size > limit) {
+        if (counted->shared_memory > i->candidate->manifest.memory) {
+                snprintf(text, sizeof(text), "its shared memory (%llu bytes) is more than its [limits] memory (%llu bytes)",
+                         (unsigned long long)counted->shared_memory, (unsigned long long)i->candidate->manifest.memory);
+                instance_kill(i, text);
+        } else if (counted->size > limit) {
                 snprintf(text, sizeof(text), "its folders hold more than its [limits] disk (%llu bytes), in %llu files and folders",
                          (unsigned long long)limit, (unsigned long long)counted->n_entries);
                 instance_kill(i, text);

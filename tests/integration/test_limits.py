@@ -132,6 +132,23 @@ def test_limits_memory(base):
     still_serves(base, worker)
 
 
+def test_limits_memory_that_is_shared(base):
+    """With a controller it counts like any other; without one it is counted, also when it has been read alone."""
+    worker = deploy(base, "[limits]\nmemory = 32M\n")
+    if enforced(base, "cgroup-memory"):
+        expect_equal(post(base, "shared?n=64").status, 502, "status")
+        replaced(base, worker)
+        has_reason(base, "out of memory: it reached [limits] memory")
+        return
+    n, error = took(base, "shared?n=16")
+    expect_equal((n, error), (16, "0"), "what the limit leaves room for")
+    still_serves(base, worker)
+    n, error = took(base, "shared?n=64")
+    expect_equal((n, error), (64, "0"), "what nothing refuses at once")
+    replaced(base, worker)
+    has_reason(base, "its shared memory", "is more than its [limits] memory")
+
+
 def test_limits_cpu(base):
     deploy(base, "[limits]\ncpu = 20%\n")
     if enforced(base, "cgroup-cpu"):
