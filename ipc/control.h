@@ -141,6 +141,7 @@ struct control_handover {
 enum listener_flags {
         LISTENER_SHARED = 1 << 0, /* other gateways accept from the same socket */
         LISTENER_PROXY = 1 << 1,  /* each connection begins with a PROXY header */
+        LISTENER_ORPHAN = 1 << 2, /* of a gateway that is dead: accept who waits there, and keep it not */
 };
 
 /* FILE_OPEN opens a regular file read-only (O_NOFOLLOW, O_NONBLOCK); of the drop directory only when nobody

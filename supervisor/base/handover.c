@@ -80,6 +80,31 @@ int handover_installer(struct base *base, struct role *role) {
         return r;
 }
 
+static int give_listener(struct base *base, struct role *role, uint32_t i, uint32_t index, uint32_t flags) {
+        bool shared;
+        int fd = listeners_of(&base->listeners, i, index, &shared);
+
+        /* Nobody is left alone in a socket that others accept from. */
+        if (shared && (flags & LISTENER_ORPHAN))
+                return 0;
+        return give(base, role, HANDOVER_LISTENER, i,
+                    flags | (shared ? LISTENER_SHARED : 0) | (base->config.listeners[i].proxy_protocol ? LISTENER_PROXY : 0), fd);
+}
+
+void handover_orphans(struct base *base, uint32_t index) {
+        struct role *heir = NULL;
+
+        for (struct role *role = &base->roles[ROLE_GATEWAY]; role < &base->roles[base->n_roles]; role++) {
+                if (!role->pid || !role->ready || role->coming || role->leaving)
+                        continue;
+                if (role->index == index)
+                        return;
+                heir = heir ? heir : role;
+        }
+        for (uint32_t i = 0; heir && i < base->listeners.n; i++)
+                give_listener(base, heir, i, index, LISTENER_ORPHAN);
+}
+
 int handover_gateway(struct base *base, struct role *role) {
         struct role *manager = &base->roles[ROLE_MANAGER];
         int pair[2], r;
@@ -94,13 +119,8 @@ int handover_gateway(struct base *base, struct role *role) {
         if (!r)
                 r = give(base, role, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, pair[1]);
         fd_close(pair[1]);
-        for (uint32_t i = 0; !r && i < base->listeners.n; i++) {
-                bool shared;
-                int fd = listeners_of(&base->listeners, i, role->index, &shared);
-
-                r = give(base, role, HANDOVER_LISTENER, i,
-                         (shared ? LISTENER_SHARED : 0) | (base->config.listeners[i].proxy_protocol ? LISTENER_PROXY : 0), fd);
-        }
+        for (uint32_t i = 0; !r && i < base->listeners.n; i++)
+                r = give_listener(base, role, i, role->index, 0);
         if (!r)
                 r = done(base, role);
         if (!r)

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 struct base;
 struct role;
 
@@ -12,3 +14,6 @@ int handover_manager(struct base *base, struct role *role);
 int handover_installer(struct base *base, struct role *role);
 int handover_gateway(struct base *base, struct role *role);
 int handover_template(struct base *base, struct role *role);
+
+/* Nobody serves in that gateway's place: who waits in its sockets is accepted by another one. */
+void handover_orphans(struct base *base, uint32_t index);

@@ -214,6 +214,7 @@ static void on_death(struct base *base, struct watch *watch, uint32_t events) {
 
                 renew_on_death(base, role);
                 steer(base);
+                handover_orphans(base, role->index);
                 if (is_other)
                         return;
         }

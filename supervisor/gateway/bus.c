@@ -184,8 +184,13 @@ void bus_watch(struct bus *bus) {
 /* The base ----------------------------------------------------------------------------------------------------------------- */
 
 static void on_handover(struct bus *bus, struct control_record *record) {
-        if (record->HANDOVER.what == HANDOVER_LISTENER)
-                listeners_add(&bus->gateway->listeners, TAKE_FD(record->fds[0]), (uint32_t)record->HANDOVER.id);
+        struct listeners *l = &bus->gateway->listeners;
+        uint32_t flags = (uint32_t)record->HANDOVER.id;
+
+        if (record->HANDOVER.what == HANDOVER_LISTENER && (flags & LISTENER_ORPHAN))
+                listeners_rescue(l, TAKE_FD(record->fds[0]), flags);
+        else if (record->HANDOVER.what == HANDOVER_LISTENER)
+                listeners_add(l, TAKE_FD(record->fds[0]), flags);
         if (record->HANDOVER.what != HANDOVER_GATEWAY_LINK)
                 return;
         manager_close(bus);

@@ -18,6 +18,7 @@
 #define LISTENER_OF(field) ((struct listener *)((char *)(field)-offsetof(struct listener, net)))
 #define CLIENTS_MIN 16u
 #define RETRY_NS (100 * NS_PER_MS)
+#define RESCUE_MAX 4096 /* what a socket's queue may hold */
 #define TELL_NS (60 * NS_PER_S)
 
 static void on_retry(struct deadline *deadline) {
@@ -119,6 +120,17 @@ void listeners_add(struct listeners *l, int fd, uint32_t flags) {
         l->n++;
         if (l->open && !l->full)
                 net_listen(l->gateway->net, &listener->net, true);
+}
+
+void listeners_rescue(struct listeners *l, int fd, uint32_t flags) {
+        struct listener orphan = { .proxy = flags & LISTENER_PROXY };
+
+        if (net_listener_init(&orphan.net, fd, false, on_accept, on_failed, l->gateway) >= 0) {
+                orphan.net.accepting = l->open;
+                for (int i = 0; i < RESCUE_MAX && !l->full && net_accept(&orphan.net, 1); i++)
+                        ;
+        }
+        fd_close(fd);
 }
 
 bool listeners_open(struct listeners *l) {

@@ -32,6 +32,8 @@ int listeners_init(struct listeners *l, struct gateway *gateway);
 void listeners_deinit(struct listeners *l);
 /* Takes the fd. flags: enum listener_flags. */
 void listeners_add(struct listeners *l, int fd, uint32_t flags);
+/* Accepts those who wait in a dead gateway's socket, and closes the fd: who comes now is given to the living. */
+void listeners_rescue(struct listeners *l, int fd, uint32_t flags);
 /* Begins to accept. Whether it did not already. */
 bool listeners_open(struct listeners *l);
 /* Accepts no more; who connects waits for the next gateway. */

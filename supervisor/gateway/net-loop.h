@@ -60,5 +60,3 @@ int net_socket_keep(struct net_socket *socket, const uint8_t *data, size_t size)
 void net_socket_end(struct net_socket *socket, int error);
 /* A new connection goes to its owner. */
 void net_accepted(struct net_listener *listener, int fd, const struct sockaddr_storage *address);
-/* accept4(), as often as `most`, as long as it is accepting. False: there is nobody left. */
-bool net_accept(struct net_listener *listener, int most);

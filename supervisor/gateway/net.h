@@ -93,6 +93,8 @@ int net_listener_init(struct net_listener *listener, int fd, bool shared,
                       void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address),
                       void (*on_failed)(struct net_listener *listener, int error), void *owner);
 void net_listen(struct net *net, struct net_listener *listener, bool on);
+/* accept4(), as often as `most`, as long as it is accepting. False: there is nobody left. */
+bool net_accept(struct net_listener *listener, int most);
 
 /* edge: tell each change once (the callee drains it), else as long as something is there. */
 int net_watch_add(struct net *net, struct net_watch *watch, int fd, bool edge);

@@ -507,6 +507,24 @@ def test_who_cannot_be_replaced_stays(base):
     expect_equal([g["former"] for g in restarted(base)], pids, "former processes, once it can be done")
 
 
+def test_who_waits_for_one_that_does_not_come_is_accepted_by_another(base):
+    own_tree(base)
+    pids = start(base)
+    stop(pids[1])
+    clients = [Client(base) for _ in range(60)]
+    for c in clients:
+        c.ask("/crash/ok")
+    owned = by_owner(base, clients)
+    expect(len(owned[None]) > 10, f"who waits: {[(pid, len(c)) for pid, c in owned.items()]}")
+    base.write("broken", "")
+    os.kill(pids[1], signal.SIGKILL)
+    expect_equal({c.answer()[0] for c in clients}, {200}, "answers")
+    expect(set(base.gateways()) & set(pids) == {pids[0]}, "another one has come")
+    expect(all(c in by_owner(base, clients)[pids[0]] for c in owned[None]), "somebody else serves who has waited")
+    os.unlink(base.path("broken"))
+    closed(clients)
+
+
 def test_a_change_of_their_configuration_replaces_them(base):
     pids = start(base)
     answer = json.loads(base.ctl("reload", "--json").stdout)
