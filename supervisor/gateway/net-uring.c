@@ -375,9 +375,12 @@ static void accept_begin(struct uring *u, struct net_listener *listener) {
 
 static void listen_on(struct net *net, struct net_listener *listener, bool on) {
         struct uring *u = URING_OF(net);
+        int r = listener->slot ? 0 : slot_take(u, listener, &listener->slot);
 
-        if (!listener->slot && slot_take(u, listener, &listener->slot) < 0)
+        if (r < 0) {
+                listener->on_failed(listener, r);
                 return;
+        }
         listener->accepting = on;
         if (on) {
                 accept_begin(u, listener);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -104,6 +106,56 @@ static void test_accepting(void **state) {
         assert_int_equal(delay, 1);
         for (unsigned i = 0; i < N_ELEMENTS(clients); i++)
                 close(clients[i]);
+        door_close(&d);
+}
+
+/* In the place of the library's: so that the loop runs out of memory when we say. */
+static bool no_memory;
+void *reallocarray(void *memory, size_t n, size_t size);
+void *reallocarray(void *memory, size_t n, size_t size) {
+        if (no_memory) {
+                errno = ENOMEM;
+                return NULL;
+        }
+        return realloc(memory, n * size);
+}
+
+static void on_watch(struct net_watch *watch, bool hung_up) {
+}
+
+static void test_a_listener_that_has_no_place_is_told(void **state) {
+        static struct net_watch watches[128];
+        _cleanup_close_ int fd = -1, client = -1, idle = eventfd(0, EFD_CLOEXEC);
+        struct sockaddr_in address;
+        struct door d;
+        unsigned n = 0;
+
+        fd = listen_on_tcp(&address);
+        no_memory = true;
+        for (; n < N_ELEMENTS(watches); n++) {
+                int copy = dup(idle);
+
+                watches[n] = (struct net_watch){ .on_ready = on_watch };
+                if (net_watch_add(net, &watches[n], copy, false) < 0) {
+                        close(copy);
+                        break;
+                }
+        }
+        if (n == N_ELEMENTS(watches))
+                skip(); /* epoll keeps no places */
+        door_open(&d, net, fd, false);
+        no_memory = false;
+        assert_int_equal(d.failed, -ENOMEM);
+        /* It may be tried again. */
+        net_listen(net, &d.listener, true);
+        client = connect_to(&address);
+        TURN_UNTIL(d.n_accepted == 1);
+        while (n--) {
+                int copy = watches[n].fd;
+
+                net_watch_remove(net, &watches[n]);
+                close(copy);
+        }
         door_close(&d);
 }
 
@@ -202,6 +254,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 ENDS_TEST(test_accepting),
                 ENDS_TEST(test_accepting_stops_and_goes_on),
+                ENDS_TEST(test_a_listener_that_has_no_place_is_told),
                 ENDS_TEST(test_a_shared_door_is_passed_one_by_one),
                 ENDS_TEST(test_no_descriptor_is_left),
         };
