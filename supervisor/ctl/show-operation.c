@@ -116,6 +116,14 @@ static void row_of_released(struct table *t, const json_t *released) {
         table_add(t, document_text(released, "exit"));
 }
 
+static void show_bad_end(const json_t *released, FILE *out) {
+        const char *code = document_text(released, "code");
+
+        if (*code)
+                text_line(out, "instance ", text_number(document_number(released, "instance")).text, " has not ended as it should: ", code,
+                          ": ", document_text(released, "reason"));
+}
+
 int show_released(const json_t *operation, FILE *out) {
         const json_t *list = json_object_get(operation, "released"), *released;
         const char *version = document_text(operation, "version");
@@ -128,5 +136,6 @@ int show_released(const json_t *operation, FILE *out) {
                   " is removed; instances released: ", text_number((int64_t)i).text, " (operation ",
                   text_number(document_number(operation, "id")).text, ")");
         show_incidents(operation, out);
+        json_array_foreach(list, i, released) show_bad_end(released, out);
         return i ? table_print(&t, out) : 0;
 }

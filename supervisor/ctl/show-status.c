@@ -58,6 +58,9 @@ static void show_base(const json_t *base, FILE *out) {
                   text_number(document_number(base, "generation")).text, document_false(base, "ready") ? ", not yet ready" : "");
         text_line(out, "up ", text_duration_us(up_ms * 1000).text, " since ", document_text(base, "started"));
         show_listen(base, out);
+        if (*document_text(json_object_get(base, "access_log"), "problem"))
+                text_line(out, "NOT in force: [gateway] access-log = ", document_text(json_object_get(base, "access_log"), "to"), ": ",
+                          document_text(json_object_get(base, "access_log"), "problem"));
 }
 
 static void show_missing(const json_t *base, FILE *out) {

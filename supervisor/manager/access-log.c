@@ -385,6 +385,8 @@ static int sink_new(struct manager *m) {
 static bool is_as_configured(const struct access_log_sink *s) {
         const struct base_config *c = &s->manager->config;
 
+        if (!s->on && !strcmp(c->access_log, "journal"))
+                return false; /* there may be one now */
         return !strcmp(s->to, c->access_log) && s->json == (c->access_log_format == BASE_ACCESS_LOG_JSON) &&
                s->percent == c->access_log_sample;
 }
@@ -409,6 +411,10 @@ void access_log_reopen(struct manager *m) {
                 return;
         m->access_log->reopens = true;
         settle(m->access_log);
+}
+
+bool access_log_lacks_journal(const struct manager *m) {
+        return m->access_log && !m->access_log->on && !strcmp(m->access_log->to, "journal");
 }
 
 uint64_t access_log_lost(const struct manager *m) {

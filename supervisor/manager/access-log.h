@@ -17,6 +17,8 @@ int access_log_start(struct manager *manager);
 void access_log_offer(struct gateway *gateway);
 /* The file is opened anew, under its name. */
 void access_log_reopen(struct manager *manager);
+/* What is asked for is the journal, and there is none. */
+bool access_log_lacks_journal(const struct manager *manager);
 /* Lines that could not be written. */
 uint64_t access_log_lost(const struct manager *manager);
 

@@ -17,11 +17,13 @@
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
 #include "ipc/http-status.h"
+#include "supervisor/manager/access-log.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/edges.h"
 #include "supervisor/manager/inspect-role.h"
 #include "supervisor/manager/instance.h"
 #include "supervisor/manager/lifecycle.h"
+#include "supervisor/manager/log-journal.h"
 #include "supervisor/manager/of.h"
 
 /* Texts of strangers (what a worker says, what a file is called) may be no UTF-8, and then there would be no document at all. */
@@ -216,6 +218,13 @@ static json_t *json_roles(struct manager *m) {
         return list;
 }
 
+static json_t *json_access_log(const struct manager *m) {
+        bool lacks = access_log_lacks_journal(m);
+
+        return json_pack("{s:s, s:o}", "to", m->config.access_log, "problem",
+                         json_text(lacks ? "there is no journal at " JOURNAL_SOCKET "; nothing is logged of requests" : NULL));
+}
+
 static json_t *json_base(struct manager *m) {
         json_t *enforced, *missing, *listen = json_array();
         uint64_t now = clock_now_ns(), generation = 1;
@@ -229,11 +238,11 @@ static json_t *json_base(struct manager *m) {
                         generation = m->roles[i].generation;
         }
         format_time(m->started_ms, started, sizeof(started));
-        return json_pack("{s:i, s:s, s:o, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version",
+        return json_pack("{s:i, s:s, s:o, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", m->hello.base_pid, "version",
                          SOCLE_VERSION, "name", json_text(m->config.name), "started", started, "uptime_ms",
                          (json_int_t)((now - m->hello.start_ns) / NS_PER_MS), "mode", m->hello.root ? "root" : "rootless", "generation",
                          (json_int_t)generation, "ready", m->ready_sent, "enforced", enforced, "missing", missing, "listen", listen,
-                         "in_force", base_in_force_json(m), "roles", json_roles(m));
+                         "access_log", json_access_log(m), "in_force", base_in_force_json(m), "roles", json_roles(m));
 }
 
 json_t *json_rejected(struct manager *m) {
@@ -262,13 +271,14 @@ static json_t *json_released(const struct released *r) {
         char how[128];
 
         instance_exit_text(e, how, sizeof(how));
-        return json_pack("{s:I, s:s, s:i, s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "instance", (json_int_t)e->instance,
-                         "version", r->version, "pid", e->pid, "pid_gone", e->pid_gone, "cgroup", cgroup, "work_folder_removed",
-                         e->work_gone, "processes_killed", (json_int_t)e->n_processes, "files_removed", (json_int_t)e->n_files,
-                         "edges_closed", (json_int_t)r->n_edges, "peak_memory_bytes", (json_int_t)e->peak_memory, "cpu_us",
-                         (json_int_t)(e->user_us + e->system_us), "throttled_us", (json_int_t)e->throttled_us, "pids_refused",
+        return json_pack("{s:I, s:s, s:i, s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:o, s:o}", "instance",
+                         (json_int_t)e->instance, "version", r->version, "pid", e->pid, "pid_gone", e->pid_gone, "cgroup", cgroup,
+                         "work_folder_removed", e->work_gone, "processes_killed", (json_int_t)e->n_processes, "files_removed",
+                         (json_int_t)e->n_files, "edges_closed", (json_int_t)r->n_edges, "peak_memory_bytes", (json_int_t)e->peak_memory,
+                         "cpu_us", (json_int_t)(e->user_us + e->system_us), "throttled_us", (json_int_t)e->throttled_us, "pids_refused",
                          (json_int_t)e->n_pids_refused, "exit", how, "took_us",
-                         (json_int_t)(e->asked_ns && e->reaped_ns > e->asked_ns ? (e->reaped_ns - e->asked_ns) / NS_PER_US : 0));
+                         (json_int_t)(e->asked_ns && e->reaped_ns > e->asked_ns ? (e->reaped_ns - e->asked_ns) / NS_PER_US : 0), "code",
+                         json_text(r->fault ? fault_code(r->fault) : NULL), "reason", json_text(r->fault ? r->reason : NULL));
 }
 
 static json_t *json_step(unsigned step, uint64_t ns, bool ok) {

@@ -12,6 +12,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/choices.h"
 #include "supervisor/manager/drop.h"
+#include "supervisor/manager/events.h"
 #include "supervisor/manager/interrupted.h"
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/of.h"
@@ -46,6 +47,21 @@ static void candidate_place(struct admission *a, struct candidate *c, const stru
 static void operation_stamp_all(struct operation *op, enum operation_step first, enum operation_step last) {
         for (int s = (int)first; s <= (int)last; s++)
                 operation_stamp(op, (enum operation_step)s, clock_now_ns());
+}
+
+/* The operator's word for the package has changed: whoever has it read again is told what comes of it. NULL: out of memory. */
+static struct operation *operation_of_settings(const struct admission *a, const struct candidate *c) {
+        struct operation *op = operation_new(&a->manager->operations, OPERATION_DEPLOY, c->module->name, a->file->name);
+
+        if (!op)
+                return NULL;
+        op->by_settings = true;
+        snprintf(op->version, sizeof(op->version), "%s", c->manifest.version);
+        snprintf(op->actor, sizeof(op->actor), "conf.d");
+        operation_stamp(op, STEP_noticed, a->file->noticed_ns);
+        operation_stamp_all(op, STEP_verified, STEP_unpacked);
+        events_note_operation(op);
+        return op;
 }
 
 static bool serves(const struct candidate *c) {
@@ -119,6 +135,8 @@ void admission_accept(struct admission *a) {
         f->fault = FAULT_NONE;
         f->reason[0] = '\0';
         candidate_place(a, c, before);
+        if (before && !op && !strcmp(before->sha256, c->sha256))
+                op = operation_of_settings(a, c);
         c->operation = op;
         admission_free(a);
         lifecycle_reconcile(mod);

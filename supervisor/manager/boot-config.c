@@ -25,6 +25,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/common/role.h"
 #include "supervisor/common/uring.h"
+#include "supervisor/manager/log-journal.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
 #define GATEWAYS_AUTO_MAX 16u
@@ -242,6 +243,13 @@ int boot_config_check(const struct base_config *config, char *error, size_t erro
                                       "%s proxy-protocol: nobody is [gateway] trusted to connect there", listen.text);
         }
         return 0;
+}
+
+int boot_config_check_journal(const struct base_config *config, char *error, size_t error_size) {
+        if (strcmp(config->access_log, "journal") != 0 || journal_is_there(JOURNAL_SOCKET))
+                return 0;
+        return refuse(config, "access-log", error, error_size,
+                      "journal: there is none at %s; expected off or a file of log/ such as access_log", JOURNAL_SOCKET);
 }
 
 static int listener_fill(const struct base_config *config, const char *text, struct control_listener *l, char *error, size_t error_size) {

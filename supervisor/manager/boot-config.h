@@ -22,6 +22,9 @@ int boot_config_load(struct file_service *service, int etc, int conf_d, struct b
  * a line for people. */
 int boot_config_check(const struct base_config *config, char *error, size_t error_size);
 
+/* What a base does without, and says so, but who asks for it now is told. Likewise. */
+int boot_config_check_journal(const struct base_config *config, char *error, size_t error_size);
+
 /* One of these files over the struct: `fd` is it or -errno, and is closed. A file that is not there is none of the errors. */
 int boot_config_take(struct base_config *config, const char *shown, int fd, char *error, size_t error_size);
 

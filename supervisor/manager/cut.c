@@ -76,19 +76,28 @@ void cut_reason(const struct instance *i, const char *what, char *ret_text, size
                 snprintf(ret_text, size, "%s", what);
 }
 
-void cut_on_exit(struct instance *i, const struct control_exited *e, const char *how) {
+enum fault cut_fault(const struct instance *i, const struct control_exited *e, const char *how, char *ret_text, size_t size) {
         bool killed = i->state == INSTANCE_KILLED;
-        char text[128];
 
         /* In order, or with the base. */
-        if (killed ? !i->reason[0] : e->killed)
+        if (!i->retire || (killed ? !i->reason[0] : e->killed))
+                return FAULT_NONE;
+        if (killed)
+                snprintf(ret_text, size, "%s", i->reason);
+        else
+                snprintf(ret_text, size, "%s %s", how, i->was_stopping ? "in `stop`" : "while it was drained");
+        if (i->was_stopping)
+                return killed ? FAULT_STOP_TIMEOUT : FAULT_STOP_CRASHED;
+        return !killed ? FAULT_CRASHED : i->was_cut ? FAULT_HUNG : FAULT_KILLED;
+}
+
+void cut_on_exit(struct instance *i, const struct control_exited *e, const char *how) {
+        char text[sizeof(i->reason)];
+        enum fault fault = cut_fault(i, e, how, text, sizeof(text));
+
+        if (!fault)
                 return;
         if (!i->was_cut)
                 count(i, in_flight(i));
-        if (killed) {
-                tell(i, EVENT_crash, i->was_stopping ? FAULT_STOP_TIMEOUT : i->was_cut ? FAULT_HUNG : FAULT_KILLED, i->reason);
-                return;
-        }
-        snprintf(text, sizeof(text), "%s %s", how, i->was_stopping ? "in `stop`" : "while it was drained");
-        tell(i, EVENT_crash, i->was_stopping ? FAULT_STOP_CRASHED : FAULT_CRASHED, text);
+        tell(i, EVENT_crash, fault, text);
 }

@@ -11,5 +11,7 @@
 void cut_on_drain_timeout(struct instance *instance);
 /* Why it is not waited for any longer: for a request that does not come back, else as `what` says. */
 void cut_reason(const struct instance *instance, const char *what, char *ret_text, size_t size);
-/* An instance that was to go has ended; `how` says in which way. Tells when that was not the way in which it should have. */
+/* An instance has ended; `how` says in which way. FAULT_NONE: as it should, or it was not to go. Else what was wrong, also in words. */
+enum fault cut_fault(const struct instance *instance, const struct control_exited *exited, const char *how, char *ret_text, size_t size);
+/* Tells it. */
 void cut_on_exit(struct instance *instance, const struct control_exited *exited, const char *how);

@@ -142,12 +142,12 @@ void instance_on_exited(struct manager *m, const struct control_exited *e) {
         c->requests_before += v.requests;
         c->errors_before += v.errors;
         retired = i->retire;
-        lifecycle_on_released(i, e);
-        TAILQ_REMOVE(&c->instances, i, entry); /* what follows must not find it any more */
         instance_exit_text(e, how, sizeof(how));
         /* Its own word, which says no more of it than SIGSEGV does. */
         if (v.overflowed && e->code != CLD_EXITED && e->status == SIGSEGV)
                 snprintf(how, sizeof(how), "killed by SIGSEGV (the stack of a request was used up: [limits] stack)");
+        lifecycle_on_released(i, e, how);
+        TAILQ_REMOVE(&c->instances, i, entry); /* what follows must not find it any more */
         snprintf(reason, sizeof(reason), "%s", i->reason[0] ? i->reason : how);
         if (retired)
                 cut_on_exit(i, e, how);

@@ -29,6 +29,7 @@
 #include "supervisor/common/log.h"
 #include "supervisor/manager/base-link.h"
 #include "supervisor/manager/choices.h"
+#include "supervisor/manager/cut.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
 #include "supervisor/manager/history.h"
@@ -41,6 +42,7 @@
 #include "supervisor/manager/packages.h"
 #include "supervisor/manager/publish.h"
 #include "supervisor/manager/quiescence.h"
+#include "supervisor/manager/reload.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/restart.h"
 #include "supervisor/manager/standing.h"
@@ -431,13 +433,16 @@ void lifecycle_on_unhealthy(struct instance *i, const char *reason) {
                 publish(c->module->manager);
 }
 
-void lifecycle_on_released(struct instance *i, const struct control_exited *e) {
+void lifecycle_on_released(struct instance *i, const struct control_exited *e, const char *how) {
         struct module *mod = i->candidate->module;
+        struct released released = { .exited = *e, .n_edges = i->n_edges };
 
+        snprintf(released.version, sizeof(released.version), "%s", i->candidate->manifest.version);
+        released.fault = cut_fault(i, e, how, released.reason, sizeof(released.reason));
         /* The package's own removal tells of all that is made of it. */
         if (!i->candidate->file) {
-                operation_released(mod->undeploy, e, i->n_edges, i->candidate->manifest.version);
-                operation_released(of_undeploy(mod), e, i->n_edges, i->candidate->manifest.version);
+                operation_released(mod->undeploy, &released);
+                operation_released(of_undeploy(mod), &released);
         }
         if (e->error)
                 log_error("%s %s: teardown of worker %d: %s", mod->name, i->candidate->manifest.version, e->pid, strerror(-e->error));
@@ -533,6 +538,7 @@ void lifecycle_check_restored(struct manager *m) {
         struct module *mod;
 
         interrupted_check(m);
+        config_reload_check(m);
         if (m->ready_sent || m->stopping)
                 return;
         if (m->restoring) {

@@ -20,7 +20,7 @@ void lifecycle_on_base_stopping(struct candidate *candidate);
 void lifecycle_on_crash(struct candidate *candidate, uint64_t instance, const char *how);
 /* It turns its loop and serves, but its health hook fails: it is replaced as the crash policy says, make-before-break. */
 void lifecycle_on_unhealthy(struct instance *instance, const char *reason);
-void lifecycle_on_released(struct instance *instance, const struct control_exited *exited);
+void lifecycle_on_released(struct instance *instance, const struct control_exited *exited, const char *how);
 void lifecycle_on_progress(struct module *module);   /* something drains or is gone: are operations done? */
 void lifecycle_settle(struct module *module);        /* likewise; a module of which nothing is left is freed */
 void lifecycle_on_gone(struct candidate *candidate); /* an instance of it is gone */

@@ -122,7 +122,7 @@ void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns
                 op->stamps[step] = MIN(ns, clock_now_ns()); /* a worker writes some of them */
 }
 
-void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version) {
+void operation_released(struct operation *op, const struct released *released) {
         struct released *grown;
 
         if (!op)
@@ -131,10 +131,7 @@ void operation_released(struct operation *op, const struct control_exited *exite
         if (!grown)
                 return;
         op->released = grown;
-        grown[op->n_released].exited = *exited;
-        grown[op->n_released].n_edges = n_edges;
-        snprintf(grown[op->n_released].version, sizeof(grown->version), "%s", version);
-        op->n_released++;
+        grown[op->n_released++] = *released;
 }
 
 void operation_waited_for(struct operation *op, const char *caller, uint64_t instance, uint64_t ms) {

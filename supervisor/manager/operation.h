@@ -55,6 +55,8 @@ struct released {
         struct control_exited exited;
         uint32_t n_edges;
         char version[64];
+        enum fault fault; /* it was to go, and has not ended as it should */
+        char reason[256];
 };
 
 /* A caller that had not turned its loop when an instance was drained all the same. */
@@ -97,6 +99,7 @@ struct operation {
         bool by_files;      /* undeploy: what happens to files holds up no command */
         bool begin_told;    /* as an event: there is one for each, before that of its end */
         bool unchanged;     /* deploy: the same package served already */
+        bool by_settings;   /* deploy: its conf.d/NAME.ini has changed, and nobody has brought a package */
         bool quiet;         /* nobody is told of it, unless something comes of it: operation_speak() */
         /* told once when it ends */
         void (*on_end)(struct operation *operation, void *userdata);
@@ -125,7 +128,7 @@ void operation_speak(struct operation *op);
 void operation_tell(struct operation *op);
 struct operation *operation_find(struct operation_list *list, uint64_t id);
 void operation_stamp(struct operation *op, enum operation_step step, uint64_t ns); /* op may be NULL */
-void operation_released(struct operation *op, const struct control_exited *exited, uint32_t n_edges, const char *version);
+void operation_released(struct operation *op, const struct released *released);
 void operation_waited_for(struct operation *op, const char *caller, uint64_t instance, uint64_t ms); /* likewise */
 void operation_done(struct operation *op);
 /* What is to be said of it now, in a few words. */

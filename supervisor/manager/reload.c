@@ -42,6 +42,7 @@ struct config_reload {
 struct reload_waiter {
         TAILQ_ENTRY(reload_waiter) entry;
         struct evhttp_request *req;
+        uint64_t first; /* operation that may be of this reload */
 };
 static TAILQ_HEAD(, reload_waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 static bool looking;           /* not all looks have begun yet */
@@ -124,7 +125,8 @@ static void reload_next(struct config_reload *r) {
         char shown[SHOWN_MAX], text[SHOWN_MAX + 64], error[512];
 
         if (r->at > r->drop_ins.n) {
-                if (boot_config_check(&r->config, error, sizeof(error)) < 0) {
+                if (boot_config_check(&r->config, error, sizeof(error)) < 0 ||
+                    boot_config_check_journal(&r->config, error, sizeof(error)) < 0) {
                         reload_refuse(error);
                         reload_end(r);
                 } else {
@@ -219,30 +221,77 @@ static json_t *json_later(void) {
         return list;
 }
 
-/* A problem document as well, when socled.conf is not as it must be: packages and keys were looked at all the same. */
+/* Versions that a changed conf.d/NAME.ini has made, and that do not start. */
+static const struct operation *failed_next(const struct manager *m, uint64_t first, const struct operation *op) {
+        for (op = op ? TAILQ_NEXT(op, entry) : TAILQ_FIRST(&m->operations.queue); op; op = TAILQ_NEXT(op, entry)) {
+                if (op->by_settings && op->id >= first && op->state == OPERATION_FAILED)
+                        return op;
+        }
+        return NULL;
+}
+
+static json_t *json_failed(const struct manager *m, uint64_t first) {
+        json_t *list = json_array();
+
+        for (const struct operation *op = failed_next(m, first, NULL); op; op = failed_next(m, first, op))
+                json_array_append_new(list, json_operation(op));
+        return list;
+}
+
+static json_t *json_what_is_wrong(const struct manager *m, const struct operation *failed) {
+        char detail[900], more[32] = "";
+        unsigned n = 0;
+
+        if (!failed)
+                return json_problem(FAULT_BAD_CONFIG, problem, NULL);
+        for (const struct operation *op = failed_next(m, failed->id, failed); op; op = failed_next(m, failed->id, op))
+                n++;
+        if (n)
+                snprintf(more, sizeof(more), ", and %u others", n);
+        snprintf(detail, sizeof(detail), "%s %s with what has changed: %s; what served before serves on%s", failed->module, failed->version,
+                 failed->detail, more);
+        return json_problem(failed->fault, detail, failed->hint);
+}
+
+static bool is_starting(const struct manager *m) {
+        const struct candidate *c;
+        const struct module *mod;
+
+        TAILQ_FOREACH(mod, &m->modules, entry) {
+                TAILQ_FOREACH(c, &mod->candidates, entry) {
+                        if (c->state == CANDIDATE_STARTING && c->operation && c->operation->by_settings)
+                                return true;
+                }
+        }
+        return false;
+}
+
+/* A problem document as well, when socled.conf is not as it must be, or a version does not start with its settings: what is right
+ * was taken all the same. */
 static void waiter_reply(struct manager *m, struct reload_waiter *w) {
+        const struct operation *failed = problem[0] ? NULL : failed_next(m, w->first, NULL);
+        enum fault fault = problem[0] ? FAULT_BAD_CONFIG : failed ? failed->fault : FAULT_NONE;
         struct evhttp_request *req = w->req;
-        bool ok = !problem[0];
+        uint64_t first = w->first;
         json_t *j;
 
         admin_on_gone(req, NULL, NULL);
         waiter_free(w);
-        j = json_pack("{s:b, s:o, s:b, s:I, s:o}", "config", ok, "later", json_later(), "gateways", ok && renewing, "keys",
-                      (json_int_t)m->n_keys, "rejected", json_rejected(m));
-        if (j && !ok) {
-                json_t *p = json_problem(FAULT_BAD_CONFIG, problem, NULL);
+        j = json_pack("{s:b, s:o, s:b, s:I, s:o, s:o}", "config", !problem[0], "later", json_later(), "gateways", !problem[0] && renewing,
+                      "keys", (json_int_t)m->n_keys, "rejected", json_rejected(m), "failed", json_failed(m, first));
+        if (j && fault) {
+                json_t *p = json_what_is_wrong(m, failed);
 
                 json_object_update_missing(j, p);
                 json_decref(p);
         }
-        admin_reply_json(req, ok ? 200 : fault_info(FAULT_BAD_CONFIG)->http_status, ok ? "application/json" : "application/problem+json",
-                         j);
+        admin_reply_json(req, fault ? fault_info(fault)->http_status : 200, fault ? "application/problem+json" : "application/json", j);
 }
 
 void config_reload_check(struct manager *m) {
         struct reload_waiter *w, *next;
 
-        if (TAILQ_EMPTY(&waiters) || looking || m->config_reload || m->trust_reload || drop_busy(m))
+        if (TAILQ_EMPTY(&waiters) || looking || m->config_reload || m->trust_reload || drop_busy(m) || is_starting(m))
                 return;
         for (w = TAILQ_FIRST(&waiters); w; w = next) {
                 next = TAILQ_NEXT(w, entry);
@@ -259,6 +308,7 @@ void config_reload_ask(struct manager *m, struct evhttp_request *req) {
                 return;
         }
         w->req = req;
+        w->first = m->operations.next_id;
         TAILQ_INSERT_TAIL(&waiters, w, entry);
         admin_on_gone(req, on_client_gone, w);
         admin_access_of_request(m, req, actor);

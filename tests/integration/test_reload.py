@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 
-from harness import alive, expect, expect_equal, package, wait
+from harness import alive, expect, expect_equal, package, skip_unless, wait
 from test_survival import Load, kill_role
 
 
@@ -189,6 +189,7 @@ def test_an_address_that_cannot_be_had_is_refused_before_anything_changes(base):
     # it is free now, and the rest of the file counts
     now = json.loads(base.ctl("reload", "--json").stdout)
     expect_equal((now["config"], now["gateways"], now["later"]), (True, True, ["[gateway] listen"]), "once it is free")
+    wait(lambda: "gateways done" in base.log(), "the gateways to be replaced")
     base.config(listen=f"{own}, 192.0.2.1:80")
     refused_reload(base, "192.0.2.1:80 ([gateway] listen): Cannot assign requested address; expected an address of this machine")
     base.config(listen=f"{own}, *:{base.port}")
@@ -215,3 +216,38 @@ def test_a_socket_path_that_cannot_be_had_is_refused(base):
     base.config(listen=f"{own}, unix:{path}")
     expect_equal(json.loads(base.ctl("reload", "--json").stdout)["config"], True, "of one that can be had")
     expect(not os.path.exists(path), "what was tried has left its file")
+
+
+def test_a_reload_says_what_does_not_start_with_its_settings(base):
+    base.start()
+    base.ctl("deploy", crash(base))
+    worker = base.worker("crash")
+    base.write("etc/conf.d/crash.ini", "[config]\nstart = fails\n")
+    r = base.ctl("reload", check=False)
+    expect_equal(r.returncode, 3, f"exit status of {r.stdout}{r.stderr}")
+    expect("START_FAILED" in r.stderr and "crash 1.0.0 with what has changed" in r.stderr and "serves on" in r.stderr, r.stderr)
+    expect_equal(base.worker("crash"), worker, "the worker")
+    # also who has asked by a signal, and hooks, can see it
+    told = [(e["state"], e["actor"], e.get("code")) for e in json.loads(base.ctl("events", "--json").stdout)["events"] if e["event"] == "deploy"]
+    expect_equal(told[-2:], [("begun", "conf.d", None), ("failed", "conf.d", "START_FAILED")], "events")
+    colour(base, "red")
+    j = json.loads(base.ctl("reload", "--json").stdout)
+    expect_equal((j["config"], j["failed"]), (True, []), "of what can be started")
+    wait(lambda: shown(base) == "red", "the corrected one")
+
+
+def test_a_journal_that_is_not_there_is_refused(base):
+    skip_unless(not os.path.exists("/run/systemd/journal/socket"), "there is a journal")
+    base.start()
+    base.ctl("deploy", crash(base))
+    base.config("access-log = journal\n")
+    refused_reload(base, ":4: [gateway] access-log: journal: there is none at /run/systemd/journal/socket; expected off or a file of log/")
+    # what starts without one says so as long as it is so
+    base.stop()
+    base.start()
+    expect_equal(base.status()["base"]["access_log"]["to"], "journal", "what is asked for")
+    shown_text = base.ctl("status").stdout
+    expect("NOT in force: [gateway] access-log = journal: there is no journal at" in shown_text, shown_text)
+    base.config("access-log = access_log\n")
+    base.ctl("reload")
+    expect_equal(base.status()["base"]["access_log"], {"to": "access_log", "problem": None}, "of a file")

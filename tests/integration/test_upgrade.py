@@ -417,6 +417,17 @@ def test_a_stop_that_hangs_is_ended_and_told(base):
     expect_equal(base.module("stuck")["cut_off"], 0, "requests cut off")
 
 
+def test_an_undeployment_says_that_a_stop_was_ended(base):
+    base.start()
+    deploy(base, "tests/modules/stuck", extra="[config]\nstop = hangs\n")
+    out = base.ctl("undeploy", "stuck").stdout
+    expect("has not ended as it should: STOP_TIMEOUT: " in out and "stop-timeout" in out, out)
+    # and one that ends as it should has nothing to say
+    deploy(base, "tests/modules/stuck")
+    j = json.loads(base.ctl("undeploy", "stuck", "--json").stdout)
+    expect_equal([(r["code"], r["reason"]) for r in j["released"]], [(None, None)], "of one in order")
+
+
 def test_stop_does_not_wait_for_what_heeds_no_cancellation(base):
     base.start()
     # `stop` is called, for it crashes, although a thread works on for a request

@@ -91,20 +91,21 @@ static void test_running_operations_are_never_dropped(void **state) {
 }
 
 static void test_what_was_released_is_kept(void **state) {
-        struct control_exited exited = { .pid = 7 };
+        struct released released = { .exited.pid = 7, .n_edges = 3, .version = "1.0.0" };
         struct operation_list list;
         struct operation *op;
 
         operation_list_init(&list);
         op = operation_new(&list, OPERATION_UNDEPLOY, "x", "");
-        operation_released(op, &exited, 3, "1.0.0");
-        exited.pid = 8;
-        operation_released(op, &exited, 4, "1.1.0");
-        operation_released(NULL, &exited, 0, "");
+        operation_released(op, &released);
+        released = (struct released){ .exited.pid = 8, .n_edges = 4, .version = "1.1.0", .fault = FAULT_STOP_TIMEOUT };
+        operation_released(op, &released);
+        operation_released(NULL, &released);
         assert_int_equal(op->n_released, 2);
         assert_int_equal(op->released[0].exited.pid, 7);
         assert_int_equal(op->released[1].n_edges, 4);
         assert_string_equal(op->released[1].version, "1.1.0");
+        assert_int_equal(op->released[1].fault, FAULT_STOP_TIMEOUT);
         operation_list_deinit(&list);
 }
 
