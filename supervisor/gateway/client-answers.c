@@ -75,7 +75,7 @@ static ssize_t send_first(struct client *c, size_t *ret_size) {
         n_iov = output_iov(&c->out, iov, IOV_MAX_PER_SEND);
         for (int i = 0; i < n_iov; i++)
                 *ret_size += iov[i].iov_len;
-        return net_send(&c->socket, iov, n_iov);
+        return net_send(&c->socket, iov, n_iov, *ret_size < c->out.size);
 }
 
 /* A file that became shorter meanwhile ends the connection: its length was promised. */

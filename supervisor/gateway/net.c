@@ -282,22 +282,23 @@ void net_socket_ready(struct net_socket *socket, uint32_t events) {
 }
 
 /* One piece, nearly always: without the detour over a message header. */
-static ssize_t send_pieces(int fd, const struct iovec *iov, int n_iov) {
+static ssize_t send_pieces(int fd, const struct iovec *iov, int n_iov, bool more) {
         struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n_iov };
+        int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
         ssize_t n;
 
         do {
                 if (n_iov == 1)
-                        n = send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+                        n = send(fd, iov->iov_base, iov->iov_len, flags);
                 else
-                        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+                        n = sendmsg(fd, &message, flags);
         } while (n < 0 && errno == EINTR);
         if (n < 0)
                 return errno == EAGAIN ? 0 : -errno;
         return n;
 }
 
-ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov) {
+ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov, bool more) {
         size_t size = 0;
         ssize_t n;
         int r = 0;
@@ -305,7 +306,7 @@ ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov) 
         assert(!socket->sending);
         for (int i = 0; i < n_iov; i++)
                 size += iov[i].iov_len;
-        n = send_pieces(socket->fd, iov, n_iov);
+        n = send_pieces(socket->fd, iov, n_iov, more);
         if (n < 0)
                 return n;
         socket->sending = (size_t)n < size;

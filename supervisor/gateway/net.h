@@ -79,8 +79,9 @@ void net_socket_remove(struct net_socket *socket); /* closes */
 /* Back-pressure: does the owner take more data now? (On at first.) */
 void net_receive(struct net_socket *socket, bool on);
 /* How many bytes were taken, or -errno when the connection broke. When it were not all, the bytes must stay where they
- * are until on_sent() was called, and nothing may be sent before. */
-ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov);
+ * are until on_sent() was called, and nothing may be sent before. `more`: what stands behind them is sent next, and may share a
+ * packet with them. */
+ssize_t net_send(struct net_socket *socket, const struct iovec *iov, int n_iov, bool more);
 /* The same of a file's bytes, which never come here; of many only a piece, so that each has its turn. -ENODATA: the file has
  * fewer by now. */
 ssize_t net_send_file(struct net_socket *socket, int fd, uint64_t offset, uint64_t size);

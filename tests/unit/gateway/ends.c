@@ -53,14 +53,14 @@ static void on_sent(struct net_socket *socket, size_t size) {
         ((struct end *)socket)->n_sent++;
 }
 
-static const struct net_handler handler = { on_data, on_end, on_sent };
+const struct net_handler end_handler = { on_data, on_end, on_sent };
 
 void end_open(struct end *e) {
         int pair[2];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
         *e = (struct end){ .peer = pair[1] };
-        assert_int_equal(net_socket_add(net, &e->socket, pair[0], &handler), 0);
+        assert_int_equal(net_socket_add(net, &e->socket, pair[0], &end_handler), 0);
 }
 
 void end_close(struct end *e) {

@@ -29,6 +29,7 @@ struct end {
 
 extern struct net *net;
 extern uint64_t turns;
+extern const struct net_handler end_handler; /* of ends */
 int ends_setup(void **state);
 int ends_teardown(void **state);
 #define ENDS_TEST(name) cmocka_unit_test_setup_teardown(name, ends_setup, ends_teardown)

@@ -53,7 +53,7 @@ static void test_a_connection_that_breaks(void **state) {
         end_open(&e);
         settle();
         /* A UNIX socket that is closed with data unread resets its peer. */
-        assert_int_equal(net_send(&e.socket, &iov, 1), sizeof(unread));
+        assert_int_equal(net_send(&e.socket, &iov, 1, false), sizeof(unread));
         e.peer = fd_close(e.peer);
         TURN_UNTIL(e.n_ended);
         assert_int_equal(e.error, -ECONNRESET);
