@@ -6,24 +6,13 @@
 # 15 seconds each).
 set -eu
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-build=${BUILD:-$here/build}
+. "$(dirname "$0")/common.sh"
 rounds=${ROUNDS:-5}
 
-[ -d "$build" ] || meson setup "$build" "$here" >&2
-ninja -C "$build" >&2
-ninja -C "$build" bench/bench-neighbour bench/gateway-module.so >&2
+build bench/gateway-module.so tests/modules/clinger.staged tests/modules/echo.staged
 
-wrk=$(command -v wrk) || {
-        echo "bench-neighbour: wrk is not installed (tools/deps.sh bench)" >&2
-        exit 1
-}
-
-# Where the roles' uids can reach it, whatever folder this tree lies in.
-folder=$(mktemp -d /tmp/socle-bench-neighbour.XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 1' INT TERM HUP
-chmod 755 "$folder"
+find_wrk
+make_folder
 mkdir -p "$folder/root/modules" "$folder/hello"
 
 cp "$build/bench/gateway-module.so" "$folder/hello/entry.so"
@@ -33,14 +22,7 @@ cp -r "$build/tests/modules/clinger" "$build/tests/modules/echo" "$folder/"
 printf '\n[calls]\nallow = echo\n%s\n' "${LIMITS:+[limits]
 $LIMITS}" >>"$folder/clinger/module.ini"
 for module in hello echo clinger; do
-        "$build/supervisor/ctl/soclectl" pack "$folder/$module" -o "$folder/root/modules/" >/dev/null
+        "$soclectl" pack "$folder/$module" -o "$folder/root/modules/" >/dev/null
 done
 
-mkdir -p "$here/bench/results"
-"$build/bench/bench-neighbour" "$build/supervisor/base/socled" "$folder/root" "$wrk" "$rounds" >"$folder/output" || {
-        cat "$folder/output"
-        tail -n 20 "$folder/root/output.log" >&2 2>/dev/null
-        exit 1
-}
-cat "$folder/output"
-grep '^{' "$folder/output" >"$here/bench/results/neighbour.jsonl"
+run "$socled" "$folder/root" "$wrk" "$rounds"

@@ -6,19 +6,12 @@
 # each).
 set -eu
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-build=${BUILD:-$here/build}
+. "$(dirname "$0")/common.sh"
 rounds=${ROUNDS:-60}
 
-[ -d "$build" ] || meson setup "$build" "$here" >&2
-ninja -C "$build" >&2
-ninja -C "$build" bench/bench-recovery bench/deploy-module.so >&2
+build bench/deploy-module.so tests/modules/echo.staged tests/modules/caller.staged
 
-# Where the roles' uids can reach it, whatever folder this tree lies in.
-folder=$(mktemp -d /tmp/socle-bench-recovery.XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 1' INT TERM HUP
-chmod 755 "$folder"
+make_folder
 mkdir -p "$folder/root/modules" "$folder/tree"
 
 for module in echo caller; do
@@ -26,14 +19,7 @@ for module in echo caller; do
         cp -r "$build/tests/modules/$module" "$folder/tree/"
         # The least period there is: with a second between them, each crash is the first.
         printf '\n[restart]\nperiod = 1s\n' >>"$folder/tree/$module/module.ini"
-        "$build/supervisor/ctl/soclectl" pack "$folder/tree/$module" -o "$folder/root/modules/" >/dev/null
+        "$soclectl" pack "$folder/tree/$module" -o "$folder/root/modules/" >/dev/null
 done
 
-mkdir -p "$here/bench/results"
-"$build/bench/bench-recovery" "$build/supervisor/base/socled" "$folder/root" "$build/bench/deploy-module.so" "$rounds" >"$folder/output" || {
-        cat "$folder/output"
-        tail -n 20 "$folder/root/output.log" >&2 2>/dev/null
-        exit 1
-}
-cat "$folder/output"
-grep '^{' "$folder/output" >"$here/bench/results/recovery.jsonl"
+run "$socled" "$folder/root" "$build/bench/deploy-module.so" "$rounds"

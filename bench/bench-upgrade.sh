@@ -9,8 +9,7 @@
 # KILL_ROUNDS= upgrades (100).
 set -eu
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-build=${BUILD:-$here/build}
+. "$(dirname "$0")/common.sh"
 kills=${KILL:-nobody}
 rounds=${ROUNDS:-1000}
 kill_rounds=${KILL_ROUNDS:-100}
@@ -18,16 +17,9 @@ if [ "$kills" != nobody ] || [ "$kill_rounds" -gt "$rounds" ]; then
         kill_rounds=$rounds
 fi
 
-[ -d "$build" ] || meson setup "$build" "$here" >&2
-ninja -C "$build" bench/bench-upgrade bench/up.so bench/via.so \
-        supervisor/base/socled supervisor/manager/socle-manager supervisor/template/socle-template \
-        supervisor/installer/socle-installer supervisor/gateway/socle-gateway supervisor/ctl/soclectl >&2
+build bench/up.so bench/via.so
 
-# Where the roles' uids can reach it, whatever folder this tree lies in.
-folder=$(mktemp -d /tmp/socle-bench-upgrade.XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 1' INT TERM HUP
-chmod 755 "$folder"
+make_folder
 mkdir -p "$folder/packages" "$folder/tree"
 
 # pack NAME VERSION NUMBER MANIFEST: versions differ in the manifest alone; killed workers are meant to come back each time
@@ -35,7 +27,7 @@ pack() {
         printf '[module]\nname = %s\nversion = %s\nentry = %s.so\n[http]\nprefix = /%s\n[data]\ndir = yes\n[limits]\nmemory = 512M\n[restart]\nburst = 1000\nbackoff = 0\n%b[config]\nnumber = %s\n%b' \
                 "$1" "$2" "$1" "$1" "$4" "$3" "${5:-}" >"$folder/tree/module.ini"
         cp "$build/bench/$1.so" "$folder/tree/"
-        "$build/supervisor/ctl/soclectl" pack "$folder/tree" -o "$folder/packages/$1-$2.smod" >/dev/null
+        "$soclectl" pack "$folder/tree" -o "$folder/packages/$1-$2.smod" >/dev/null
         rm "$folder/tree/$1.so"
 }
 
@@ -54,9 +46,9 @@ mkdir -p "$here/bench/results"
 : >"$here/bench/results/upgrade.jsonl"
 status=0
 
-# run KILL ROUNDS REQUESTS: on a root of its own
-run() {
-        "$build/bench/bench-upgrade" "$build/supervisor/base/socled" "$folder/root" "$folder/packages" "$2" "$3" "$1" >"$folder/output" || {
+# upgrade KILL ROUNDS REQUESTS: on a root of its own
+upgrade() {
+        "$build/bench/$name" "$socled" "$folder/root" "$folder/packages" "$2" "$3" "$1" >"$folder/output" || {
                 status=1
                 tail -n 30 "$folder/root/output.log" >&2 2>/dev/null
         }
@@ -66,13 +58,13 @@ run() {
 }
 
 if [ "${LONG:-}" = 1 ]; then
-        run "$kills" "$rounds" 1000000
+        upgrade "$kills" "$rounds" 1000000
 elif [ "$kills" != nobody ]; then
-        run "$kills" "$rounds" $((rounds * 200))
+        upgrade "$kills" "$rounds" $((rounds * 200))
 else
-        run nobody "$rounds" 0
+        upgrade nobody "$rounds" 0
         for who in manager template gateway new all itself; do
-                run $who "$kill_rounds" $((kill_rounds * 200))
+                upgrade $who "$kill_rounds" $((kill_rounds * 200))
         done
 fi
 exit $status
