@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +84,17 @@ int fd_pread_all(int fd, void *data, size_t size, uint64_t offset) {
                 size -= (size_t)n;
         }
         return 0;
+}
+
+int64_t fd_allow_most(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        return (int64_t)MIN(limit.rlim_cur, (rlim_t)INT64_MAX);
 }
 
 static int compare_ints(const void *a, const void *b) {

@@ -30,5 +30,8 @@ int fd_set_cloexec(int fd, bool on);
 int fd_write_all(int fd, const void *data, size_t size);
 int fd_pread_all(int fd, void *data, size_t size, uint64_t offset);
 
+/* Allows this process as many descriptors as it may allow itself; so many, or -errno. */
+int64_t fd_allow_most(void);
+
 /* Closes every descriptor >= 3 that is not in keep[] (sorted or not). 0 or -errno. */
 int fd_close_all_except(const int *keep, size_t n_keep);

@@ -21,7 +21,6 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "ipc/clock.h"
@@ -186,14 +185,11 @@ static int inotify_start(struct base *base) {
 
 /* A worker costs some descriptors here. Roles inherit what is allowed, workers have a limit of their own. */
 static int step_limits(struct base *base) {
-        struct rlimit limit;
+        int64_t n = fd_allow_most();
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return -errno;
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return -errno;
-        base->instances_max = (uint32_t)MIN(limit.rlim_cur / INSTANCE_FDS, (rlim_t)INSTANCES_MAX);
+        if (n < 0)
+                return (int)n;
+        base->instances_max = (uint32_t)MIN(n / INSTANCE_FDS, INSTANCES_MAX);
         return 0;
 }
 

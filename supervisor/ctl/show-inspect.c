@@ -16,8 +16,8 @@ static void line(FILE *out, const char *name, const char *value) {
         text_line(out, *value ? value : "-");
 }
 
-/* "name 3, other 1": members that are numbers, or texts. */
-static void members(const json_t *object, char *text, size_t size) {
+/* "name 3, other 1": members that are numbers, with `all` also where there are none of it, or texts. */
+static void members(const json_t *object, bool all, char *text, size_t size) {
         const char *key;
         json_t *value;
 
@@ -25,7 +25,7 @@ static void members(const json_t *object, char *text, size_t size) {
         json_object_foreach((json_t *)object, key, value) {
                 size_t n = strlen(text);
 
-                if (json_is_integer(value))
+                if (json_is_integer(value) && (all || json_integer_value(value)))
                         snprintf(text + n, size - n, "%s%s %lld", n ? ", " : "", key, (long long)json_integer_value(value));
                 else if (json_is_string(value))
                         snprintf(text + n, size - n, "%s%s %s", n ? ", " : "", key, json_string_value(value));
@@ -35,7 +35,7 @@ static void members(const json_t *object, char *text, size_t size) {
 static void show_members(FILE *out, const char *name, const json_t *object) {
         char text[1024];
 
-        members(object, text, sizeof(text));
+        members(object, true, text, sizeof(text));
         line(out, name, text);
 }
 
@@ -165,26 +165,12 @@ static void show_instance(const json_t *i, FILE *out) {
         show_violations(json_object_get(i, "violations"), out);
 }
 
-/* "2xx 12, 4xx 1": those that there are. */
-static void classes(const json_t *by_class, char *text, size_t size) {
-        const char *key;
-        json_t *n;
-
-        *text = '\0';
-        json_object_foreach((json_t *)by_class, key, n) {
-                size_t used = strlen(text);
-
-                if (json_integer_value(n))
-                        snprintf(text + used, size - used, "%s%s %lld", used ? ", " : "", key, (long long)json_integer_value(n));
-        }
-}
-
 static void add_route(struct table *t, const char *name, const json_t *counts) {
         char text[128];
 
         table_add(t, name);
         table_add(t, text_number(document_number(counts, "requests")).text);
-        classes(json_object_get(counts, "by_class"), text, sizeof(text));
+        members(json_object_get(counts, "by_class"), false, text, sizeof(text));
         table_add(t, *text ? text : "-");
         table_add(t, text_number(document_number(counts, "aborted")).text);
         table_add(t, text_size((uint64_t)MAX(document_number(counts, "bytes_in"), 0)).text);

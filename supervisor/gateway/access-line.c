@@ -13,6 +13,7 @@
 
 #include "ipc/cleanup.h"
 #include "ipc/utf8.h"
+#include "supervisor/gateway/digits.h"
 
 static const char hex[] = "0123456789abcdef";
 
@@ -28,13 +29,10 @@ static void put(struct writer *w, const char *text, size_t size) {
 #define PUT(w, literal) put((w), (literal), sizeof(literal) - 1)
 
 static void put_number(struct writer *w, uint64_t n) {
-        char digits[20], *at = digits + sizeof(digits);
+        char buffer[DIGITS_MAX];
+        const char *at = digits_of(n, buffer);
 
-        do {
-                *--at = (char)('0' + n % 10);
-                n /= 10;
-        } while (n);
-        put(w, at, (size_t)(digits + sizeof(digits) - at));
+        put(w, at, (size_t)(buffer + DIGITS_MAX - at));
 }
 
 /* As many digits as there are. */

@@ -4,12 +4,11 @@
  */
 #include "supervisor/gateway/listener.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
+#include "ipc/fd.h"
 #include "supervisor/common/log.h"
 #include "supervisor/gateway/client.h"
 #include "supervisor/gateway/gateway.h"
@@ -38,14 +37,11 @@ static uint32_t share_of(uint32_t n, uint32_t n_gateways) {
 }
 
 int listeners_init(struct listeners *l, struct gateway *gateway) {
-        struct rlimit limit;
+        int64_t n = fd_allow_most();
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return -errno;
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return -errno;
-        *l = (struct listeners){ .gateway = gateway, .clients_max = clients_max(limit.rlim_cur) };
+        if (n < 0)
+                return (int)n;
+        *l = (struct listeners){ .gateway = gateway, .clients_max = clients_max((uint64_t)n) };
         if (gateway->setup.connections)
                 l->clients_max = MIN(l->clients_max, share_of(gateway->setup.connections, gateway->n_gateways));
         return deadline_init(&gateway->deadlines, &l->retry, on_retry);

@@ -14,6 +14,7 @@
 #include "ipc/fd.h"
 #include "ipc/http-date.h"
 #include "ipc/http-status.h"
+#include "supervisor/gateway/digits.h"
 
 /* Writes as long as nothing failed. */
 struct writer {
@@ -29,13 +30,10 @@ static void put(struct writer *w, const void *data, size_t size) {
 #define PUT(w, literal) put((w), (literal), sizeof(literal) - 1)
 
 static void put_number(struct writer *w, uint64_t n) {
-        char digits[20], *at = digits + sizeof(digits);
+        char buffer[DIGITS_MAX];
+        const char *at = digits_of(n, buffer);
 
-        do {
-                *--at = (char)('0' + n % 10);
-                n /= 10;
-        } while (n);
-        put(w, at, (size_t)(digits + sizeof(digits) - at));
+        put(w, at, (size_t)(buffer + DIGITS_MAX - at));
 }
 
 #define NAME(text)                                                                                                                         \

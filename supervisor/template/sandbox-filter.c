@@ -53,7 +53,6 @@
 #include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -64,16 +63,7 @@
 #include <unistd.h>
 
 #include "ipc/cleanup.h"
-
-#if defined(__x86_64__)
-#define FILTER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define FILTER_ARCH AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#define FILTER_ARCH AUDIT_ARCH_RISCV64
-#else
-#error "name this machine's AUDIT_ARCH_* here"
-#endif
+#include "supervisor/common/filter-arch.h"
 
 /* The lower half of an argument: all that is compared are ints and flag words. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
