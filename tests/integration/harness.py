@@ -5,6 +5,7 @@ A test is a function whose name begins with test_ and that takes one Base. Waiti
 for a condition with a deadline. Tests run in parallel, so nothing here is shared."""
 
 import contextlib
+import getpass
 import http.client
 import itertools
 import json
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 BUILD = os.path.abspath(os.environ.get("SOCLE_BUILD", "build"))
@@ -117,6 +119,29 @@ class Reply:
     @property
     def json(self):
         return json.loads(self.body)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the socket at that path."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60 * SLOW)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(connection, method, path, body=None, headers=None):
+    """One request, and the end of the connection."""
+    try:
+        connection.request(method, path, body, headers or {})
+        r = connection.getresponse()
+        return Reply(r.status, r.headers, r.read())
+    finally:
+        connection.close()
 
 
 class Base:
@@ -260,13 +285,7 @@ class Base:
 
     # HTTP
     def request(self, method, path, body=None, headers=None, timeout=40.0):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
-        try:
-            c.request(method, path, body, headers or {})
-            r = c.getresponse()
-            return Reply(r.status, r.headers, r.read())
-        finally:
-            c.close()
+        return ask(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW), method, path, body, headers)
 
     def get(self, path, **kw):
         return self.request("GET", path, **kw)
@@ -286,6 +305,10 @@ class Base:
             return r if r is not None and r.status == status else None
 
         return wait(done, f"{status} for {path}", seconds)
+
+    def api(self, method, path, body=None, headers=None):
+        """On the admin socket."""
+        return ask(UnixConnection(self.path("run/admin.sock")), method, path, body, headers)
 
     # soclectl
     def ctl(self, *args, check=True):
@@ -397,6 +420,120 @@ def package(base, source, name=None, version=None, changes=(), extra="", packer=
     with open(ini) as f:
         values = dict((p[0].strip(), p[1].strip()) for p in (l.split("=", 1) for l in f if "=" in l))
     return packer(tree, os.path.join(folder, f"{name or values['name']}-{version or values['version']}.smod"))
+
+
+# what becomes of them
+
+def states(base, name):
+    """Empty while a new manager does not know it yet."""
+    module = base.module(name)
+    return {v["version"]: v["state"] for v in module["versions"]} if module else {}
+
+
+def version(base, name="hello"):
+    m = base.module(name)
+    return next((v["version"] for v in m["versions"] if v["state"] == "ACTIVE"), None) if m else None
+
+
+def files(base):
+    return sorted(os.listdir(base.path("modules")))
+
+
+def history(base, name):
+    return json.loads(base.ctl("history", name, "--json").stdout)["history"]
+
+
+def kill_role(base, name):
+    pid = base.role(name)
+    os.kill(pid, signal.SIGKILL)
+
+    def another():
+        s = base.try_status()
+        now = {r["name"]: r["pid"] for r in s["base"]["roles"]}.get(name) if s else None
+        return now if now and now != pid else None
+
+    return pid, wait(another, f"another {name}")
+
+# meanwhile
+
+class Meanwhile:
+    """Threads that take one step() after the other, until the block ends."""
+
+    def __init__(self, threads):
+        self.end = False
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+
+    def run(self):
+        while not self.end:
+            self.step()
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end = True
+        for t in self.threads:
+            t.join()
+
+
+class Load(Meanwhile):
+    """Keeps asking on connections of its own; counts what is not a 200."""
+
+    def __init__(self, base, path, threads=2):
+        super().__init__(threads)
+        self.base, self.path, self.n, self.bad = base, path, 0, []
+
+    def step(self):
+        try:
+            r = self.base.get(self.path)
+            if r.status != 200:
+                self.bad.append(f"{r.status} {r.text[:200]}")
+        except OSError as e:
+            self.bad.append(repr(e))
+        self.n += 1
+
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+NGINX_CONF = """daemon off;
+master_process off;
+{user}
+pid {folder}/pid;
+error_log {folder}/error.log crit;
+events {{ worker_connections 64; }}
+http {{
+        access_log off;
+        client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+        uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+{http}
+}}
+"""
+
+
+@contextlib.contextmanager
+def nginx(base, conf):
+    """One with this in its http block, where {folder} is its own and {port} what it listens on; the port."""
+    skip_unless(NGINX, "nginx is not installed")
+    folder, holder = base.path("nginx"), hold_port()
+    port = holder.getsockname()[1]
+    user = f"user {getpass.getuser()};" if ROOT else ""
+    base.write("nginx/nginx.conf", NGINX_CONF.format(folder=folder, user=user, http=conf.format(folder=folder, port=port)))
+    with holder, subprocess.Popen([NGINX, "-p", folder, "-c", os.path.join(folder, "nginx.conf")], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        def up():
+            expect(process.poll() is None, "nginx ended at its start")
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return True
+            return False
+
+        try:
+            wait(up, "nginx to listen")
+            yield port
+        finally:
+            process.kill()
 
 
 def signal_name(n):

@@ -7,9 +7,8 @@ import os
 import re
 import signal
 
-from harness import expect, expect_equal, package, wait
+from harness import Load, expect, expect_equal, kill_role, package, wait
 from test_routes import counted, metrics
-from test_survival import Load, kill_role
 
 COMBINED = re.compile(r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(.*)" (\d{3}) (\d+) "(.*)" "(.*)"')
 

@@ -4,21 +4,12 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 
 from harness import SLOW, SOCLECTL, alive, expect, expect_equal, package, skip_unless_root, wait
 
 STEPS = ["noticed", "verified", "unpacked", "forked", "loaded", "started", "routed"]
-
-
-def api(base, method, path):
-    """The body of an answer, as curl would have it."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(base.path("run/admin.sock"))
-        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: socle\r\nConnection: close\r\n\r\n".encode())
-        return b"".join(iter(lambda: s.recv(65536), b"")).split(b"\r\n\r\n", 1)[1].decode()
 
 
 def test_deploy_prints_the_journey_and_undeploy_what_was_released(base):
@@ -76,11 +67,7 @@ def test_health_says_why(base):
 
 def test_a_wrong_path_of_the_api_lists_the_right_ones(base):
     base.start()
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(base.path("run/admin.sock"))
-        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = s.makefile("rb").read().decode()
-    j = json.loads(answer.split("\r\n\r\n", 1)[1])
+    j = base.api("GET", "/").json
     expect_equal((j["status"], j["title"], j["code"]), (404, "Not Found", "NOT_FOUND"), "problem")
     expect("/v1/status" in j["hint"], j["hint"])
 
@@ -223,7 +210,7 @@ def test_a_second_operation_on_a_name_is_a_conflict(base):
     base.start()
     slow = package(base, "tests/modules/start-hangs", extra="[limits]\nstart-timeout = 15s\n")
     p = subprocess.Popen([SOCLECTL, "--root", base.root, "deploy", slow], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    running = lambda: [o for o in json.loads(api(base, "GET", "/v1/operations"))["operations"] if o["state"] == "running"]
+    running = lambda: [o for o in base.api("GET", "/v1/operations").json["operations"] if o["state"] == "running"]
     operation = wait(running, "the operation")[0]
     for args in (["restart", "start-hangs"], ["undeploy", "start-hangs"], ["deploy", slow]):
         r = base.ctl(*args, check=False)
@@ -307,6 +294,6 @@ def test_who_has_been_answered_is_not_counted_any_more(base):
     calls = ("/v1/modules/hello/inspect", "/v1/roles", "/v1/health", "/v1/health/hello", "/v1/status", "/v1/modules/hello", "/metrics")
     for path in calls:
         for _ in range(300):
-            expect(api(base, "GET", path), f"no answer to GET {path}")
+            expect(base.api("GET", path).body, f"no answer to GET {path}")
     for _ in range(300):
-        expect('"config"' in api(base, "POST", "/v1/reload"), "no answer to a reload")
+        expect('"config"' in base.api("POST", "/v1/reload").text, "no answer to a reload")

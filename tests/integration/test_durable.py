@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 
-from harness import SOCLECTL, expect, expect_equal, package, wait
-from test_survival import kill_role
+from harness import SOCLECTL, expect, expect_equal, history, kill_role, package, wait
 
 LONG = 30
 
@@ -38,11 +37,6 @@ def standing(base, **wanted):
 def version(base, name, number):
     m = base.module(name)
     return next((v for v in m["versions"] if v["version"] == number), None) if m else None
-
-
-def history(base, name):
-    return json.loads(base.ctl("history", name, "--json").stdout)["history"]
-
 
 
 def next_manager(base):

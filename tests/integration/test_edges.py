@@ -7,9 +7,8 @@ import signal
 import threading
 import time
 
-from harness import expect, expect_equal, package, wait
+from harness import Load, expect, expect_equal, kill_role, package, wait
 from test_calls import call, two
-from test_survival import Load, kill_role
 
 
 def mapped(pid):

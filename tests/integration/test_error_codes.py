@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 
-from harness import ROOT, SOCLECTL, expect, expect_equal, pack_by_tar, package, wait
+from harness import ROOT, SOCLECTL, expect, expect_equal, history, pack_by_tar, package, wait
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/errors.md")
 
@@ -67,12 +67,9 @@ def refused(base, code, file, name):
 
 
 def api(base, method, path):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(base.path("run/admin.sock"))
-        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: socle\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
-        head, body = b"".join(iter(lambda: s.recv(65536), b"")).split(b"\r\n\r\n", 1)
-    expect(b"application/problem+json" in head, f"{method} {path}: {head}")
-    return int(head.split()[1]), json.loads(body)
+    r = base.api(method, path)
+    expect_equal(r.headers["Content-Type"], "application/problem+json", f"{method} {path}")
+    return r.status, r.json
 
 
 def hello(base, **kw):
@@ -166,10 +163,10 @@ def test_of_a_module_that_does_not_stay_up(base):
         base.post("/crash/abort")
     wait(lambda: base.state("crash") == "QUARANTINED", "the quarantine", 30)
     document_is(base.module("crash")["versions"][0], "QUARANTINED", "crash")
-    history = json.loads(base.ctl("history", "crash", "--json").stdout)["history"]
-    codes = {h["code"]: (h["class"], h["fault"]) for h in history}
+    told = history(base, "crash")
+    codes = {h["code"]: (h["class"], h["fault"]) for h in told}
     for code in ("CRASHED", "QUARANTINED"):
-        expect_equal(codes.get(code), (ROWS[code]["class"], ROWS[code]["fault"]), f"{code} in {history}")
+        expect_equal(codes.get(code), (ROWS[code]["class"], ROWS[code]["fault"]), f"{code} in {told}")
     events = json.loads(base.ctl("events", "--json").stdout)["events"]
     expect([e for e in events if e.get("code") == "CRASHED" and e.get("class") == "MODULE"], f"{events}")
     text = base.ctl("status").stdout

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import SOCLECTL, expect, expect_equal, package, skip_unless_root, wait
+from harness import SOCLECTL, expect, expect_equal, history, package, skip_unless_root, wait
 
 
 def events(base, **wanted):
@@ -76,7 +76,7 @@ def test_a_history_says_how_workers_ended(base):
     wait(lambda: base.worker("crash") not in (None, worker), "the restart")
 
     def ends():
-        h = json.loads(base.ctl("history", "crash", "--json").stdout)["history"]
+        h = history(base, "crash")
         return [e for e in h if "exit" in e]
 
     end = wait(ends, "an end in the history")[0]

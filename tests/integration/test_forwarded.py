@@ -5,12 +5,9 @@ import contextlib
 import os
 import socket
 import struct
-import subprocess
 
 import harness
-from harness import expect, expect_equal, package, skip_unless, wait
-from test_http import NGINX
-from test_listeners import Unix as Admin
+from harness import expect, expect_equal, nginx, package, wait
 
 PROXY = "127.0.0.2"
 TRUSTED = f"trusted = {PROXY}, 10.0.0.0/8\n"
@@ -196,11 +193,9 @@ def test_a_unix_peer_is_believed_when_it_is_said(base):
 
 def metric(base, name):
     """Its value at the moment, labels and all in the name."""
-    with contextlib.closing(Admin(base.path("run/admin.sock"))) as c:
-        c.request("GET", "/metrics")
-        for line in c.getresponse().read().decode().splitlines():
-            if line.startswith(name + " "):
-                return int(line.split()[-1])
+    for line in base.api("GET", "/metrics").text.splitlines():
+        if line.startswith(name + " "):
+            return int(line.split()[-1])
     return None
 
 
@@ -270,16 +265,7 @@ def socket_count(pid, port):
 
 # A real proxy ----------------------------------------------------------------------------------------------------------------
 
-NGINX_CONF = """daemon off;
-master_process off;
-{user}
-pid {folder}/pid;
-error_log {folder}/error.log crit;
-events {{ worker_connections 64; }}
-http {{
-        access_log off;
-        client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-        uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+NGINX_CONF = """
         server {{
                 listen 127.0.0.1:{port};
                 location / {{
@@ -287,31 +273,14 @@ http {{
                         proxy_set_header Host $host;
                         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
                         proxy_set_header X-Forwarded-Proto https;
-                        proxy_pass http://127.0.0.1:{to};
+                        proxy_pass http://127.0.0.1:TO;
                 }}
         }}
-}}
 """
 
 
 def test_nginx_in_front(base):
-    skip_unless(NGINX, "nginx")
     begin(base, TRUSTED)
-    folder, holder = base.path("nginx"), harness.hold_port()
-    base.others.append(holder)  # kept as long as the test runs
-    port = holder.getsockname()[1]
-    os.mkdir(folder)
-    base.write("nginx/nginx.conf", NGINX_CONF.format(folder=folder, port=port, to=base.port, user="user root;" if harness.ROOT else ""))
-    nginx = subprocess.Popen([NGINX, "-p", folder, "-c", os.path.join(folder, "nginx.conf")], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        def up():
-            expect(nginx.poll() is None, "nginx ended at its start")
-            with contextlib.suppress(OSError):
-                return ask(base, "127.0.0.7", "X-Forwarded-For: 10.0.0.1", "Forwarded: for=10.0.0.1", port=port)
-            return None
-
-        expect_equal(wait(up, "nginx to listen")[:3], ["127.0.0.7 https", "host: x", "x-forwarded-for: 10.0.0.1, 127.0.0.7"], "through nginx")
-    finally:
-        nginx.kill()
-        nginx.wait()
+    with nginx(base, NGINX_CONF.replace("TO", str(base.port))) as port:
+        got = ask(base, "127.0.0.7", "X-Forwarded-For: 10.0.0.1", "Forwarded: for=10.0.0.1", port=port)
+        expect_equal(got[:3], ["127.0.0.7 https", "host: x", "x-forwarded-for: 10.0.0.1, 127.0.0.7"], "through nginx")

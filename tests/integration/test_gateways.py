@@ -13,8 +13,7 @@ import subprocess
 import time
 
 import harness
-from harness import expect, expect_equal, package
-from test_survival import Load
+from harness import Load, UnixConnection, expect, expect_equal, package
 
 
 def wait(condition, what):
@@ -265,17 +264,6 @@ def test_what_each_has_under_way_is_the_workers_sum(base):
     closed(clients)
 
 
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def test_a_socket_that_all_share_is_shared_evenly(base):
     path = base.path("web.sock")
     base.config(listen=f"127.0.0.1:{base.port}, unix:{path}")
@@ -286,7 +274,7 @@ def test_a_socket_that_all_share_is_shared_evenly(base):
     before = {pid: len(sockets(pid)) for pid in pids}
     clients = []
     for _ in range(40):
-        c = Unix(path)
+        c = UnixConnection(path)
         c.request("GET", "/crash/ok")
         r = c.getresponse()
         expect_equal((r.status, r.read()), (200, b"ok\n"), "over the UNIX socket")
@@ -295,7 +283,7 @@ def test_a_socket_that_all_share_is_shared_evenly(base):
     expect(min(n) >= 10, f"connections of each: {n}")
     # one that is dead is missed by nobody
     os.kill(pids[0], signal.SIGKILL)
-    c = Unix(path)
+    c = UnixConnection(path)
     c.request("GET", "/crash/ok")
     expect_equal(c.getresponse().status, 200, "with one that lives")
     closed([c, *clients])

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 
-from harness import alive, expect, expect_equal, package, wait
+from harness import alive, expect, expect_equal, history, package, wait
 
 WATCHED = "[health]\ninterval = 100ms\ntimeout = 10s\nthreshold = 3\n"
 
@@ -22,7 +22,7 @@ def asked(base):
 
 
 def codes(base, name):
-    return [h.get("code") for h in json.loads(base.ctl("history", name, "--json").stdout)["history"]]
+    return [h.get("code") for h in history(base, name)]
 
 
 def test_on_demand(base):

@@ -499,19 +499,10 @@ def test_no_hooks_cost_nothing(base):
     expect_equal(runner(base), None, "nobody runs")
 
 
-def api(base, path):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(base.path("run/admin.sock"))
-        c = http.client.HTTPConnection("socle")
-        c.sock = s
-        c.request("GET", path)
-        return json.loads(c.getresponse().read())
-
-
 def operations_told(base):
     """Those of the events with their end, and whom the admin API lists."""
     told_of = [f"{e['event']} {e['state']} {e['module']} {e['version']}" for e in events(base) if "operation" in e and "from" not in e]
-    listed = [f"{o['module']} {o['version']} {o['state']}" for o in api(base, "/v1/operations")["operations"] if o["actor"] == "start"]
+    listed = [f"{o['module']} {o['version']} {o['state']}" for o in base.api("GET", "/v1/operations").json["operations"] if o["actor"] == "start"]
     return told_of, listed
 
 

@@ -4,31 +4,13 @@ to a server behind it, as the gateway does. Whoever takes what the other one ref
 explained in the case."""
 
 import contextlib
-import getpass
-import os
 import re
-import shutil
 import socket
-import subprocess
 
 import http_cases
-from harness import SLOW, Failure, Skipped, expect, hold_port, package, wait
+from harness import SLOW, Failure, expect, nginx, package, wait
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-
-NGINX_CONF = """daemon off;
-master_process off;
-{user}
-pid {folder}/pid;
-error_log {folder}/error.log crit;
-events {{ worker_connections 64; }}
-http {{
-        access_log off;
-        client_body_temp_path {folder}/body;
-        proxy_temp_path {folder}/proxy;
-        fastcgi_temp_path {folder}/fastcgi;
-        uwsgi_temp_path {folder}/uwsgi;
-        scgi_temp_path {folder}/scgi;
+NGINX_CONF = """
         underscores_in_headers on;
         large_client_header_buffers 4 8k;
         client_max_body_size 8k;
@@ -51,36 +33,7 @@ http {{
                 large_client_header_buffers 8 32k;
                 return 200 "$request_method $uri $host $content_length";
         }}
-}}
 """
-
-
-def start_nginx(base):
-    folder = base.path("nginx")
-    os.mkdir(folder)
-    holder = hold_port()
-    port = holder.getsockname()[1]
-    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
-    base.write("nginx/nginx.conf", NGINX_CONF.format(folder=folder, port=port, user=user))
-    process = subprocess.Popen([NGINX, "-p", folder, "-c", os.path.join(folder, "nginx.conf")], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def up():
-        expect(process.poll() is None, "nginx ended at its start")
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return True
-        return False
-
-    try:
-        wait(up, "nginx to listen")
-    except Failure:
-        process.kill()
-        process.wait()
-        raise
-    finally:
-        holder.close()
-    return process, port
 
 
 # one connection
@@ -227,12 +180,9 @@ def test_cases_byte_by_byte(base):
 
 
 def test_cases_of_nginx(base):
-    if not NGINX:
-        raise Skipped("nginx is not installed")
     ours_start(base)
-    process, port = start_nginx(base)
     wrong = []
-    try:
+    with nginx(base, NGINX_CONF) as port:
         for name, case in each():
             ours, theirs = outcome(base.port, case), outcome(port, case, send_and_end)
             differs = verdict(ours) != verdict(theirs)
@@ -242,9 +192,6 @@ def test_cases_of_nginx(base):
                 wrong.append(f"{name}: unexplained: we {show(*ours)!r}, nginx {show(*theirs)!r}")
             elif differs and not meets(case.nginx, theirs):
                 wrong.append(f"{name}: nginx {show(*theirs)!r}, expected {case.nginx!r}")
-    finally:
-        process.kill()
-        process.wait()
     fail_for(wrong)
 
 

@@ -9,7 +9,7 @@ import socket
 import stat
 import sys
 
-from harness import ROOT, expect, expect_equal, package, skip_unless, wait
+from harness import ROOT, UnixConnection, expect, expect_equal, package, skip_unless, wait
 
 # What systemd does between fork and exec: from descriptor 3 on, LISTEN_PID the process itself.
 PASS = """
@@ -21,17 +21,6 @@ for i, fd in enumerate(high):
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(high)), LISTEN_FDNAMES=sys.argv[2])
 os.execv(sys.argv[3], sys.argv[3:])
 """
-
-
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def tcp(host, port):
@@ -86,7 +75,7 @@ def refused(connection):
 def test_several_at_once(base):
     port, path = ipv6_port(), base.path("web.sock")
     begin(base, f"127.0.0.1:{base.port}, [::1]:{port}, unix:{path}, unix:{path}2")
-    for c, client in ((tcp("127.0.0.1", base.port), "127.0.0.1"), (tcp("::1", port), "::1"), (Unix(path), "unix:"), (Unix(path + "2"), "unix:")):
+    for c, client in ((tcp("127.0.0.1", base.port), "127.0.0.1"), (tcp("::1", port), "::1"), (UnixConnection(path), "unix:"), (UnixConnection(path + "2"), "unix:")):
         expect_equal(whose(c)[0], f"{client} http", "who it was")
     # IPv6 is none of IPv4's
     expect(refused(tcp("127.0.0.1", port)), "[::1] takes IPv4")
@@ -113,19 +102,19 @@ def test_a_socket_file_has_mode_and_group(base):
         st = os.stat(path)
         expect(stat.S_ISSOCK(st.st_mode), path)
         expect_equal((stat.S_IMODE(st.st_mode), st.st_gid), (mode, group), f"mode and group of {path}")
-        expect_equal(whose(Unix(path))[0], "unix: http", "who it was")
+        expect_equal(whose(UnixConnection(path))[0], "unix: http", "who it was")
 
 
 def test_a_socket_file_that_is_left_is_replaced(base):
     path = base.path("web.sock")
     listening(socket.AF_UNIX, path).close()
     begin(base, f"127.0.0.1:{base.port}, unix:{path}")
-    expect_equal(whose(Unix(path))[0], "unix: http", "who it was")
+    expect_equal(whose(UnixConnection(path))[0], "unix: http", "who it was")
     base.kill()
     expect(os.path.exists(path), "who is killed leaves its file")
     base.start()
     base.serves("/whose")
-    expect_equal(whose(Unix(path))[0], "unix: http", "after a kill")
+    expect_equal(whose(UnixConnection(path))[0], "unix: http", "after a kill")
 
 
 def test_a_socket_file_of_others_is_left_alone(base):
@@ -156,7 +145,7 @@ def test_sockets_of_systemd(base):
         begin(base, f"127.0.0.1:{base.port}, fd:web, fd:local, 127.0.0.1:{ports[2]}")
         for c in [tcp("127.0.0.1", port) for port in [base.port, *ports]]:
             expect_equal(whose(c)[0], "127.0.0.1 http", "who it was")
-        expect_equal(whose(Unix(path))[0], "unix: http", "who it was")
+        expect_equal(whose(UnixConnection(path))[0], "unix: http", "who it was")
         expect("neither name nor address" not in base.log(), base.log())
         # They are systemd's: who waits in them while the base restarts is answered.
         base.stop()

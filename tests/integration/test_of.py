@@ -7,9 +7,7 @@ import re
 import signal
 
 import harness
-from harness import ROOT, alive, expect, expect_equal, pack_by_tar, package
-from test_survival import Load, kill_role
-from test_versions import files, history, states, version
+from harness import ROOT, Load, alive, expect, expect_equal, files, history, kill_role, pack_by_tar, package, states, version
 
 
 def wait(condition, what):

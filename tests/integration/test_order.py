@@ -7,8 +7,7 @@ import os
 import socket
 
 import harness
-from harness import Failure, expect, expect_equal, package
-from test_versions import states, version
+from harness import Failure, expect, expect_equal, package, states, version
 
 
 def wait(condition, what):

@@ -4,8 +4,7 @@
 import os
 import signal
 
-from harness import expect, expect_equal, package, skip_unless, wait
-from test_survival import kill_role
+from harness import expect, expect_equal, kill_role, package, skip_unless, wait
 
 SPREAD = "[template]\naffinity = spread\n"
 

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 
-from harness import alive, expect, expect_equal, package, skip_unless, wait
-from test_survival import Load, kill_role
+from harness import Load, alive, expect, expect_equal, kill_role, package, skip_unless, wait
 
 
 def crash(base, **kw):

@@ -2,13 +2,11 @@
 """Several instances of one version: started together, replaced one by one, gone together."""
 
 import concurrent.futures
-import json
 import os
 import signal
 import threading
 
-from harness import alive, expect, expect_equal, package, wait
-from test_survival import Load, kill_role
+from harness import Load, alive, expect, expect_equal, history, kill_role, package, wait
 
 THREE = "[scale]\nmin = 3\n"
 
@@ -79,7 +77,7 @@ def test_one_dies_and_the_others_serve(base):
     # what had begun there is lost with it, and nothing else
     expect(len(load.bad) <= 4 and all(b.startswith("502") for b in load.bad), f"{load.bad}")
     expect_equal(states, {"ACTIVE"}, "states meanwhile")
-    codes = [h.get("code") for h in json.loads(base.ctl("history", "crash", "--json").stdout)["history"]]
+    codes = [h.get("code") for h in history(base, "crash")]
     expect("CRASHED" in codes, f"history: {codes}")
     expect_equal(base.module("crash")["versions"][0]["code"], "", "what is told of it when all are there again")
 

@@ -4,10 +4,8 @@
 import http.client
 import json
 import re
-import socket
 
-from harness import expect, expect_equal, pack_by_tar, package, wait
-from test_survival import kill_role
+from harness import expect, expect_equal, kill_role, pack_by_tar, package, wait
 
 ROUTES = """
 [route /crash/wait]
@@ -83,23 +81,10 @@ def test_mistakes_are_named(base):
     expect("expected at most 64M, or stream = yes beside it" in out, out)
 
 
-class AdminConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("socle")
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
 def metrics(base, accept=None):
     """Each sample, by its name with its labels."""
-    c = AdminConnection(base.path("run/admin.sock"))
-    c.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
-    r = c.getresponse()
-    text = r.read().decode()
-    c.close()
+    r = base.api("GET", "/metrics", headers={"Accept": accept} if accept else None)
+    text = r.text
     expect_equal(r.status, 200, "GET /metrics")
     samples = {}
     for line in text.splitlines():

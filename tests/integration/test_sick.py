@@ -4,27 +4,25 @@
 import json
 import threading
 
-from harness import expect, expect_equal, package, wait
-from test_versions import history, states, version
+from harness import Meanwhile, expect, expect_equal, history, package, states, version, wait
 
 
-class Asking:
+class Asking(Meanwhile):
     """Several who keep asking for what is not repeated; each reply by its status, and by the version that gave it."""
 
     def __init__(self, base, n=4):
-        self.base, self.replies, self.end = base, {}, False
+        super().__init__(n)
+        self.base, self.replies = base, {}
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.loop) for _ in range(n)]
 
-    def loop(self):
-        while not self.end:
-            try:
-                r = self.base.request("POST", "/sick", timeout=30)
-                what = r.text.strip() if r.status == 200 else f"{r.status} {r.json.get('code')}"
-            except OSError as e:
-                what = repr(e)
-            with self.lock:
-                self.replies[what] = self.replies.get(what, 0) + 1
+    def step(self):
+        try:
+            r = self.base.request("POST", "/sick", timeout=30)
+            what = r.text.strip() if r.status == 200 else f"{r.status} {r.json.get('code')}"
+        except OSError as e:
+            what = repr(e)
+        with self.lock:
+            self.replies[what] = self.replies.get(what, 0) + 1
 
     def n(self, what):
         with self.lock:
@@ -33,16 +31,6 @@ class Asking:
     def more(self, what, n=20):
         seen = self.n(what)
         wait(lambda: self.n(what) > seen + n, f"replies of {what}: {self.replies}", 30)
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end = True
-        for t in self.threads:
-            t.join()
 
 
 def deploy(base, number, config="", check=True):

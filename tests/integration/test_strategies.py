@@ -6,10 +6,8 @@ import os
 import signal
 import threading
 
-from harness import alive, expect, expect_equal, package, wait
-from test_survival import Load, kill_role
+from harness import Load, alive, expect, expect_equal, files, history, kill_role, package, states, version, wait
 from test_topics import nothing_lost, publish, publisher, seen, subscriber
-from test_versions import files, history, states, version
 
 STANDBY = "\n[deploy]\nstrategy = standby\n"
 BESIDE = "\n[deploy]\nstrategy = side-by-side\n"

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does not come back is ended, and it is said where it hung; what waits is let live."""
 
-import json
 import os
 import signal
 
-from harness import expect, expect_equal, package, wait
+from harness import expect, expect_equal, history, package, wait
 
 
 def prepare(base, **kw):
@@ -36,7 +35,7 @@ def says(text, *words):
 
 
 def reasons(base):
-    return [h["reason"] for h in json.loads(base.ctl("history", "stuck", "--json").stdout)["history"] if h["to"] == "BROKEN"]
+    return [h["reason"] for h in history(base, "stuck") if h["to"] == "BROKEN"]
 
 
 def test_a_stuck_request_is_ended_and_it_is_said_where_it_hung(base):

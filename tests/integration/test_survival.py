@@ -5,35 +5,7 @@ import os
 import signal
 import threading
 
-from harness import alive, children, expect, expect_equal, package, wait
-
-
-class Load:
-    """Keeps asking on connections of its own; counts what is not a 200."""
-
-    def __init__(self, base, path, threads=2):
-        self.base, self.path, self.n, self.bad, self.end = base, path, 0, [], False
-        self.threads = [threading.Thread(target=self.loop) for _ in range(threads)]
-
-    def loop(self):
-        while not self.end:
-            try:
-                r = self.base.get(self.path)
-                if r.status != 200:
-                    self.bad.append(f"{r.status} {r.text[:200]}")
-            except OSError as e:
-                self.bad.append(repr(e))
-            self.n += 1
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end = True
-        for t in self.threads:
-            t.join()
+from harness import Load, alive, children, expect, expect_equal, kill_role, package, wait
 
 
 def start(base):
@@ -42,18 +14,6 @@ def start(base):
     base.drop(package(base, "tests/modules/crash"))
     base.serves("/hello")
     base.serves("/crash/ok")
-
-
-def kill_role(base, name):
-    pid = base.role(name)
-    os.kill(pid, signal.SIGKILL)
-
-    def another():
-        s = base.try_status()
-        now = {r["name"]: r["pid"] for r in s["base"]["roles"]}.get(name) if s else None
-        return now if now and now != pid else None
-
-    return pid, wait(another, f"another {name}")
 
 
 def test_the_manager_dies_and_nothing_is_lost(base):

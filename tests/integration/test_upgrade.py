@@ -11,11 +11,9 @@ import struct
 import threading
 
 import harness
-from harness import alive, expect, expect_equal, package
-from test_admin import api
+from harness import Load, alive, expect, expect_equal, kill_role, package
 from test_calls import call, two
 from test_edges import mapped
-from test_survival import Load, kill_role
 
 ASLEEP = 2**64 - 1
 VITALS = 96  # of the page: ipc/page-layout.h
@@ -329,7 +327,7 @@ def serving(base, name):
 def cut_off(base, name, n):
     """The module and the last operation on it have counted n."""
     expect_equal(base.module(name)["cut_off"], n, "requests cut off, by the status")
-    last = [o for o in json.loads(api(base, "GET", "/v1/operations"))["operations"] if o["module"] == name][-1]
+    last = [o for o in base.api("GET", "/v1/operations").json["operations"] if o["module"] == name][-1]
     expect_equal(last["cut_off"], n, "requests cut off, by the operation")
 
 

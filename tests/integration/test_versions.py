@@ -3,33 +3,11 @@
 
 import concurrent.futures
 import contextlib
-import http.client
 import json
 import os
-import socket
 import threading
 
-from harness import expect, expect_equal, package, wait
-from test_survival import Load, kill_role
-
-
-def states(base, name):
-    """Empty while a new manager does not know it yet."""
-    module = base.module(name)
-    return {v["version"]: v["state"] for v in module["versions"]} if module else {}
-
-
-def version(base, name="hello"):
-    m = base.module(name)
-    return next((v["version"] for v in m["versions"] if v["state"] == "ACTIVE"), None) if m else None
-
-
-def files(base):
-    return sorted(os.listdir(base.path("modules")))
-
-
-def history(base, name):
-    return json.loads(base.ctl("history", name, "--json").stdout)["history"]
+from harness import Load, expect, expect_equal, files, history, kill_role, package, states, version, wait
 
 
 def test_switch_between_files(base):
@@ -144,7 +122,7 @@ def test_a_version_on_probation_gives_way(base):
         wait(lambda: version(base, "crash") == "1.0.0", "the version before")
         expect_equal(states(base, "crash")["2.0.0"], "QUARANTINED", "the one that gave way")
         base.serves("/crash/ok")
-        ops = json.loads(base.ctl("history", "crash", "--json").stdout)["history"]
+        ops = history(base, "crash")
         expect(any(h["version"] == "2.0.0" and h["to"] == "QUARANTINED" and "crashes" in h["reason"] for h in ops), f"why: {ops}")
         # the one before is on no probation: it has shown what it can
         for n in range(3):
@@ -244,23 +222,17 @@ def test_who_does_not_wait_is_told_where_to_look(base):
     base.start()
     with open(package(base, "tests/modules/late"), "rb") as f:
         data = f.read()
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(base.path("run/admin.sock"))
-        c = http.client.HTTPConnection("socle")
-        c.sock = s
-        c.request("PUT", "/v1/packages/late-1.0.0.smod", data, {"Prefer": "respond-async"})
-        r = c.getresponse()
-        op = json.loads(r.read())
-        expect_equal((r.status, r.headers["Preference-Applied"], op["state"]), (202, "respond-async", "running"), "the answer")
-        where = r.headers["Location"]
-        expect_equal(where, f"/v1/operations/{op['id']}", "where to look")
+    r = base.api("PUT", "/v1/packages/late-1.0.0.smod", data, {"Prefer": "respond-async"})
+    op = r.json
+    expect_equal((r.status, r.headers["Preference-Applied"], op["state"]), (202, "respond-async", "running"), "the answer")
+    where = r.headers["Location"]
+    expect_equal(where, f"/v1/operations/{op['id']}", "where to look")
 
-        def ended():
-            c.request("GET", where)
-            o = json.loads(c.getresponse().read())
-            return o if o["state"] != "running" else None
+    def ended():
+        o = base.api("GET", where).json
+        return o if o["state"] != "running" else None
 
-        o = wait(ended, "its end", 30)
+    o = wait(ended, "its end", 30)
     expect_equal((o["state"], o["version"]), ("done", "1.0.0"), "how it ended")
     expect_equal(base.state("late"), "ACTIVE", "what it has made")
 

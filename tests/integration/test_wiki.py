@@ -5,12 +5,10 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
-import threading
 import urllib.parse
 
-from harness import ROOT, alive, expect, expect_equal, package, wait
+from harness import ROOT, Meanwhile, alive, expect, expect_equal, package, wait
 
 FRAME = "<!DOCTYPE html>\n<title>{{title}}</title>\n<p>from the board {{actions}}</p>\n<main>{{content}}</main>\n"
 
@@ -221,34 +219,19 @@ def test_purge_after_a_death(base):
     base.start()
     expect_equal(os.listdir(base.path("state/data")), ["kv"], "data folders")
     expect_equal(base.serves("/kv/a").text, "kept", "of the module that is there")
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(base.path("run/admin.sock"))
-        s.sendall(b"DELETE /v1/data/kv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        reply = b"".join(iter(lambda: s.recv(4096), b""))
-    expect(reply.startswith(b"HTTP/1.1 409"), reply)
+    expect_equal(base.api("DELETE", "/v1/data/kv").status, 409, "who removes the data of what is there")
     expect_equal(base.get("/kv/a").text, "kept", "still")
 
 
-class Load:
-    """Requests without a pause, until it is closed; what came of them."""
+class Asking(Meanwhile):
+    """Requests without a pause; what came of them."""
 
-    def __init__(self, ask, threads=3):
-        self.ask, self.replies, self.end = ask, [], threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+    def __init__(self, what, threads=3):
+        super().__init__(threads)
+        self.what, self.replies = what, []
 
-    def run(self):
-        while not self.end.is_set():
-            self.replies.append(self.ask())
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end.set()
-        for t in self.threads:
-            t.join()
+    def step(self):
+        self.replies.append(self.what())
 
     def more(self, n=20):
         want = len(self.replies) + n
@@ -269,7 +252,7 @@ def test_data_survives(base):
     saved(base, "Page", "*kept*")
     check_folder(base)
     page = lambda: base.get("/wiki/Page")
-    with Load(page) as load:
+    with Asking(page) as load:
         load.more()
         for version in ("1.1.0", "1.2.0"):
             old = base.worker("kv")
@@ -302,7 +285,7 @@ def test_writes_over_an_upgrade(base):
         n = next(counter)
         return n, base.request("PUT", f"/kv/n/{n}", str(n).encode()).status
 
-    with Load(write) as load:
+    with Asking(write) as load:
         for n in range(1, 4):
             load.more(10)
             base.ctl("deploy", package(base, "examples/kv", version=f"1.{n}.0"))
@@ -316,7 +299,7 @@ def test_death_of_kv_under_load(base):
     wiki(base)
     saved(base, "Page", "*kept*")
     counter = iter(range(1 << 30))
-    with Load(lambda: base.get("/wiki/Page")) as reads, Load(lambda: save(base, f"P{next(counter)}", "text")) as writes:
+    with Asking(lambda: base.get("/wiki/Page")) as reads, Asking(lambda: save(base, f"P{next(counter)}", "text")) as writes:
         for _ in range(5):
             reads.more()
             writes.more(5)
