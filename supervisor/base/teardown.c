@@ -164,12 +164,11 @@ static void family_begin(struct base *base, struct instance *i) {
                 return;
         }
         pidfd_send_signal(i->init, SIGKILL, NULL, 0);
-        r = watch_start(base, &i->events, i->init, EPOLLIN, on_init_death, i);
+        r = watch_start(base, &i->events, TAKE_FD(i->init), EPOLLIN, on_init_death, i);
         if (r) {
                 family_end(base, i, r);
                 return;
         }
-        i->init = -1;
         i->state = INSTANCE_EMPTYING;
         i->until_ns = clock_now_ns() + EMPTY_NS;
 }
