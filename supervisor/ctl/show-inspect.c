@@ -156,6 +156,7 @@ static void show_instance(const json_t *i, FILE *out) {
         show_list(json_object_get(landlock, "write"), "  may write", NULL, out);
         show_members(out, "cgroup", json_object_get(i, "cgroup"));
         show_members(out, "rlimits", json_object_get(i, "rlimits"));
+        show_list(json_object_get(i, "not_in_force"), "not in force", "key", out);
         show_members(out, "descriptors", json_object_get(i, "fds"));
         show_memory(i, out);
         show_disk(json_object_get(i, "disk"), out);

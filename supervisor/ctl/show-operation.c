@@ -85,6 +85,8 @@ int show_journey(const json_t *operation, FILE *out) {
         }
         show_title(operation, ns, out);
         show_incidents(operation, out);
+        if (*document_text(operation, "warning"))
+                text_line(out, "warning: ", document_text(operation, "warning"));
         return i ? table_print(&t, out) : 0;
 }
 

@@ -221,6 +221,16 @@ static void show_hint(const json_t *object, FILE *out) {
                 text_line(out, "  hint: ", hint);
 }
 
+/* Defaults that do not hold here are told once, of the host. */
+static void show_not_in_force(const json_t *module, const json_t *version, FILE *out) {
+        const json_t *item;
+        size_t i;
+
+        json_array_foreach(json_object_get(version, "not_in_force"), i, item) if (document_true(item, "asked"))
+                text_line(out, document_text(module, "name"), " ", document_text(version, "version"), ": ", document_text(item, "key"),
+                          " is not in force on this host; instead: ", document_text(item, "fallback"));
+}
+
 static void show_reasons(const json_t *module, FILE *out) {
         const json_t *versions = json_object_get(module, "versions"), *version;
         size_t i;
@@ -234,6 +244,7 @@ static void show_reasons(const json_t *module, FILE *out) {
                 const char *code = code_of(version), *reason = document_text(version, "reason");
                 bool serves = !strcmp(document_text(version, "state"), "ACTIVE");
 
+                show_not_in_force(module, version, out);
                 if (!*code && (!*reason || serves)) /* why it serves is history, and `soclectl history` tells it */
                         continue;
                 text_line(out, document_text(module, "name"), " ", document_text(version, "version"), " is ",

@@ -25,6 +25,7 @@
 #include "supervisor/manager/lifecycle.h"
 #include "supervisor/manager/log-journal.h"
 #include "supervisor/manager/of.h"
+#include "supervisor/manager/shortfall.h"
 
 /* Texts of strangers (what a worker says, what a file is called) may be no UTF-8, and then there would be no document at all. */
 json_t *json_text(const char *text) {
@@ -84,11 +85,12 @@ static json_t *json_version(const struct candidate *c) {
 
         TAILQ_FOREACH(i, &c->instances, entry)
         json_array_append_new(instances, json_instance(i));
-        return json_add_fault(json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:s, s:o, s:I, s:o}", "version", c->manifest.version, "state",
+        return json_add_fault(json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:s, s:o, s:I, s:o, s:o}", "version", c->manifest.version, "state",
                                         state_name(c->state), "chosen", (int)(c == json_chosen(c->module)), "code", fault_code(c->fault),
                                         "reason", json_text(c->reason), "file", json_text(c->file ? c->file->name : NULL), "sha256",
                                         c->sha256, "signed_by", json_text(c->signed_by[0] ? c->signed_by : NULL), "restarts",
-                                        (json_int_t)c->restarts, "instances", instances),
+                                        (json_int_t)c->restarts, "not_in_force", shortfalls_json(c->module->manager, &c->manifest),
+                                        "instances", instances),
                               c->fault, c->module->name);
 }
 
@@ -156,16 +158,6 @@ json_t *json_modules(struct manager *m) {
         return modules;
 }
 
-static uint32_t enforced_bits(const struct manager *m) {
-        uint32_t bits = m->hello.enforced;
-
-        for (uint32_t i = 0; i < m->n_roles; i++) {
-                if (!strcmp(m->roles[i].name, "template"))
-                        bits |= m->roles[i].enforced;
-        }
-        return bits;
-}
-
 static void json_layers(uint32_t bits, json_t **ret_enforced, json_t **ret_missing) {
         json_t *enforced = json_array(), *missing = json_array();
 
@@ -230,7 +222,7 @@ static json_t *json_base(struct manager *m) {
         uint64_t now = clock_now_ns(), generation = 1;
         char started[48];
 
-        json_layers(enforced_bits(m), &enforced, &missing);
+        json_layers(layers_in_force(m), &enforced, &missing);
         for (size_t i = 0; i < m->config.listen.n; i++)
                 json_array_append_new(listen, json_text(m->config.listen.items[i]));
         for (uint32_t i = 0; i < m->n_roles; i++) {
@@ -322,13 +314,13 @@ json_t *json_operation(const struct operation *op) {
                 for (uint32_t i = 0; i < op->n_released; i++)
                         json_array_append_new(released, json_released(&op->released[i]));
         }
-        return json_pack("{s:I, s:s, s:o*, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:I, s:o?}", "id",
-                         (json_int_t)op->id, "kind", operation_kind_names[op->kind], "request",
+        return json_pack("{s:I, s:s, s:o*, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:o*, s:o, s:o, s:b, s:b, s:o, s:o, s:I, s:o?}",
+                         "id", (json_int_t)op->id, "kind", operation_kind_names[op->kind], "request",
                          op->request[0] ? json_string(op->request) : NULL, "began", json_time(op->began_ms), "actor", op->actor, "module",
                          op->module, "version", op->version, "file", json_text(op->file), "state", states[op->state], "code", info->code,
-                         "class", info->class, "fault", info->whose, "detail", json_text(op->detail), "hint", json_text(op->hint),
-                         "unchanged", op->unchanged, "interrupted", op->interrupted, "journey",
-                         op->kind != OPERATION_UNDEPLOY && !op->interrupted ? json_journey(op) : json_array(), "waited_for",
+                         "class", info->class, "fault", info->whose, "warning", op->warning[0] ? json_string(op->warning) : NULL, "detail",
+                         json_text(op->detail), "hint", json_text(op->hint), "unchanged", op->unchanged, "interrupted", op->interrupted,
+                         "journey", op->kind != OPERATION_UNDEPLOY && !op->interrupted ? json_journey(op) : json_array(), "waited_for",
                          json_waited_for(op), "cut_off", (json_int_t)op->n_cut, "released", released);
 }
 

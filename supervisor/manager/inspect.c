@@ -18,6 +18,7 @@
 #include "supervisor/manager/inspect-process.h"
 #include "supervisor/manager/inspect-role.h"
 #include "supervisor/manager/instance.h"
+#include "supervisor/manager/shortfall.h"
 #include "supervisor/manager/topics.h"
 #include "supervisor/manager/violations.h"
 
@@ -104,6 +105,7 @@ static json_t *instance_json(const struct manager *m, const struct instance *i, 
         set(j, "disk",
             json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)i->disk_size, "entries", (json_int_t)i->n_disk_entries, "limit",
                       (json_int_t)i->candidate->manifest.disk));
+        set(j, "not_in_force", shortfalls_json(m, &i->candidate->manifest));
         set(j, "landlock", landlock_json(m, &i->candidate->manifest));
         set(j, "edges", peers_json(i));
         set(j, "topics", topics_json(i));

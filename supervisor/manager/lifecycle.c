@@ -45,6 +45,7 @@
 #include "supervisor/manager/reload.h"
 #include "supervisor/manager/replicas.h"
 #include "supervisor/manager/restart.h"
+#include "supervisor/manager/shortfall.h"
 #include "supervisor/manager/standing.h"
 #include "supervisor/manager/strategy.h"
 #include "supervisor/manager/versions.h"
@@ -123,6 +124,15 @@ static void candidate_rest(struct candidate *c) {
                 candidate_on(c, CANDIDATE_ON_retire, FAULT_NONE, "");
 }
 
+/* It serves: with all that its manifest counts on? */
+static void deployed(struct candidate *c, struct operation *op) {
+        if (op && op->kind == OPERATION_DEPLOY && !op->unchanged)
+                shortfalls_text(c->module->manager, &c->manifest, op->warning, sizeof(op->warning));
+        if (op && op->warning[0])
+                log_warning("%s %s: %s", c->module->name, c->manifest.version, op->warning);
+        operation_done(op);
+}
+
 /* Runs as if it were chosen, but only for those that ask for it. */
 static void candidate_run_beside(struct candidate *c) {
         if (c->state != CANDIDATE_QUARANTINED && replicas_staying(c) < replicas_wanted(c))
@@ -133,7 +143,7 @@ static void candidate_run_beside(struct candidate *c) {
                 publish(c->module->manager);
         }
         if (c->state == CANDIDATE_ACTIVE)
-                operation_done(TAKE_PTR(c->operation));
+                deployed(c, TAKE_PTR(c->operation));
 }
 
 /* It serves on, but what is sent from now on goes to another one. */
@@ -255,7 +265,7 @@ void lifecycle_on_progress(struct module *mod) {
                 struct operation *op = TAKE_PTR(a->operation);
 
                 drop_on_deployed(a, op);
-                operation_done(op);
+                deployed(a, op);
         }
         if (mod->undeploy && !mod->undeploy->n_waiting && !drop_looks_at(mod) && !module_has_instances(mod) && !of_leaves(mod))
                 operation_done(TAKE_PTR(mod->undeploy)); /* unless it has failed already */

@@ -82,6 +82,7 @@ struct operation {
         enum fault fault;
         char detail[640];
         char hint[512];
+        char warning[640];                    /* deploy: what of its manifest is not in force here */
         char actor[32];                       /* who wants it: "uid 1000", "drop directory" */
         char replaces[64];                    /* deploy: the version that served before */
         char request[OPERATION_REQUEST_SIZE]; /* what the client calls it, "" when he does not */

@@ -172,6 +172,28 @@ def test_limits_pids(base):
     still_serves(base, worker)
 
 
+def test_limits_that_do_not_hold_here_are_told(base):
+    """Of each module: where it is deployed, in its status, in what is read back of it; who asked for nothing is warned of nothing."""
+    base.start()
+    asked = "[limits]\ncpu = 20%\npids = 20\n"
+    said = base.ctl("deploy", package(base, "tests/modules/clinger", extra=asked)).stdout
+    quiet = base.ctl("deploy", package(base, "examples/hello")).stdout
+    layers = {"cpu": "cgroup-cpu", "pids": "cgroup-pids", "memory": "cgroup-memory"}
+    enforced_here = base.status()["base"]["enforced"]
+    lacking = {key for key, layer in layers.items() if layer not in enforced_here}
+    for name, of, by_itself in (("clinger", lacking, {"cpu", "pids"}), ("hello", lacking - {"cpu"}, set())):
+        listed = base.module(name)["versions"][0]["not_in_force"]
+        expect_equal({(i["key"], i["layer"], i["asked"]) for i in listed}, {(f"[limits] {k}", layers[k], k in by_itself) for k in of}, name)
+        expect(all(i["fallback"] for i in listed), f"what there is instead: {listed}")
+        inspected_here = json.loads(base.ctl("inspect", name, "--json").stdout)["instances"][0]["not_in_force"]
+        expect_equal(inspected_here, listed, f"what inspect says of {name}")
+    for key in ("cpu", "pids"):
+        expect_equal(f"[limits] {key} (it takes {layers[key]}" in said, key in lacking, f"{key} in {said!r}")
+        expect_equal(f"clinger 1.0.0: [limits] {key} is not in force" in base.ctl("status").stdout, key in lacking, f"{key} in status")
+        expect_equal(f"[limits] {key} (it takes" in base.log(), key in lacking, f"{key} in the log")
+    expect("warning" not in quiet and "hello 1.0.0: [limits]" not in base.ctl("status").stdout, "defaults are the host's matter")
+
+
 def test_limits_files(base):
     worker = deploy(base, "[limits]\nfiles = 64\n")
     expect_equal(inspected(base)["rlimits"]["files"], 64, "what inspect reads back")
