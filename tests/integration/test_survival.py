@@ -40,7 +40,7 @@ def test_the_next_manager_removes_only_packages_that_nothing_uses(base):
     stray = os.path.join(folder, "0" * 64)
 
     def packages():
-        return {name: os.stat(os.path.join(folder, name)).st_ino for name in os.listdir(folder)}
+        return {name: os.stat(os.path.join(folder, name)).st_ino for name in os.listdir(folder) if len(name) == 64}
 
     def held(pid):
         links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
