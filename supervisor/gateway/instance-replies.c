@@ -199,9 +199,9 @@ static void on_error(struct instance *i, struct request *request, const struct e
                 upstream_take_back(request);
                 break;
         case ERROR_OVERLOADED:
-                /* Others fill it: with something of ours in flight its next reply shows room, without there is no telling. */
-                i->full = i->load.in_flight > 0;
-                if (i->full)
+                /* Others fill it, or who was cancelled: with something of ours in flight there will be room, without there is no telling. */
+                i->full_ns = i->load.in_flight ? i->upstream->gateway->now_ns : 0;
+                if (i->full_ns)
                         upstream_take_back(request);
                 else
                         fail(request, error, message);
@@ -247,7 +247,7 @@ int instance_on_message(struct instance *i, struct edge_message *message) {
         /* An answer before all of the request was sent: the rest is not sent any more. */
         if (request->position == UINT64_MAX)
                 edge_cancel(&request->out);
-        i->full = false;
+        i->full_ns = 0;
         if (message->frame.kind == FRAME_REPLY && request->stream && request->stream->begun)
                 return edge_poison(i->edge, VIOLATION_INVENTED);
         if (message->frame.kind == FRAME_REPLY && message->frame.flags & FRAME_STREAM) {

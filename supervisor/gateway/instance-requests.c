@@ -20,7 +20,7 @@ void instance_remove(struct instance *i, struct request *request) {
         TAILQ_REMOVE(&i->sent, request, in_upstream);
         i->load.in_flight--;
         if (!i->load.in_flight)
-                i->full = false; /* what was cancelled will send no reply that says so */
+                i->full_ns = 0; /* what was cancelled will send no reply that says so */
         if (request->stream)
                 stream_leave(request->stream);
         i->n_files -= request->file_fd >= 0;

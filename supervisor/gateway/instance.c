@@ -19,6 +19,7 @@
 #define RETRY_NS (10 * NS_PER_MS)
 #define ANSWER_AGAIN_NS (100 * NS_PER_MS)
 #define GREEDY_NS NS_PER_S
+#define FULL_NS (100 * NS_PER_MS) /* so long after OVERLOADED it is asked again, whatever it has of ours */
 
 #define INSTANCE_OF(watch_) ((struct instance *)((char *)(watch_)-offsetof(struct instance, bell)))
 
@@ -82,7 +83,7 @@ void instance_close(struct instance *i) {
         i->n_files_due = 0;
         charge(i);
         i->state = INSTANCE_COLD;
-        i->full = false;
+        i->full_ns = 0;
         i->n_abandoned = i->late_max = 0;
 }
 
@@ -95,10 +96,15 @@ bool instance_was_unused(struct instance *i) {
 
 /* Getting an edge ---------------------------------------------------------------------------------------------------------- */
 
+/* Its next reply shows room, or time does: all that we have there may be streams that go on for long, while others end. */
+static bool is_full(const struct instance *i) {
+        return i->full_ns && i->upstream->gateway->now_ns < i->full_ns + FULL_NS;
+}
+
 bool instance_usable(const struct instance *i) {
         const struct upstream *u = i->upstream;
 
-        if (i->state != INSTANCE_OPEN || !i->active || i->full || i->refused_version == u->gateway->bus.version)
+        if (i->state != INSTANCE_OPEN || !i->active || is_full(i) || i->refused_version == u->gateway->bus.version)
                 return false;
         return !u->module.in_flight_max || i->load.in_flight < u->module.in_flight_max;
 }

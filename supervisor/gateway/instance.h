@@ -28,7 +28,7 @@ struct instance {
         bool listed;                      /* in the directory at all */
         char version[64];
         bool rung, unflushed;
-        bool full; /* it said OVERLOADED: until its next reply */
+        uint64_t full_ns; /* it said OVERLOADED then, and has replied to nobody since; 0: it has not */
         enum instance_state state;
         uint64_t asked;           /* id of the EDGE_REQUEST */
         uint64_t asked_ns;        /* when */

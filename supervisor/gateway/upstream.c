@@ -10,7 +10,7 @@
  * again:
  *
  *   no edge is open yet        the manager is asked, the answer pumps the queue
- *   all instances are full     a reply pumps the queue
+ *   all instances are full     a reply pumps the queue, and time
  *   none is ACTIVE, but one is expected (starting, restarting)
  *                              a change of the directory pumps the queue
  *   nothing is to be expected  503 at once

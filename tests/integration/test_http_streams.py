@@ -207,6 +207,27 @@ def test_a_slow_reader_stops_the_writer(base):
     idle(base)
 
 
+def test_who_does_not_read_counts_while_his_answer_is_made(base):
+    one(base, changes=[("body = 64K", "body = 64K\nin-flight = 4")])
+    state = lambda: base.instances("stream")[0]
+    with contextlib.ExitStack() as stack:
+        begun = state()["requests"]
+        for _ in range(12):
+            stack.enter_context(Raw(base, receive=4096)).ask("/stream/pour?n=65536")
+        wait(lambda: state()["requests"] == begun + 12, "all to be taken, of whom nobody reads")
+        idle(base)
+        # of what cannot be kept the handler waits for its client, and counts
+        slow = [stack.enter_context(Raw(base, receive=4096)) for _ in range(4)]
+        for c in slow:
+            c.ask(f"/stream/pour?n={200 * MIB}")
+        wait(lambda: state()["in_flight"] == 4, "as many as it takes")
+        r = base.get("/stream/hasty")
+        expect_equal((r.status, r.json["code"]), (503, "OVERLOADED"), "another one, when its time is over")
+        slow[0].s.close()
+        base.serves("/stream/poured")
+    idle(base)
+
+
 def test_who_goes_away_cancels(base):
     one(base)
     for path, says in (("pour?n=1000000000000", "pour ends: 8"), ("events", "events ends: 8"), ("quiet", "quiet ends: 8")):

@@ -236,7 +236,7 @@ static void test_who_waits_for_another_version_keeps_nobody(void **state) {
         upstream->n_active = 1;
         strcpy(beside.instance->version, "2");
         beside.instance->beside = true;
-        beside.instance->full = true;
+        beside.instance->full_ns = UINT64_MAX / 2;
         named = submit(false, "2");
         assert_int_equal(named->state, REQUEST_WAITING);
         any = submit(false, NULL);

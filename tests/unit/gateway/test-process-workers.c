@@ -367,6 +367,25 @@ static void test_no_more_in_flight_than_the_manifest_says(void **state) {
         client_and_worker_leave(c, &w);
 }
 
+/* What it has of ours may be streams that go on for long; others have filled it, and go. */
+static void test_who_was_full_is_asked_again(void **state) {
+        struct worker w;
+        int c = front_begin(&w, GET("/m/1") GET("/m/2"));
+        uint64_t first = w.message.frame.correlation;
+
+        worker_expect(&w, FRAME_REQUEST);
+        for (int i = 0; i < 3; i++) {
+                assert_http_text(w.request.path, "/m/2");
+                worker_error(&w, w.message.frame.correlation, ERROR_OVERLOADED);
+                worker_expect(&w, FRAME_REQUEST);
+        }
+        worker_reply(&w, w.message.frame.correlation, 200, "two");
+        worker_reply(&w, first, 200, "one");
+        client_expect_answer(c, 200, "one");
+        client_expect_answer(c, 200, "two");
+        client_and_worker_leave(c, &w);
+}
+
 static void test_requests_spread_over_instances(void **state) {
         const struct front_module m = { .name = "m", .instances = { { 1, ACTIVE }, { 2, ACTIVE } } };
         struct worker a, b;
@@ -408,6 +427,7 @@ int main(void) {
                 FRONT_TEST(test_an_edge_that_breaks_the_protocol_is_closed),
                 FRONT_TEST(test_somebody_elses_request_cannot_be_answered),
                 FRONT_TEST(test_no_more_in_flight_than_the_manifest_says),
+                FRONT_TEST(test_who_was_full_is_asked_again),
                 FRONT_TEST(test_requests_spread_over_instances),
         };
 
