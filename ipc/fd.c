@@ -28,6 +28,17 @@ int fd_pipe(int ret_fds[2]) {
         return pipe2(ret_fds, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+int fd_pair_renew(int (*make)(int ret_fds[2]), int *kept, int *ret_given) {
+        int pair[2], r = make(pair);
+
+        if (r)
+                return r;
+        fd_close(*kept);
+        *kept = pair[0];
+        *ret_given = pair[1];
+        return 0;
+}
+
 int fd_dup(int fd) {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 

@@ -17,6 +17,10 @@ int fd_socketpair(int ret_fds[2]);
 /* A pipe whose ends are both O_NONBLOCK: [0] read, [1] write. 0 or -errno. */
 int fd_pipe(int ret_fds[2]);
 
+/* A new pair by one of these two: its [0] takes the place of *kept, which is closed when it is one, [1] is to be given away. 0 or
+ * -errno. */
+int fd_pair_renew(int (*make)(int ret_fds[2]), int *kept, int *ret_given);
+
 /* A duplicate with close-on-exec. The new fd or -errno. */
 int fd_dup(int fd);
 

@@ -39,17 +39,15 @@ static int give_folders(struct base *base, struct role *role) {
 /* The manager's end of the pair with the installer. When the installer lives already it is given its own. */
 static int installer_link(struct base *base, struct role *manager) {
         struct role *installer = &base->roles[ROLE_INSTALLER];
-        int pair[2], r;
+        _cleanup_close_ int theirs = -1;
+        int r;
 
         if (base->installer_link < 0) {
                 if (!installer->pid)
                         return 0;
-                r = fd_socketpair(pair);
-                if (r)
-                        return r;
-                base->installer_link = pair[0];
-                r = give(base, installer, HANDOVER_INSTALLER_LINK, 0, 0, pair[1]);
-                fd_close(pair[1]);
+                r = fd_pair_renew(fd_socketpair, &base->installer_link, &theirs);
+                if (!r)
+                        r = give(base, installer, HANDOVER_INSTALLER_LINK, 0, 0, theirs);
                 if (r)
                         return r;
         }
@@ -60,19 +58,15 @@ static int installer_link(struct base *base, struct role *manager) {
 
 int handover_installer(struct base *base, struct role *role) {
         struct role *manager = &base->roles[ROLE_MANAGER];
-        int pair[2], r;
+        _cleanup_close_ int theirs = -1;
+        int r = fd_pair_renew(fd_socketpair, &base->installer_link, &theirs);
 
-        r = fd_socketpair(pair);
-        if (r)
-                return r;
-        fd_close(base->installer_link);
-        base->installer_link = pair[0];
-        r = hello(base, role, role->n_restarts + 1);
+        if (!r)
+                r = hello(base, role, role->n_restarts + 1);
         if (!r)
                 r = give(base, role, HANDOVER_PACKAGES, 0, 0, base->folders.fds[FOLDER_PACKAGES]);
         if (!r)
-                r = give(base, role, HANDOVER_INSTALLER_LINK, 0, 0, pair[1]);
-        fd_close(pair[1]);
+                r = give(base, role, HANDOVER_INSTALLER_LINK, 0, 0, theirs);
         if (!r)
                 r = done(base, role);
         if (!r && manager->pid)
@@ -107,18 +101,15 @@ void handover_orphans(struct base *base, uint32_t index) {
 
 int handover_gateway(struct base *base, struct role *role) {
         struct role *manager = &base->roles[ROLE_MANAGER];
-        int pair[2], r;
+        _cleanup_close_ int theirs = -1;
+        int r = fd_pair_renew(fd_socketpair, &role->manager_end, &theirs);
 
-        r = fd_socketpair(pair);
         if (r)
                 return r;
-        fd_close(role->manager_end);
-        role->manager_end = pair[0];
         role->bus_id = ids_take(&base->ids);
         r = hello(base, role, role->n_restarts + 1);
         if (!r)
-                r = give(base, role, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, pair[1]);
-        fd_close(pair[1]);
+                r = give(base, role, HANDOVER_GATEWAY_LINK, role->index, role->bus_id, theirs);
         for (uint32_t i = 0; !r && i < base->listeners.n; i++)
                 r = give_listener(base, role, i, role->index, 0);
         if (!r)

@@ -183,17 +183,6 @@ static void fork_failed(struct base *base, struct instance *i, int error, enum f
         instance_free(base, i);
 }
 
-static int pipe_renew(int *read_end, int *ret_write_end) {
-        int pair[2], r = fd_pipe(pair);
-
-        if (r)
-                return r;
-        fd_close(*read_end);
-        *read_end = pair[0];
-        *ret_write_end = pair[1];
-        return 0;
-}
-
 /* From here on it is the module's worker. */
 static void begin(struct base *base, struct instance *i, uint64_t forked_ns) {
         i->forked_ns = forked_ns;
@@ -236,22 +225,18 @@ static int ask_template(struct base *base, struct instance *i) {
                 .memory_by_rlimit = !(base->enforced & ENFORCED_CGROUP_MEMORY),
                 .pids_by_rlimit = base->root && !(base->enforced & ENFORCED_CGROUP_PIDS),
         };
-        int fds[CONTROL_FDS_MAX], pair[2], r;
+        int fds[CONTROL_FDS_MAX], r;
         uint32_t n = FORK_WORKER_N;
 
         memcpy(body.name, i->name, sizeof(body.name));
         work = folder_at(base->folders.fds[FOLDER_WORK], i->label);
         if (work < 0)
                 return work;
-        r = fd_socketpair(pair);
-        if (r)
-                return r;
-        fd_close(i->link);
-        i->link = pair[0];
-        worker_link = pair[1];
-        r = pipe_renew(&i->out, &worker_out);
+        r = fd_pair_renew(fd_socketpair, &i->link, &worker_link);
         if (!r)
-                r = pipe_renew(&i->err, &worker_err);
+                r = fd_pair_renew(fd_pipe, &i->out, &worker_out);
+        if (!r)
+                r = fd_pair_renew(fd_pipe, &i->err, &worker_err);
         if (r)
                 return r;
         memcpy(fds, (const int[]){ worker_link, i->settings, i->package, work, worker_out, worker_err }, FORK_WORKER_N * sizeof(int));

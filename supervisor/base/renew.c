@@ -24,19 +24,6 @@ static struct renewal *renewal_of(struct base *base, const struct role *gateway)
         return &base->renewals[gateway->index];
 }
 
-void renew_init(struct base *base) {
-        const struct role *first = &base->roles[ROLE_GATEWAY];
-
-        for (uint32_t i = 0; i < base->config.n_gateways; i++) {
-                struct role *vacant = &base->roles[base->n_roles++];
-
-                *vacant = (struct role){ .kind = first->kind, .uid = first->uid, .pidfd = WATCH_INIT, .manager_end = -1, .cgroup = -1 };
-                link_init(&vacant->link);
-                role_take_place(vacant, i);
-                vacant->respawn_ns = UINT64_MAX;
-        }
-}
-
 static void answer(struct base *base, uint64_t request, const struct control_renew *body) {
         link_send(base, &base->roles[ROLE_MANAGER].link, CONTROL_KIND_RENEWED, request, body, sizeof(*body), NULL, 0);
 }

@@ -21,8 +21,6 @@ struct renewal {
         int former_pid;
 };
 
-/* A vacant slot for each place. */
-void renew_init(struct base *base);
 /* The manager asks for it; it is answered when the next one has the place, and again when the former process has ended. */
 void renew_on_request(struct base *base, const struct control_record *record);
 /* The gateway accepts connections. */

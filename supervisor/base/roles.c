@@ -63,33 +63,30 @@ static const struct role_kind kinds[] = {
         [ROLE_GATEWAY] = { "gateway", CONTROL_GATEWAY, gateway_on_record, handover_gateway, true, CONFINE_GATEWAY },
 };
 
-void role_take_place(struct role *role, uint32_t index) {
-        role->index = index;
+static void role_init(struct base *base, uint32_t slot, uint32_t kind, uint32_t index, uid_t uid) {
+        struct role *role = &base->roles[slot];
+
+        *role = (struct role){ .kind = &kinds[kind], .index = index, .uid = uid, .pidfd = WATCH_INIT, .manager_end = -1, .cgroup = -1 };
+        link_init(&role->link);
         if (index)
                 snprintf(role->name, sizeof(role->name), "%s-%u", role->kind->program, index + 1);
         else
                 snprintf(role->name, sizeof(role->name), "%s", role->kind->program);
 }
 
-static void role_init(struct base *base, uint32_t slot, uid_t uid) {
-        uint32_t kind = slot < ROLE_GATEWAY ? slot : ROLE_GATEWAY;
-        struct role *role = &base->roles[slot];
-
-        *role = (struct role){ .kind = &kinds[kind], .uid = uid, .pidfd = WATCH_INIT, .manager_end = -1, .cgroup = -1 };
-        link_init(&role->link);
-        role_take_place(role, slot - kind);
-}
-
 void roles_init(struct base *base) {
+        uint32_t n_gateways = base->config.n_gateways;
         uid_t first = (uid_t)base->config.uid_base;
 
-        role_init(base, ROLE_TEMPLATE, uids_template(&base->uids));
-        role_init(base, ROLE_INSTALLER, uids_role(base->root, first, UIDS_INSTALLER));
-        role_init(base, ROLE_MANAGER, uids_role(base->root, first, UIDS_MANAGER));
-        base->n_roles = ROLE_GATEWAY + base->config.n_gateways;
-        for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
-                role_init(base, i, uids_role(base->root, first, UIDS_GATEWAY));
-        renew_init(base);
+        role_init(base, ROLE_TEMPLATE, ROLE_TEMPLATE, 0, uids_template(&base->uids));
+        role_init(base, ROLE_INSTALLER, ROLE_INSTALLER, 0, uids_role(base->root, first, UIDS_INSTALLER));
+        role_init(base, ROLE_MANAGER, ROLE_MANAGER, 0, uids_role(base->root, first, UIDS_MANAGER));
+        base->n_roles = ROLE_GATEWAY + 2 * n_gateways;
+        for (uint32_t i = 0; i < 2 * n_gateways; i++)
+                role_init(base, ROLE_GATEWAY + i, ROLE_GATEWAY, i % n_gateways, uids_role(base->root, first, UIDS_GATEWAY));
+        /* The second slot of a place waits for the next one of it (renew.h). */
+        for (uint32_t i = n_gateways; i < 2 * n_gateways; i++)
+                base->roles[ROLE_GATEWAY + i].respawn_ns = UINT64_MAX;
 }
 
 void role_tell(struct base *base, const struct role *role) {

@@ -46,7 +46,6 @@ struct role {
 void roles_init(struct base *base);
 /* Starts one, once. 0 or -errno. */
 int role_try(struct base *base, struct role *role);
-void role_take_place(struct role *role, uint32_t index); /* of the gateways, and the name that goes with it */
 /* Starts one. What fails is told and tried again later. */
 void role_start(struct base *base, struct role *role);
 void role_kill(struct base *base, struct role *role, const char *why);

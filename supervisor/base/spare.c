@@ -40,13 +40,10 @@ void spare_want(struct base *base) {
 static int ask(struct base *base, struct instance *i) {
         struct control_fork_spare body = { .instance = i->id, .has_cgroup = i->leaf >= 0 };
         _cleanup_close_ int theirs = -1;
-        int pair[2], r;
+        int r = fd_pair_renew(fd_socketpair, &i->order, &theirs);
 
-        r = fd_socketpair(pair);
         if (r)
                 return r;
-        i->order = pair[0];
-        theirs = pair[1];
         return link_send(base, &base->roles[ROLE_TEMPLATE].link, CONTROL_KIND_FORK_SPARE, 0, &body, sizeof(body),
                          (const int[]){ theirs, i->leaf }, i->leaf >= 0 ? 2 : 1);
 }

@@ -116,18 +116,16 @@ pid_t role_spawn(const char *name, const char *arg, const uid_t *uid, int leaf, 
         _cleanup_(environment_deinit) struct environment env = { 0 };
         _cleanup_close_ int procs = -1, ours = -1, theirs = -1;
         char program[PATH_MAX];
-        int pair[2], r;
         pid_t pid;
+        int r;
 
         r = role_program(name, program, sizeof(program));
         if (!r)
                 r = environment_fill(&env, uid);
         if (!r)
-                r = fd_socketpair(pair);
+                r = fd_pair_renew(fd_socketpair, &ours, &theirs);
         if (r)
                 return r;
-        ours = pair[0];
-        theirs = pair[1];
         if (leaf >= 0) {
                 procs = openat(leaf, "cgroup.procs", O_WRONLY | O_CLOEXEC);
                 if (procs < 0)
