@@ -72,7 +72,13 @@ def test_an_ordinary_user_has_a_base(base):
 
 
 def test_its_roles_are_confined_all_the_same(base):
-    b = start(base)
+    start(base)
+
+    def all_have_told():
+        b = base.status()["base"]
+        return b if "landlock" not in b["enforced"] or all(r["in_force"]["told"]["landlock"] for r in b["roles"]) else None
+
+    b = wait(all_have_told, "each role to say that it has confined itself")  # a base may be ready before a gateway has
     uid = os.stat(base.root).st_uid
     filters = {"base": 1, "template": 2, "installer": 2, "manager": 2, "gateway": 2, "gateway-2": 2}
     processes = {"base": (base.pid, b["in_force"]), **{r["name"]: (r["pid"], r["in_force"]) for r in b["roles"]}}
