@@ -266,7 +266,7 @@ void listener_failed_text(const struct control_boot_config *config, uint32_t ind
 }
 
 static void tell_failed(const struct control_boot_config *config, uint32_t index, int error) {
-        struct control_text text;
+        struct control_text text = { 0 };
 
         listener_failed_text(config, index, error, &text);
         log_error("%s", text.text);

@@ -11,11 +11,11 @@
 
 /* Where its decimal digits begin, which end at the buffer's end. */
 static inline const char *digits_of(uint64_t n, char buffer[DIGITS_MAX]) {
-        char *at = buffer + DIGITS_MAX;
+        size_t at = DIGITS_MAX;
 
         do {
-                *--at = (char)('0' + n % 10);
+                buffer[--at] = (char)('0' + n % 10);
                 n /= 10;
         } while (n);
-        return at;
+        return buffer + at;
 }
