@@ -10,7 +10,7 @@
  * chosen for again:
  *
  *   no edge is open yet        the manager is asked, the answer pumps the queue
- *   all instances are full     a reply pumps the queue
+ *   all instances are full     a reply pumps the queue, and time
  *   none is ACTIVE, but one is expected (starting, restarting)
  *                              a change of the directory pumps the queue
  *   nothing is to be expected  UNAVAILABLE at once
@@ -107,23 +107,25 @@ static bool is_waited_for(const struct provider *p, const struct target *t) {
         return false;
 }
 
-/* Asks for edges: as many as calls wait, and one more, for somebody may not answer. When somebody cannot be asked just now, a
- * deadline looks again. */
+/* Asks for edges: as many as calls wait, and one more, for somebody may not answer. When somebody cannot be asked just now, or is
+ * full, a deadline looks again. */
 static void want_edges(struct provider *p) {
-        uint64_t now = clock_now_ns();
+        uint64_t now = clock_now_ns(), again = UINT64_MAX;
         uint32_t n_asked = count_asked(p, now);
         struct target *t;
-        bool again = false;
 
         TAILQ_FOREACH(t, &p->targets, entry) {
                 if (n_asked <= p->n_waiting && target_askable(t, now) && is_waited_for(p, t)) {
                         target_ask(t, now);
                         n_asked += t->state == TARGET_ASKED;
                 }
-                again |= t->state == TARGET_COLD && t->active && t->retry_ns > now;
+                if (t->state == TARGET_COLD && t->active && t->retry_ns > now)
+                        again = MIN(again, now + RETRY_NS);
+                if (t->full_ns > now)
+                        again = MIN(again, t->full_ns);
         }
-        if (again)
-                deadline_set(wait_deadlines(), &p->retry, now + RETRY_NS);
+        if (again != UINT64_MAX)
+                deadline_set(wait_deadlines(), &p->retry, again);
 }
 
 int provider_error(const struct provider *p) {

@@ -9,12 +9,14 @@
 #include "libmodule/target-internal.h"
 
 #include "ipc/cleanup.h"
+#include "ipc/clock.h"
 #include "ipc/errors.h"
 #include "ipc/value.h"
 #include "libmodule/stream.h"
 #include "libmodule/worker-internal.h"
 
-#define REFUSED_MAX 3 /* other instances that are tried when one is overloaded */
+#define FULL_NS (100 * NS_PER_MS) /* so long after OVERLOADED it is asked again, whatever it has of ours */
+#define REFUSED_MAX 3             /* other instances that are tried when one is overloaded */
 
 static void on_reply(struct target *t, struct call *call, struct edge_message *m) {
         uint8_t *data = edge_message_take(t->edge, m);
@@ -59,9 +61,9 @@ static void on_error(struct target *t, struct call *call, const struct edge_mess
                         fail_as_told(call, error, m);
                 break;
         case ERROR_OVERLOADED:
-                /* Others fill it: with something of ours in flight its next reply shows room, without there is no telling. */
-                t->full = t->load.in_flight > 0;
-                if (t->full || (call->n_refused++ < REFUSED_MAX && provider_has_other(t->provider, t, call->version)))
+                /* Others fill it: with something of ours in flight there will be room, without there is no telling. */
+                t->full_ns = t->load.in_flight ? clock_now_ns() + FULL_NS : 0;
+                if (t->full_ns || (call->n_refused++ < REFUSED_MAX && provider_has_other(t->provider, t, call->version)))
                         provider_take_back(call);
                 else
                         fail_as_told(call, error, m);
@@ -117,7 +119,7 @@ int target_on_message(struct target *t, struct edge_message *m) {
         if (call->position == UINT64_MAX)
                 edge_cancel(&call->out);
         target_remove(t, call);
-        t->full = false;
+        t->full_ns = 0;
         if (m->frame.kind == FRAME_REPLY)
                 on_reply(t, call, m);
         else

@@ -17,7 +17,7 @@ void target_remove(struct target *t, struct call *call) {
         TAILQ_REMOVE(&t->sent, call, entry);
         t->load.in_flight--;
         if (!t->load.in_flight)
-                t->full = false; /* no reply will come to say so */
+                t->full_ns = 0; /* no reply will come to say so */
         call->target = NULL;
 }
 

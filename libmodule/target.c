@@ -76,7 +76,8 @@ static void free_dead(void) {
 void target_close(struct target *t) {
         if (t->busy)
                 TAILQ_REMOVE(&busy, t, in_busy);
-        t->busy = t->pending = t->full = false;
+        t->busy = t->pending = false;
+        t->full_ns = 0;
         if (t->edge && edge_wait_fd(t->edge) >= 0)
                 epoll_ctl(the_worker.epoll, EPOLL_CTL_DEL, edge_wait_fd(t->edge), NULL);
         t->edge = edge_free(t->edge);
@@ -94,10 +95,15 @@ bool target_was_unused(struct target *t) {
 
 /* Getting an edge ---------------------------------------------------------------------------------------------------- */
 
+/* Its next reply shows room, or time does: all that we have there may be streams that go on for long, while others end. */
+static bool is_full(const struct target *t) {
+        return t->full_ns && clock_now_ns() < t->full_ns;
+}
+
 bool target_usable(const struct target *t) {
         uint32_t most = t->provider->module.in_flight_max;
 
-        if (t->state != TARGET_OPEN || !t->active || t->full || t->refused_version == the_worker.bus.version)
+        if (t->state != TARGET_OPEN || !t->active || is_full(t) || t->refused_version == the_worker.bus.version)
                 return false;
         return !most || t->load.in_flight < most;
 }

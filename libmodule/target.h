@@ -31,8 +31,8 @@ struct target {
         bool listed;  /* in the directory at all */
         bool busy;    /* to be looked at in this turn */
         bool pending; /* there may be something to receive */
-        bool full;    /* it said OVERLOADED: until its next reply */
         enum target_state state;
+        uint64_t full_ns;         /* it said OVERLOADED: until then, or its next reply; 0: it has not */
         uint64_t asked;           /* id of the EDGE_REQUEST */
         uint64_t asked_ns;        /* when */
         uint64_t asked_version;   /* in which version of the directory */

@@ -182,6 +182,28 @@ static void test_overloaded(void **state) {
         edge_free(c.edge);
 }
 
+/* What it has of ours may go on for long, while others end. */
+static void test_full_ends_with_time(void **state) {
+        struct ask a = { .method = "kv.put" }, b = { .method = "kv.put" };
+        struct edge_message m, n;
+        struct callee c;
+
+        open_edge(&c);
+        ask(&a);
+        ask(&b);
+        receive(&c, FRAME_REQUEST, &m);
+        receive(&c, FRAME_REQUEST, &n);
+        reply_error_code(&c, n.frame.correlation, ERROR_OVERLOADED);
+        receive_nothing(&c);
+        pass_ms(100);
+        receive(&c, FRAME_REQUEST, &n);
+        reply(&c, n.frame.correlation, "room");
+        expect(&b, 0, "room");
+        reply(&c, m.frame.correlation, "first");
+        expect(&a, 0, "first");
+        edge_free(c.edge);
+}
+
 /* Full was taken back by a reply only; when all that was there is given up, there is room too. */
 static void test_full_ends_with_the_last_call(void **state) {
         struct ask a = { .method = "kv.put", .options.timeout_ms = 20 }, b = { .method = "kv.put" };
@@ -439,6 +461,7 @@ int main(void) {
                 TEST(test_draining_instance),
                 TEST(test_goaway),
                 TEST(test_overloaded),
+                TEST(test_full_ends_with_time),
                 TEST(test_full_ends_with_the_last_call),
                 TEST(test_least_in_flight),
                 TEST(test_of_equals_the_near_one),
