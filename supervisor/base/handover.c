@@ -78,9 +78,6 @@ static int give_listener(struct base *base, struct role *role, uint32_t i, uint3
         bool shared;
         int fd = listeners_of(&base->listeners, i, index, &shared);
 
-        /* Nobody is left alone in a socket that others accept from. */
-        if (shared && (flags & LISTENER_ORPHAN))
-                return 0;
         return give(base, role, HANDOVER_LISTENER, i,
                     flags | (shared ? LISTENER_SHARED : 0) | (base->config.listeners[i].proxy_protocol ? LISTENER_PROXY : 0), fd);
 }

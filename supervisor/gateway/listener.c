@@ -138,7 +138,7 @@ bool listeners_open(struct listeners *l) {
 }
 
 void listeners_close(struct listeners *l) {
-        if (l->open && !l->full)
-                listen_all(l, false);
         l->open = false;
+        for (uint32_t i = 0; i < l->n; i++)
+                net_listener_leave(l->gateway->net, &l->items[i].net);
 }

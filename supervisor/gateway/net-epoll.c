@@ -76,8 +76,11 @@ static int socket_await_room(struct net *net, struct net_socket *socket) {
 
 /* An exclusive one cannot be modified, only taken away and added again. */
 static void listen_on(struct net *net, struct net_listener *listener, bool on) {
-        if (control(net, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener, EPOLLIN | EPOLLEXCLUSIVE) == 0)
-                listener->accepting = on;
+        int r = control(net, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener, EPOLLIN | EPOLLEXCLUSIVE);
+
+        listener->accepting = on && r >= 0;
+        if (listener->leaving)
+                net_listener_left(listener);
 }
 
 static void on_listener(struct net *net, struct net_listener *listener) {

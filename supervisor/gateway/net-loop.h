@@ -58,5 +58,7 @@ void net_socket_settle(struct net_socket *socket);
 /* Data that was received for it: for its next turn. 0 or -ENOMEM. */
 int net_socket_keep(struct net_socket *socket, const uint8_t *data, size_t size);
 void net_socket_end(struct net_socket *socket, int error);
+/* One that leaves is woken no more: accepts who waits. */
+void net_listener_left(struct net_listener *listener);
 /* A new connection goes to its owner. */
 void net_accepted(struct net_listener *listener, int fd, const struct sockaddr_storage *address);

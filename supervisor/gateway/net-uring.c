@@ -388,6 +388,13 @@ static void listen_on(struct net *net, struct net_listener *listener, bool on) {
         }
         cancel(u, listener->slot, OP_ACCEPT);
         cancel(u, listener->slot, OP_ACCEPTABLE);
+        if (!listener->leaving)
+                return;
+        /* The call returns when nobody is woken for us any more. */
+        r = io_uring_submit_and_get_events(&u->ring);
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+                u->error = r;
+        net_listener_left(listener);
 }
 
 /* All would write their address to one place, so each is asked for it; one that has none any more is gone. */

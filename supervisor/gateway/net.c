@@ -29,6 +29,7 @@
 
 #define NET_OF(watch_) ((struct net *)((char *)(watch_)-offsetof(struct net, timer)))
 #define FILE_PIECE (512u << 10) /* of one file that is sent in one turn */
+#define LEFT_MAX 4096           /* what a socket's queue may hold */
 
 /* Time ------------------------------------------------------------------------------------------------------------------ */
 
@@ -359,6 +360,20 @@ int net_listener_init(struct net_listener *listener, int fd, bool shared,
 void net_listen(struct net *net, struct net_listener *listener, bool on) {
         if (listener->accepting != on)
                 net->ops->listen(net, listener, on);
+}
+
+void net_listener_leave(struct net *net, struct net_listener *listener) {
+        if (!listener->accepting)
+                return;
+        listener->leaving = true;
+        net->ops->listen(net, listener, false);
+}
+
+void net_listener_left(struct net_listener *listener) {
+        listener->leaving = false;
+        listener->accepting = true;
+        net_accept(listener, LEFT_MAX);
+        listener->accepting = false;
 }
 
 void net_accepted(struct net_listener *listener, int fd, const struct sockaddr_storage *address) {

@@ -56,7 +56,7 @@ struct net_listener {
         void *owner;
         bool shared; /* other processes accept from it, too: one connection at a time, in turns */
         /* private */
-        bool accepting;
+        bool accepting, leaving;
         uint32_t slot;
 };
 
@@ -94,6 +94,9 @@ int net_listener_init(struct net_listener *listener, int fd, bool shared,
                       void (*on_accept)(struct net_listener *listener, int fd, const struct sockaddr_storage *address),
                       void (*on_failed)(struct net_listener *listener, int error), void *owner);
 void net_listen(struct net *net, struct net_listener *listener, bool on);
+/* Accepts no more, for good. The kernel wakes one of those who accept from a socket: if that was us, nobody else knows of who
+ * has just connected, so whoever waits by then is accepted yet. */
+void net_listener_leave(struct net *net, struct net_listener *listener);
 /* accept4(), as often as `most`, as long as it is accepting. False: there is nobody left. */
 bool net_accept(struct net_listener *listener, int most);
 

@@ -109,6 +109,41 @@ static void test_accepting(void **state) {
         door_close(&d);
 }
 
+/* Of all who accept from a socket one is woken. Who is that and leaves takes along whom it was woken for. */
+static void leaves(bool shared) {
+        _cleanup_close_ int fd = -1, first = -1, second = -1, other = -1;
+        struct sockaddr_in address;
+        struct door d, next;
+        struct net *net_of_next;
+        const char *why;
+
+        fd = listen_on_tcp(&address);
+        other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        assert_int_equal(net_new(loop_of_test(), &net_of_next, &why), 0);
+        door_open(&d, net, fd, shared);
+        settle();
+        door_open(&next, net_of_next, other, shared);
+        assert_true(net_wait(net_of_next, 0, 0) >= 0);
+        first = connect_to(&address);
+        net_listener_leave(net, &d.listener);
+        second = connect_to(&address);
+        settle();
+        assert_int_equal(d.n_accepted, 1);
+        while (!next.n_accepted) {
+                assert_true(net_wait(net_of_next, 0, UINT64_MAX) >= 0);
+                net_dispatch(net_of_next);
+        }
+        door_close(&d);
+        door_close(&next);
+        net_listener_leave(net_of_next, &next.listener);
+        net_free(net_of_next);
+}
+
+static void test_leaving_takes_who_waits(void **state) {
+        leaves(false);
+        leaves(true);
+}
+
 /* In the place of the library's: so that the loop runs out of memory when we say. */
 static bool no_memory;
 void *reallocarray(void *memory, size_t n, size_t size);
@@ -253,6 +288,7 @@ static void test_no_descriptor_is_left(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 ENDS_TEST(test_accepting),
+                ENDS_TEST(test_leaving_takes_who_waits),
                 ENDS_TEST(test_accepting_stops_and_goes_on),
                 ENDS_TEST(test_a_listener_that_has_no_place_is_told),
                 ENDS_TEST(test_a_shared_door_is_passed_one_by_one),
