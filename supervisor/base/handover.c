@@ -88,9 +88,8 @@ void handover_orphans(struct base *base, uint32_t index) {
         for (struct role *role = &base->roles[ROLE_GATEWAY]; role < &base->roles[base->n_roles]; role++) {
                 if (!role->pid || !role->ready || role->coming || role->leaving)
                         continue;
-                if (role->index == index)
-                        return;
-                heir = heir ? heir : role;
+                if (!heir || role->index == index)
+                        heir = role;
         }
         for (uint32_t i = 0; heir && i < base->listeners.n; i++)
                 give_listener(base, heir, i, index, LISTENER_ORPHAN);

@@ -15,6 +15,6 @@ int handover_installer(struct base *base, struct role *role);
 int handover_gateway(struct base *base, struct role *role);
 int handover_template(struct base *base, struct role *role);
 
-/* Nobody serves in that gateway's place: who waits in its sockets is accepted by another one, also in those that others accept
- * from: it may be the dead one alone that was woken for him. */
+/* A gateway of that place has died: who waits in its sockets is accepted by the one that serves there now, else by another one,
+ * also in those that others accept from: it may be the dead one alone that was woken for him. */
 void handover_orphans(struct base *base, uint32_t index);

@@ -183,11 +183,16 @@ void bus_watch(struct bus *bus) {
 
 /* The base ----------------------------------------------------------------------------------------------------------------- */
 
+static bool is_orphan(const struct control_record *record) {
+        return record->header.kind == CONTROL_KIND_HANDOVER && record->HANDOVER.what == HANDOVER_LISTENER &&
+               (record->HANDOVER.id & LISTENER_ORPHAN);
+}
+
 static void on_handover(struct bus *bus, struct control_record *record) {
         struct listeners *l = &bus->gateway->listeners;
         uint32_t flags = (uint32_t)record->HANDOVER.id;
 
-        if (record->HANDOVER.what == HANDOVER_LISTENER && (flags & LISTENER_ORPHAN))
+        if (is_orphan(record))
                 listeners_rescue(l, TAKE_FD(record->fds[0]), flags);
         else if (record->HANDOVER.what == HANDOVER_LISTENER)
                 listeners_add(l, TAKE_FD(record->fds[0]), flags);
@@ -208,6 +213,11 @@ static void on_base(struct net_watch *watch, bool hung_up) {
 
                 if (r == CONTROL_E_AGAIN)
                         return;
+                /* They wait for the next gateway of their place, then. */
+                if (r == -EMFILE && is_orphan(&record)) {
+                        log_error("no descriptor is left for the socket of a gateway that has ended");
+                        continue;
+                }
                 if (r) {
                         bus->ended = true;
                         return;

@@ -17,7 +17,6 @@
 #define LISTENER_OF(field) ((struct listener *)((char *)(field)-offsetof(struct listener, net)))
 #define CLIENTS_MIN 16u
 #define RETRY_NS (100 * NS_PER_MS)
-#define RESCUE_MAX 4096 /* what a socket's queue may hold */
 #define TELL_NS (60 * NS_PER_S)
 
 static void on_retry(struct deadline *deadline) {
@@ -123,7 +122,7 @@ void listeners_rescue(struct listeners *l, int fd, uint32_t flags) {
 
         if (net_listener_init(&orphan.net, fd, false, on_accept, on_failed, l->gateway) >= 0) {
                 orphan.net.accepting = l->open;
-                for (int i = 0; i < RESCUE_MAX && !l->full && net_accept(&orphan.net, 1); i++)
+                for (int i = 0; i < NET_QUEUE_MAX && !l->full && net_accept(&orphan.net, 1); i++)
                         ;
         }
         fd_close(fd);

@@ -25,7 +25,10 @@
  * Accepting goes on by itself, too, where the socket is ours alone. It takes all
  * who wait at once, so of one that several processes accept from we only ask to be
  * told (exclusively, once: the next time we stand at the end of its queue) and
- * take one connection.
+ * take one connection. Of those who wait for the same socket by an accept, or
+ * exclusively, the kernel wakes one, and that may be what is left of a gateway that
+ * was killed a moment ago: its ring is taken apart behind its end. So beside the
+ * accept of a socket of ours alone there is a poll, which is always told.
  *
  * No call is made without need: a word in shared memory says whether completions
  * wait to be made (IORING_SQ_TASKRUN), and what is to be submitted goes with the
@@ -58,7 +61,7 @@ enum operation {
         OP_RECEIVE,    /* of a connection, multishot */
         OP_STATE,      /* poll, multishot: there is room to send; it broke while nobody read */
         OP_ACCEPT,     /* of a listener, multishot */
-        OP_ACCEPTABLE, /* poll, once: of one that is shared */
+        OP_ACCEPTABLE, /* poll: of one that is shared once */
         OP_WATCH,      /* poll; multishot when it is by edge */
         N_OPERATIONS,
 };
@@ -366,6 +369,7 @@ static void accept_begin(struct uring *u, struct net_listener *listener) {
                 poll_begin(u, listener->slot, OP_ACCEPTABLE, listener->fd, EPOLLIN | EPOLLEXCLUSIVE, true);
                 return;
         }
+        poll_begin(u, listener->slot, OP_ACCEPTABLE, listener->fd, EPOLLIN, false);
         sqe = begin(u, listener->slot, OP_ACCEPT);
         if (!sqe)
                 return;
@@ -410,7 +414,7 @@ static void on_accepted(struct net_listener *listener, int fd) {
 
 static void on_acceptable(struct net_listener *listener, int result) {
         if (result > 0)
-                net_accept(listener, 1);
+                net_accept(listener, listener->shared ? 1 : NET_QUEUE_MAX);
 }
 
 static void on_accept_end(struct uring *u, struct net_listener *listener, int result) {

@@ -29,7 +29,6 @@
 
 #define NET_OF(watch_) ((struct net *)((char *)(watch_)-offsetof(struct net, timer)))
 #define FILE_PIECE (512u << 10) /* of one file that is sent in one turn */
-#define LEFT_MAX 4096           /* what a socket's queue may hold */
 
 /* Time ------------------------------------------------------------------------------------------------------------------ */
 
@@ -372,7 +371,7 @@ void net_listener_leave(struct net *net, struct net_listener *listener) {
 void net_listener_left(struct net_listener *listener) {
         listener->leaving = false;
         listener->accepting = true;
-        net_accept(listener, LEFT_MAX);
+        net_accept(listener, NET_QUEUE_MAX);
         listener->accepting = false;
 }
 

@@ -18,6 +18,7 @@
 #include "ipc/control.h"
 
 #define NET_RECEIVE_MAX 65536u /* bytes that come in one callback at most */
+#define NET_QUEUE_MAX 4096     /* what a listening socket's queue may hold */
 
 struct net;
 struct net_socket;

@@ -490,7 +490,7 @@ class Load(Meanwhile):
             r = self.base.get(self.path)
             if r.status != 200:
                 self.bad.append(f"{r.status} {r.text[:200]}")
-        except OSError as e:
+        except (OSError, http.client.HTTPException) as e:
             self.bad.append(repr(e))
         self.n += 1
 

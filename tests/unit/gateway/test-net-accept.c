@@ -144,6 +144,29 @@ static void test_leaving_takes_who_waits(void **state) {
         leaves(true);
 }
 
+/* What is left of one that was killed may stand before us in the queue of who is woken. */
+static void test_a_dead_one_keeps_nobody(void **state) {
+        _cleanup_close_ int fd = -1, dead_fd = -1, client = -1;
+        struct sockaddr_in address;
+        struct door dead, d;
+        struct net *net_of_dead;
+        const char *why;
+
+        fd = listen_on_tcp(&address);
+        dead_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        assert_int_equal(net_new(loop_of_test(), &net_of_dead, &why), 0);
+        door_open(&dead, net_of_dead, dead_fd, false);
+        assert_true(net_wait(net_of_dead, 0, 0) >= 0);
+        door_open(&d, net, fd, false);
+        settle();
+        client = connect_to(&address);
+        for (int i = 0; i < 1000 && !d.n_accepted; i++)
+                turn(NS_PER_MS);
+        assert_int_equal(d.n_accepted, 1);
+        door_close(&d);
+        net_free(net_of_dead);
+}
+
 /* In the place of the library's: so that the loop runs out of memory when we say. */
 static bool no_memory;
 void *reallocarray(void *memory, size_t n, size_t size);
@@ -289,6 +312,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 ENDS_TEST(test_accepting),
                 ENDS_TEST(test_leaving_takes_who_waits),
+                ENDS_TEST(test_a_dead_one_keeps_nobody),
                 ENDS_TEST(test_accepting_stops_and_goes_on),
                 ENDS_TEST(test_a_listener_that_has_no_place_is_told),
                 ENDS_TEST(test_a_shared_door_is_passed_one_by_one),
