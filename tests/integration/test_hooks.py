@@ -439,7 +439,8 @@ echo "$SOCLE_TIME $$" >>"%(told)s/seen"
     os.kill(manager, signal.SIGKILL)
     wait(lambda: not alive(int(pid)), "it ends with the manager", 30)
     wait(lambda: base.try_status() and base.role("manager") not in (None, manager), "another manager", 30)
-    expect("hooks.d/10-wait is killed with its process group: the manager has ended (event 1: reload done)" in base.log(), base.log())
+    killed = "hooks.d/10-wait is killed with its process group: the manager has ended (event 1: reload done)"
+    wait(lambda: killed in base.log(), "the log to tell it", 30)
     base.ctl("reload")
     later = events(base)[-1]["time"]
     wait(lambda: [l for l in lines(base, "seen") if l.startswith(later)], "the next event", 30)

@@ -77,4 +77,4 @@ def test_who_insists_on_io_uring_is_refused_without(base):
     configure(base, "io_uring")
     p = base.spawn()
     expect_equal(p.wait(harness.SLOW * 30), 78, f"exit status ({base.log()})")
-    expect("[gateway] loop = io_uring: it is not permitted" in base.log(), base.log())
+    expect("socled.conf:4: [gateway] loop: io_uring: it is not permitted" in base.log(), base.log())
