@@ -38,7 +38,7 @@
 #include "supervisor/manager/trust.h"
 #include "supervisor/manager/writer.h"
 
-#define HANDOVERS_MAX (16 + CONTROL_GATEWAYS_MAX)
+#define HANDOVERS_MAX (16 + 2 * CONTROL_GATEWAYS_MAX) /* of a place that is being renewed there are two */
 
 static struct manager *loading; /* for the file service below, which has no userdata */
 
