@@ -192,9 +192,25 @@ static void made_free(struct made_edge *e) {
 
 /* Gateways -------------------------------------------------------------------------------------------------------------- */
 
+/* Of those with one index the newest counts. The others may live and finish what they have begun; their links tell their end. The one
+ * before counts again when the newest does not stay. */
+static void gateways_rank(struct manager *m, uint32_t index) {
+        struct gateway *g, *newest = NULL;
+
+        TAILQ_FOREACH(g, &m->gateways, entry) {
+                if (g->index == index && (!newest || g->id > newest->id))
+                        newest = g;
+        }
+        TAILQ_FOREACH(g, &m->gateways, entry) {
+                if (g->index == index)
+                        g->superseded = g != newest;
+        }
+}
+
 static void gateway_free(struct gateway *g) {
         pending_forget(g->manager, &(struct pending_edge){ .from = g }, NULL);
         TAILQ_REMOVE(&g->manager->gateways, g, entry);
+        gateways_rank(g->manager, g->index);
         calls_forget(g);
         if (g->event)
                 event_free(g->event);
@@ -380,18 +396,15 @@ const char *gateway_name(const struct gateway *g, char text[static GATEWAY_NAME_
 }
 
 void gateway_new(struct manager *m, uint32_t index, uint64_t id, int link) {
-        struct gateway *g;
+        struct gateway *g = calloc(1, sizeof(*g));
 
-        /* It may live and finish what it has begun; its link tells its end. */
-        TAILQ_FOREACH(g, &m->gateways, entry)
-        g->superseded |= g->index == index;
-        g = calloc(1, sizeof(*g));
         if (!g) {
                 fd_close(link);
                 return;
         }
         *g = (struct gateway){ .manager = m, .index = index, .id = id, .link = link };
         TAILQ_INSERT_TAIL(&m->gateways, g, entry);
+        gateways_rank(m, index);
         g->event = event_new(m->loop, link, EV_READ | EV_PERSIST, on_gateway_link, g);
         if (!g->event || event_add(g->event, NULL) < 0) {
                 gateway_free(g);

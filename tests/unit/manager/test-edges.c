@@ -266,6 +266,65 @@ static void test_who_has_edges_is_asked_until_he_has_none(void **state) {
         told_nothing(&other);
 }
 
+/* Gateways ----------------------------------------------------------------------------------------------------------------- */
+
+static int gateway_open(uint32_t index, uint64_t id) {
+        int pair[2];
+
+        assert_int_equal(fd_socketpair(pair), 0);
+        assert_int_equal(fd_set_nonblock(pair[0], true), 0);
+        gateway_new(&m, index, id, pair[0]);
+        return pair[1];
+}
+
+/* Its end, which the manager sees. */
+static void gateway_close(int link, uint64_t id) {
+        uint64_t end = clock_now_ns() + 30 * NS_PER_S;
+        bool found = true;
+
+        close(link);
+        while (found && clock_now_ns() < end) {
+                const struct gateway *g;
+
+                event_base_loop(m.loop, EVLOOP_ONCE);
+                found = false;
+                TAILQ_FOREACH(g, &m.gateways, entry)
+                found |= g->id == id;
+        }
+        assert_false(found);
+}
+
+static bool counts(uint64_t id) {
+        const struct gateway *g;
+
+        TAILQ_FOREACH(g, &m.gateways, entry) {
+                if (g->id == id)
+                        return !g->superseded;
+        }
+        fail_msg("no such gateway");
+        return false;
+}
+
+static void test_the_newest_of_a_place_counts(void **state) {
+        int former = gateway_open(0, 1001), neighbour = gateway_open(1, 1002), next = gateway_open(0, 1003);
+
+        assert_true(!counts(1001) && counts(1002) && counts(1003));
+        /* One that does not come. */
+        gateway_close(next, 1003);
+        assert_true(counts(1001) && counts(1002));
+        /* One that does. */
+        next = gateway_open(0, 1004);
+        gateway_close(former, 1001);
+        assert_true(counts(1002) && counts(1004));
+        /* A new manager is told of them in any order. */
+        former = gateway_open(0, 1000);
+        assert_true(!counts(1000) && counts(1004));
+        gateway_close(former, 1000);
+        gateway_close(next, 1004);
+        gateway_close(neighbour, 1002);
+        assert_true(TAILQ_EMPTY(&m.gateways));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -276,6 +335,7 @@ int main(void) {
                 T(test_the_end_of_either),
                 T(test_a_released_edge_does_not_count),
                 T(test_who_has_edges_is_asked_until_he_has_none),
+                cmocka_unit_test(test_the_newest_of_a_place_counts),
         };
 
         return cmocka_run_group_tests(tests, setup_all, NULL);
