@@ -3,7 +3,8 @@
  * A mistake in [gateway] listen is found by who listens, and that is at the next
  * start, when nobody looks and nothing serves. So a reload asks before it takes
  * anything: the file is read as at a start, and each address that is new is bound
- * for a moment. One that ours of now are in the way of cannot be tried.
+ * for a moment. One that ours of now are in the way of cannot be tried, but that the
+ * group of a path can be another.
  */
 #include "supervisor/base/config-check.h"
 
@@ -47,23 +48,23 @@ bool config_check_collide(const struct control_listener *a, const struct control
         return is_any(a) || is_any(b) || !memcmp(&a->address, &b->address, sizeof(a->address));
 }
 
-static bool ours_are_there(const struct control_boot_config *now, const struct control_listener *l) {
+static const struct control_listener *ours_there(const struct control_boot_config *now, const struct control_listener *l) {
         for (uint32_t i = 0; i < now->n_listeners; i++)
                 if (is_same(&now->listeners[i], l) || config_check_collide(&now->listeners[i], l))
-                        return true;
-        return false;
+                        return &now->listeners[i];
+        return NULL;
 }
 
 static bool addresses_ok(const struct control_boot_config *now, const struct control_boot_config *next, struct control_text *ret_why) {
         for (uint32_t i = 0; i < next->n_listeners; i++) {
-                const struct control_listener *l = &next->listeners[i];
+                const struct control_listener *l = &next->listeners[i], *ours = ours_there(now, l);
                 int r = 0;
 
                 for (uint32_t k = 0; k < i; k++)
                         if (config_check_collide(l, &next->listeners[k]))
                                 r = -EADDRINUSE;
-                if (!r && !ours_are_there(now, l))
-                        r = listener_probe(next, i);
+                if (!r && (!ours || (l->address.ss_family == AF_UNIX && ours->gid != l->gid)))
+                        r = listener_probe(next, i, ours);
                 if (r) {
                         listener_failed_text(next, i, r, ret_why);
                         return false;

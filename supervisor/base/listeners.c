@@ -67,7 +67,10 @@ static int bind_unix(int fd, const struct control_listener *listener) {
                 return -errno;
         if (!S_ISSOCK(st.st_mode))
                 return -EEXIST;
-        return fchownat(file, "", (uid_t)-1, listener->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+        r = fchownat(file, "", (uid_t)-1, listener->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+        if (r)
+                unlink(address->sun_path);
+        return r;
 }
 
 /* `beside`: where we listen already. */
@@ -207,17 +210,40 @@ void listeners_deinit(struct listeners *l) {
                         l->fds[i][g] = fd_close(l->fds[i][g]);
 }
 
-int listener_probe(const struct control_boot_config *config, uint32_t index) {
+/* Beside what is there, which a start would replace: in the same folder, for the same group. */
+static int probe_unix(const struct control_listener *listener, bool ours) {
+        struct control_listener beside = *listener;
+        struct sockaddr_un *address = (struct sockaddr_un *)&beside.address;
+        char *slash = strrchr(address->sun_path, '/');
+        _cleanup_close_ int folder = -1, fd = -1;
+
+        if (!slash)
+                return -EINVAL;
+        if (!ours && !faccessat(AT_FDCWD, address->sun_path, F_OK, AT_SYMLINK_NOFOLLOW) && !is_stale(listener))
+                return -EADDRINUSE;
+        slash[1] = '\0';
+        folder = open(address->sun_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (folder < 0)
+                return -errno;
+        snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/.socle-%d", folder, getpid());
+        beside.address_size = sizeof(*address);
+        fd = socket_bind(&beside, false);
+        if (fd >= 0)
+                unlink(address->sun_path);
+        return MIN(fd, 0);
+}
+
+int listener_probe(const struct control_boot_config *config, uint32_t index, bool ours) {
         const struct control_listener *listener = &config->listeners[index];
         _cleanup_close_ int fd = -1;
 
         if (!listener->address_size)
                 return MIN(inherited_by_name(config, index), 0);
-        if (inherited_by_address(listener) >= 0 || (listener->address.ss_family == AF_UNIX && is_stale(listener)))
+        if (inherited_by_address(listener) >= 0)
                 return 0;
+        if (listener->address.ss_family == AF_UNIX)
+                return probe_unix(listener, ours);
         fd = socket_bind(listener, false);
-        if (fd >= 0 && listener->address.ss_family == AF_UNIX)
-                unlink(((const struct sockaddr_un *)&listener->address)->sun_path);
         return MIN(fd, 0);
 }
 
@@ -229,9 +255,10 @@ static const char *expected_path(int error) {
         case -ENOTDIR:
                 return "; expected a path in a folder that exists";
         case -EACCES:
-        case -EPERM:
         case -EROFS:
                 return "; expected a path in a folder that socled may write to";
+        case -EPERM:
+                return "; expected a folder that socled may write to, and a group that its user is in";
         default:
                 return "";
         }

@@ -25,9 +25,9 @@ bool listeners_left(int run_fd);
 void listeners_spread(struct control_boot_config *config);
 /* Opens all of config->listeners; tells on stderr what failed. An address that is in use is waited for until then. 0 or -errno. */
 int listeners_open(struct listeners *listeners, const struct control_boot_config *config, uint64_t until_ns);
-/* What listeners_open() would come to at line `index`, which is not open yet: it is bound for a moment, but nobody can connect. 0 or
- * -errno. */
-int listener_probe(const struct control_boot_config *config, uint32_t index);
+/* What listeners_open() would come to at line `index`, which is not open yet: it is bound for a moment, but nobody can connect; a path,
+ * beside it. `ours`: it is a path that is open, for others. 0 or -errno. */
+int listener_probe(const struct control_boot_config *config, uint32_t index, bool ours);
 /* What is wrong with a line, in words, with the place in the file. */
 void listener_failed_text(const struct control_boot_config *config, uint32_t index, int error, struct control_text *ret_text);
 /* The socket of line `index` for that gateway; it stays here, with all who wait in it, when the gateway dies. */

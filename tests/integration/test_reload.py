@@ -217,6 +217,20 @@ def test_a_socket_path_that_cannot_be_had_is_refused(base):
     expect(not os.path.exists(path), "what was tried has left its file")
 
 
+def test_a_group_that_cannot_be_given_is_refused_each_time(base):
+    """What was tried leaves nothing that looks like a socket of a base that is gone; also of a path that is ours."""
+    base.rootless()
+    own, path, mine = f"127.0.0.1:{base.port}", base.path("web.sock"), base.path("mine.sock")
+    base.config(listen=f"{own}, unix:{mine}")
+    base.start()
+    base.ctl("deploy", crash(base))
+    for listen in (f"{own}, unix:{mine}, unix:{path} group=root", f"{own}, unix:{mine} group=root"):
+        base.config(listen=listen)
+        for _ in range(2):
+            refused_reload(base, "Operation not permitted; expected a folder that socled may write to, and a group that its user is in")
+            expect(not os.path.exists(path), "what was tried has left its file")
+
+
 def test_a_reload_says_what_does_not_start_with_its_settings(base):
     base.start()
     base.ctl("deploy", crash(base))

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include <cmocka.h>
 
 #include "conf/base-config.h"
+#include "ipc/cleanup.h"
 #include "ipc/fd.h"
 #include "supervisor/base/config-check.h"
 #include "supervisor/base/listeners.h"
@@ -153,7 +156,73 @@ static void test_not_for_us(void **state) {
 static int probe(const char *text, const struct sockaddr_storage *address, uint32_t size) {
         struct control_boot_config config = config_of(text, address, size);
 
-        return listener_probe(&config, 0);
+        return listener_probe(&config, 0, false);
+}
+
+/* Root may give a file to any group, so it is somebody else for a while. */
+static int be_user(void **state) {
+        if (geteuid())
+                return 0;
+        return setgroups(0, NULL) < 0 || setegid(60001) < 0 || seteuid(60001) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0 ? -1 : 0;
+}
+
+static int be_root(void **state) {
+        return getuid() ? 0 : seteuid(0) < 0 || setegid(0) < 0 ? -1 : 0;
+}
+
+static gid_t foreign_group(void) {
+        gid_t groups[256], gid = getegid();
+        int n = getgroups(N_ELEMENTS(groups), groups);
+
+        for (int i = 0; i < n; i++)
+                gid = MAX(gid, groups[i]);
+        return gid + 1;
+}
+
+static int probe_group(const struct sockaddr_storage *address, gid_t gid, bool ours) {
+        struct control_boot_config config = config_of("unix:", address, sizeof(struct sockaddr_un));
+
+        config.listeners[0].gid = gid;
+        return listener_probe(&config, 0, ours);
+}
+
+/* Asked twice, for what a refused one leaves must not look like one that was left by a base. */
+static void check_group(const struct sockaddr_storage *address, bool ours) {
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(probe_group(address, foreign_group(), ours), -EPERM);
+                assert_int_equal(probe_group(address, getegid(), ours), 0);
+        }
+}
+
+static void test_probe_group(void **state) {
+        struct sockaddr_storage un = { .ss_family = AF_UNIX };
+        char folder[] = "/tmp/socle-probe-XXXXXX", *path = ((struct sockaddr_un *)&un)->sun_path;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct listeners l;
+        struct control_boot_config config;
+
+        assert_non_null(mkdtemp(folder));
+        sprintf(path, "%s/x", folder);
+        check_group(&un, false);
+        /* nor does one that cannot be listened on */
+        config = config_of("unix:", &un, sizeof(struct sockaddr_un));
+        config.listeners[0].gid = foreign_group();
+        listeners_init(&l);
+        assert_int_equal(listeners_open(&l, &config, 0), -EPERM);
+        listeners_deinit(&l);
+        assert_int_equal(access(path, F_OK), -1);
+        /* over one that is ours, and one that is stale: neither is touched */
+        assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(struct sockaddr_un)), 0);
+        assert_int_equal(listen(fd, 1), 0);
+        check_group(&un, true);
+        assert_int_equal(probe_group(&un, getegid(), false), -EADDRINUSE);
+        close(fd);
+        check_group(&un, false);
+        assert_int_equal(chmod(folder, 0500), 0);
+        assert_int_equal(probe_group(&un, UINT32_MAX, false), -EACCES);
+        assert_int_equal(chmod(folder, 0700), 0);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(folder), 0); /* and nothing is left beside it */
 }
 
 static void test_probe(void **state) {
@@ -331,6 +400,7 @@ int main(void) {
                 cmocka_unit_test_teardown(test_same_address, withdraw),
                 cmocka_unit_test_teardown(test_families, withdraw),
                 cmocka_unit_test(test_probe),
+                cmocka_unit_test_setup_teardown(test_probe_group, be_user, be_root),
                 cmocka_unit_test(test_collide),
                 cmocka_unit_test_teardown(test_not_listening, withdraw),
                 cmocka_unit_test_teardown(test_not_for_us, withdraw),
