@@ -8,6 +8,7 @@
  *
  * Until then there are two processes in a place, and no third: a second restart is
  * a conflict, and a changed configuration counts when the former ones have ended.
+ * What one that has failed left undone the next reload does, whatever has changed.
  */
 #include "supervisor/manager/gateways.h"
 
@@ -67,6 +68,7 @@ static void restart_end(struct manager *m, json_t *answer, const char *problem) 
         char actor[ADMIN_ACTOR_SIZE];
         bool again = restart->again;
 
+        m->gateways_behind = problem;
         events_note(&(struct event_note){ .kind = EVENT_gateways,
                                           .state = problem ? "failed" : "done",
                                           .actor = restart->actor,
@@ -136,10 +138,12 @@ static int restart_begin(struct manager *m, struct evhttp_request *req, const ch
 }
 
 void gateways_renew(struct manager *m, const char *actor) {
-        if (restart)
+        if (restart) {
                 restart->again = true;
-        else if (restart_begin(m, NULL, actor) < 0)
+        } else if (restart_begin(m, NULL, actor) < 0) {
+                m->gateways_behind = true;
                 log_error("reload: out of memory: the gateways go on as they were configured");
+        }
 }
 
 static void refuse_second(struct manager *m, struct evhttp_request *req) {

@@ -162,6 +162,8 @@ int manager_run(void) {
         TAILQ_INIT(&m.pending_edges);
         TAILQ_INIT(&m.adopted);
         operation_list_init(&m.operations);
+        /* What a former one did not bring to an end this one cannot know. */
+        m.gateways_behind = !m.hello.first_start;
         m.started_ms = realtime_ms() - (clock_now_ns() - m.hello.start_ns) / NS_PER_MS;
         m.next_request = m.hello.epoch << 24 | 1;
         m.next_edge = m.hello.epoch << 24 | 1;

@@ -208,7 +208,7 @@ struct gateway {
         struct edge_sweep sweep;
         struct violations violations;
         bool watches;
-        bool superseded; /* another has its index */
+        bool superseded; /* a newer one has its index */
 };
 
 /* An edge between EDGE_REQUEST and EDGE_ACCEPT; asked for by a gateway or by an instance, or by nobody who still waits. */
@@ -272,6 +272,7 @@ struct manager {
         struct admin *admin;
         bool restoring; /* the start scan is not settled yet */
         bool ready_sent;
+        bool gateways_behind; /* some may have been born with another configuration */
         bool stopping;
 };
 

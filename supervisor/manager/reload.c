@@ -74,10 +74,10 @@ static void take(struct config_reload *r) {
         log_notice("reload: socled.conf is read");
         for (size_t i = 0; i < later.n; i++)
                 log_notice("reload: %s has changed, and counts from the next start on", later.items[i]);
-        renewing = gateway;
+        renewing = gateway || m->gateways_behind;
         if (access_log_start(m) < 0)
                 log_error("reload: out of memory: the access log stays as it was");
-        if (gateway)
+        if (renewing)
                 gateways_renew(m, r->actor);
 }
 

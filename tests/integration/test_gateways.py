@@ -414,6 +414,34 @@ def test_former_ones_end_what_they_have_begun_at_the_same_time(base):
     closed(held)
 
 
+def test_a_new_manager_does_not_know_what_they_were_born_with(base):
+    """It reads the changed file by itself, and nobody has given it to the gateways."""
+    former = mirrored(base, 2)
+    manager = base.role("manager")
+    base.config("client-connections = 30\n", 2)
+    os.kill(manager, signal.SIGKILL)
+    wait(lambda: base.try_status() and base.role("manager") not in (None, manager), "another manager")
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["gateways"], True, "of what may be another configuration")
+    wait(lambda: gateways_events(base) == ["begun", "done"], "the gateways to be replaced")
+    expect(not set(base.gateways()) & set(former), "a former one still serves")
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["gateways"], False, "once all have it")
+
+
+def test_a_configuration_that_one_could_not_be_given_is_not_forgotten(base):
+    own_tree(base)
+    pids = start(base)
+    base.write("broken", "")
+    base.config("client-connections = 30\n", 2)
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["gateways"], True, "of a changed configuration")
+    wait(lambda: gateways_events(base) == ["begun", "failed"], "the failure")
+    expect_equal(base.gateways(), pids, "gateways")
+    os.unlink(base.path("broken"))
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["gateways"], True, "of the same configuration")
+    wait(lambda: gateways_events(base) == ["begun", "failed", "begun", "done"], "the gateways to be replaced")
+    expect(not set(base.gateways()) & set(pids), "a former one still serves")
+    expect_equal(json.loads(base.ctl("reload", "--json").stdout)["gateways"], False, "once all have it")
+
+
 def test_what_does_not_end_is_cut_after_drain_timeout(base):
     former = mirrored(base, 2, "drain-timeout = 1s\n")
     held = half_asked(base, former)
