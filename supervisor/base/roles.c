@@ -160,12 +160,13 @@ static bool is_gateway(const struct role *role) {
         return role->kind == &kinds[ROLE_GATEWAY];
 }
 
-/* While one is dead or kept from starting too often, the others take what comes. */
+/* While one is dead or kept from starting too often, the others take what comes: a former one that ends what it has begun accepts
+ * nothing, and one that comes will. */
 static void steer(const struct base *base) {
         uint64_t alive = 0;
 
         for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
-                alive |= (uint64_t) !!base->roles[i].pid << base->roles[i].index;
+                alive |= (uint64_t)(base->roles[i].pid && !base->roles[i].leaving) << base->roles[i].index;
         listeners_steer(&base->listeners, alive);
 }
 

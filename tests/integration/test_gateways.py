@@ -185,23 +185,28 @@ def test_who_waits_for_one_that_dies_is_served_by_the_next(base):
     closed(clients)
 
 
-def test_while_one_is_dead_the_others_are_given_all(base):
-    pids = start(base)
+def served_while_the_second_is_dead(base, path="/crash/ok"):
+    """By the first, whoever connects."""
     dead = lambda: not base.role("gateway-2")
     end = time.monotonic() + 120
     while True:
         # it is started again later and later
         while not dead():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(base.role("gateway-2") or pids[0] + (1 << 22), signal.SIGKILL)
-        clients = connected(base, 12)
+                os.kill(base.role("gateway-2") or base.gateways()[0] + (1 << 22), signal.SIGKILL)
+        clients = connected(base, 12, path)
         owned = by_owner(base, clients)
         closed(clients)
         if dead():
             break
         expect(time.monotonic() < end, "nobody is served while one gateway is dead")
-    expect_equal(len(owned[pids[0]]), 12, "connections to the one that lives")
+    expect_equal(len(owned[base.gateways()[0]]), 12, "connections to the one that lives")
     wait(lambda: not dead(), "another one")
+
+
+def test_while_one_is_dead_the_others_are_given_all(base):
+    start(base)
+    served_while_the_second_is_dead(base)
     # and is dealt in again
     wait(lambda: by_owner(base, clients := connected(base, 30))[base.role("gateway-2")] and (closed(clients) or True), "connections to the new one")
 
@@ -411,6 +416,21 @@ def test_former_ones_end_what_they_have_begun_at_the_same_time(base):
     expect_equal([(g["former"], g["pid"]) for g in json.loads(out)["gateways"]], list(zip(former, now)), "gateways")
     wait(lambda: gateways_events(base) == ["begun", "done"] * 2, "the changed configuration to count")
     expect(not set(base.gateways()) & set(now), "a gateway with the configuration of before")
+    closed(held)
+
+
+def test_a_former_one_that_goes_on_is_given_nothing(base):
+    """Its place has nobody who accepts, once the next one has died."""
+    former = mirrored(base, 2)
+    held = half_asked(base, former)
+    asked = subprocess.Popen([harness.SOCLECTL, "--root", base.root, "gateways", "restart"], stdout=subprocess.DEVNULL)
+    wait(lambda: len(base.gateways()) == 2 and not set(base.gateways()) & set(former), "others in both places")
+    served_while_the_second_is_dead(base, "/mirror")
+    expect(all(harness.alive(p) for p in former), "a former one has ended")
+    for c in held:
+        c.http.send(b" done")
+        expect_equal(c.answer()[0], 200, "what was under way")
+    expect_equal(asked.wait(60), 0, "exit status")
     closed(held)
 
 
