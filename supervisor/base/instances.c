@@ -30,6 +30,7 @@
 #include "ipc/fd.h"
 #include "ipc/folder.h"
 #include "supervisor/base/base.h"
+#include "supervisor/base/children.h"
 #include "supervisor/base/datafolder.h"
 #include "supervisor/base/spare.h"
 #include "supervisor/base/teardown.h"
@@ -138,15 +139,6 @@ static void tell(struct base *base, const struct instance *i, uint64_t request, 
         memcpy(body.tag, i->tag, sizeof(body.tag));
         link_send(base, manager_link(base), CONTROL_KIND_INSTANCE, request, &body, sizeof(body),
                   (const int[]){ i->link, i->page, i->out, i->err, memory }, memory >= 0 ? 5 : 4);
-}
-
-/* Its end is waited for: it holds nothing yet and has run no code but ours. */
-static void child_end(int pidfd) {
-        siginfo_t info;
-
-        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-        while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
-                ;
 }
 
 static void family_end(struct instance *i) {
@@ -345,20 +337,6 @@ void instance_on_fork(struct base *base, struct control_record *record) {
                 ask_or_fail(base, i);
 }
 
-static bool pid_is_known(const struct base *base, pid_t pid) {
-        const struct instance *i;
-
-        for (uint32_t n = 0; n < base->n_roles; n++)
-                if (base->roles[n].pid == pid)
-                        return true;
-        if ((base->spare && base->spare->pid == pid) || base->purge.cleaner.pid == pid || base->disk.counter.pid == pid)
-                return true;
-        TAILQ_FOREACH(i, &base->instances, entry)
-        if ((i->pid == pid && i->pidfd.fd >= 0) || i->init_pid == pid || i->cleaner.pid == pid)
-                return true;
-        return false;
-}
-
 static pid_t pid_of(int pidfd) {
         _cleanup_close_ int fd = -1;
         char path[48], text[512] = "";
@@ -375,7 +353,7 @@ static pid_t pid_of(int pidfd) {
 static bool is_new_child(const struct base *base, int pidfd, pid_t pid) {
         siginfo_t info = { 0 };
 
-        return pid > 0 && pid_of(pidfd) == pid && !pid_is_known(base, pid) &&
+        return pid > 0 && pid_of(pidfd) == pid && !child_is_known(base, pid) &&
                waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
@@ -437,33 +415,11 @@ void instances_on_template_ready(struct base *base) {
         }
 }
 
-static void kill_strays(struct base *base) {
-        _cleanup_close_ int fd = -1;
-        char path[64], text[65536];
-        ssize_t n;
-
-        snprintf(path, sizeof(path), "/proc/self/task/%d/children", gettid());
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-        if (n < 0)
-                return;
-        text[n] = '\0';
-        for (char *p = text, *end; *p; p = end) {
-                pid_t pid = (pid_t)strtol(p, &end, 10);
-
-                if (end == p)
-                        return;
-                if (pid <= 0 || pid_is_known(base, pid))
-                        continue;
-                process_kill(pid);
-        }
-}
-
 void instances_on_template_death(struct base *base) {
         struct instance *i, *next;
 
         spare_drop(base);
-        kill_strays(base);
+        children_end_strays(base);
         for (i = TAILQ_FIRST(&base->instances); i; i = next) {
                 next = TAILQ_NEXT(i, entry);
                 if (i->state != INSTANCE_FORKING)
