@@ -462,7 +462,11 @@ void instance_on_diagnose(struct base *base, uint64_t id) {
 void instance_on_ack(struct base *base, uint64_t id) {
         struct instance *i = instance_find(base, id);
 
-        if (i && i->state == INSTANCE_EXITED)
+        if (!i || i->state != INSTANCE_EXITED)
+                return;
+        if (i->init_pid)
+                i->acknowledged = true;
+        else
                 instance_free(base, i);
 }
 
@@ -472,7 +476,7 @@ void instances_tell_all(struct base *base) {
         TAILQ_FOREACH(i, &base->instances, entry) {
                 if (i->state == INSTANCE_RUNNING)
                         tell(base, i, 0, 1);
-                else if (i->state == INSTANCE_EXITED)
+                else if (i->state == INSTANCE_EXITED && !i->acknowledged)
                         teardown_tell(base, i, 1);
         }
 }

@@ -26,7 +26,7 @@ enum instance_state {
         INSTANCE_RUNNING,
         INSTANCE_EMPTYING, /* reaped; its family or its group still has processes */
         INSTANCE_CLEANING, /* a child removes its files */
-        INSTANCE_EXITED,   /* told; kept until acknowledged */
+        INSTANCE_EXITED,   /* told; kept until acknowledged, and until its family's init is reaped */
 };
 
 struct instance {
@@ -51,7 +51,7 @@ struct instance {
         pid_t init_pid;                            /* until it is reaped */
         struct watch pidfd, events;                /* events: of the family or the group, while it empties */
         uint64_t cpu_ns, disk_size, disk_after_ns; /* when its folders were last looked at (disk.h) */
-        bool disk_due;
+        bool disk_due, acknowledged;
         struct job cleaner;
         uint64_t until_ns; /* its group should be empty */
         struct control_exited exited;

@@ -142,18 +142,23 @@ static void group_begin(struct base *base, struct instance *i) {
 }
 
 static void family_end(struct base *base, struct instance *i, int error) {
-        watch_stop(base, &i->events);
-        i->init_pid = 0;
         if (error)
                 failed(i, "processes", error);
         group_begin(base, i);
 }
 
-/* It is not seen to have ended before all others of the namespace have. */
+/* It is not seen to have ended before all others of the namespace have; that may be after it was told as one that stays. */
 static void on_init_death(struct base *base, struct watch *watch, uint32_t events) {
+        struct instance *i = watch->userdata;
         siginfo_t info;
+        int r = waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG | __WALL) < 0 ? -errno : 0;
 
-        family_end(base, watch->userdata, waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG | __WALL) < 0 ? -errno : 0);
+        watch_stop(base, &i->events);
+        i->init_pid = 0;
+        if (i->state == INSTANCE_EMPTYING)
+                family_end(base, i, r);
+        else if (i->acknowledged)
+                instance_free(base, i);
 }
 
 static void family_begin(struct base *base, struct instance *i) {
@@ -166,6 +171,7 @@ static void family_begin(struct base *base, struct instance *i) {
         pidfd_send_signal(i->init, SIGKILL, NULL, 0);
         r = watch_start(base, &i->events, TAKE_FD(i->init), EPOLLIN, on_init_death, i);
         if (r) {
+                i->init_pid = 0;
                 family_end(base, i, r);
                 return;
         }

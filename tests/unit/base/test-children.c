@@ -24,6 +24,7 @@
 
 #include "supervisor/base/base.h"
 #include "supervisor/base/children.h"
+#include "supervisor/base/teardown.h"
 
 #define LIMIT_S 120
 #define N_KNOWN 900 /* their numbers are more than a page */
@@ -190,12 +191,48 @@ static void test_who_does_not_end(void **state) {
         base_end(&base);
 }
 
+/* It is told as one that stays, and reaped when it ends after all. */
+static void test_a_family_that_ends_late(void **state) {
+        struct instance *i;
+        struct base base;
+        struct tree tree;
+        pid_t pid;
+
+        base_new(&base);
+        tree = family_new();
+        pid = child_new();
+        i = row_new(&base, INSTANCE_RUNNING);
+        i->id = 7;
+        i->pid = pid;
+        i->init_pid = tree.init;
+        i->init = pidfd_open(tree.init, 0);
+        assert_int_equal(watch_process(&base, &i->pidfd, pid, teardown_on_death, i), 0);
+        kill(pid, SIGKILL);
+        while (i->state == INSTANCE_RUNNING)
+                assert_int_equal(loop_turn(&base, UINT64_MAX), 0);
+        assert_int_equal(i->state, INSTANCE_EMPTYING);
+        i->until_ns = 0;
+        teardown_tick(&base);
+        assert_int_equal(i->state, INSTANCE_EXITED);
+        assert_int_equal(i->exited.error, -EBUSY);
+        assert_true(child_is_known(&base, tree.init));
+        instance_on_ack(&base, 7);
+        assert_ptr_equal(TAILQ_FIRST(&base.instances), i);
+        assert_int_equal(waitpid(tree.worker, NULL, __WALL), tree.worker);
+        while (!TAILQ_EMPTY(&base.instances))
+                assert_int_equal(loop_turn(&base, UINT64_MAX), 0);
+        assert_int_equal(waitpid(tree.init, NULL, WNOHANG | __WALL), -1);
+        children_end_strays(&base); /* the helper */
+        base_end(&base);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_family_of_which_nothing_was_told),
                 cmocka_unit_test(test_a_family_without_its_worker),
                 cmocka_unit_test(test_the_youngest_of_many),
                 cmocka_unit_test(test_who_does_not_end),
+                cmocka_unit_test(test_a_family_that_ends_late),
         };
 
         return cmocka_run_group_tests_name("children", tests, NULL, NULL);
