@@ -151,7 +151,8 @@ pid_t family_clone(const struct libc_thread *thread, bool root, int base_pidfd, 
                             .base_pidfd = base_pidfd,
                             .uid = geteuid(),
                             .gid = getegid(),
-                            .family = { .worker = -1, .init = -1, .helper = -1 } };
+                            .family = { .worker = -1, .init = -1, .helper = -1 },
+                            .pid = -ECHILD }; /* the helper may be killed before it has said anything */
         if (setjmp(b.worker))
                 return 0;
         if (clone(helper_main, stack + sizeof(stack), flags, &b, &b.family.helper) < 0)
