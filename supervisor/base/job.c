@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
@@ -40,6 +41,14 @@ int job_narrow(uid_t uid, pid_t base) {
 }
 
 void job_wait(struct base *base, struct job *job, struct job_report *ret_report) {
+        struct pollfd ended = { .fd = job->child.fd, .events = POLLIN };
+        uint64_t now;
+
+        /* Nobody ticks it meanwhile. */
+        while ((now = clock_now_ns()) < job->until_ns && job->until_ns != UINT64_MAX)
+                if (poll(&ended, 1, (int)((job->until_ns - now) / NS_PER_MS) + 1) > 0)
+                        break;
+        job_tick(job);
         while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         watch_stop(base, &job->child);
@@ -63,6 +72,7 @@ void job_drop(struct base *base, struct job *job) {
         if (!job->pid)
                 return;
         kill(job->pid, SIGKILL);
+        job->until_ns = UINT64_MAX;
         job_wait(base, job, &unused);
 }
 

@@ -43,7 +43,7 @@ int job_start(struct base *base, struct job *job, uint64_t limit_ns, job_fn fn, 
 void job_kill(struct job *job);
 /* Ends one that takes too long. When to come back. */
 uint64_t job_tick(struct job *job);
-/* Waits for its end, of which nobody is told. */
+/* Waits for its end, of which nobody is told, until its deadline. */
 void job_wait(struct base *base, struct job *job, struct job_report *ret_report);
 /* Kills it, when there is one, and waits. */
 void job_drop(struct base *base, struct job *job);

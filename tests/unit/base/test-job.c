@@ -98,6 +98,23 @@ static void test_its_deadline(void **state) {
         close(base.epoll_fd);
 }
 
+static void test_waited_for_until_its_deadline(void **state) {
+        struct base base = { .epoll_fd = loop_new() };
+        struct ended e = { 0 };
+        struct job job = job_of(&e);
+        struct job_report report;
+        int error = INT32_MAX;
+
+        alarm(60);
+        assert_int_equal(job_start(&base, &job, 20 * NS_PER_MS, say, &error), 0);
+        job_wait(&base, &job, &report);
+        alarm(0);
+        assert_int_equal(report.error, -ETIME);
+        assert_int_equal(e.n, 0);
+        assert_false(has_child());
+        close(base.epoll_fd);
+}
+
 /* It was begun and cannot be watched. */
 static void test_nothing_is_left_of_a_failure(void **state) {
         struct base base = { .epoll_fd = -1 };
@@ -135,6 +152,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_it_says),
                 cmocka_unit_test(test_its_deadline),
+                cmocka_unit_test(test_waited_for_until_its_deadline),
                 cmocka_unit_test(test_nothing_is_left_of_a_failure),
                 cmocka_unit_test(test_dropped),
         };
