@@ -383,6 +383,9 @@ static void base_deinit(struct base *base) {
                 work_unprepare(base->folders.fds[FOLDER_WORK]);
         while (!TAILQ_EMPTY(&base->instances))
                 instance_free(base, TAILQ_FIRST(&base->instances));
+        /* Their children hold what is closed below, the sockets too. */
+        job_drop(base, &base->purge.cleaner);
+        job_drop(base, &base->disk.counter);
         cgroup_close(&base->cgroup);
         for (uint32_t i = 0; i < base->n_roles; i++) {
                 link_stop(base, &base->roles[i].link);
