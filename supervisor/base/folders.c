@@ -111,11 +111,10 @@ int folders_open(struct folders *folders, const char *root) {
         int r;
 
         r = root_make(root);
-        if (r) {
+        if (!r && root)
+                r = check_root(root);
+        if (r < 0)
                 tell(root ? root : "/var/lib/socle", r, root);
-                return r;
-        }
-        r = root ? check_root(root) : 0;
         if (r)
                 return r;
         for (int i = 0; i < FOLDER_N; i++) {

@@ -257,6 +257,15 @@ static void test_bad_configuration(void **state) {
         assert_non_null(strstr(text_of(f, "stderr"), "socled.conf:1: bad"));
 }
 
+static void test_root_that_leads_nowhere(void **state) {
+        struct fixture *f = *state;
+
+        assert_return_code(rename(path(f, "root"), path(f, "elsewhere")), errno);
+        assert_return_code(symlink("nowhere", path(f, "root")), errno);
+        assert_int_equal(ended(start(f)), 1);
+        assert_non_null(strstr(text_of(f, "stderr"), "/root: No such file or directory"));
+}
+
 static void test_port_in_use(void **state) {
         struct fixture *f = *state;
         char wanted[64];
@@ -432,6 +441,7 @@ int main(void) {
                 T(test_second_on_a_root),
                 T(test_bad_configuration),
                 T(test_port_in_use),
+                T(test_root_that_leads_nowhere),
                 T(test_roles_come_back),
                 T(test_manager_adopts),
                 T(test_kill_releases_all),
