@@ -69,7 +69,7 @@ static int count_all(const void *order, pid_t base, struct job_report *report) {
                 return -errno;
         setpriority(PRIO_PROCESS, 0, 19);
         if (c->memory)
-                memory_count_shared(i->pid, &report->shared_memory);
+                memory_count_shared(i->pid, i->limits.memory, &report->shared_memory);
         r = disk_count_deleted(i->pid, st.st_dev, count);
         if (!r)
                 r = job_narrow(i->uid, base);

@@ -11,5 +11,5 @@
 
 /* Of what /proc/PID/smaps_rollup says. Pure. */
 uint64_t memory_count_find(const char *rollup);
-/* Bytes, when the kernel tells: 0 or -errno. */
-int memory_count_shared(pid_t pid, uint64_t *ret_size);
+/* Bytes, when the kernel tells; where they are more than limit, without what it can only read: a peer's. 0 or -errno. */
+int memory_count_shared(pid_t pid, uint64_t limit, uint64_t *ret_size);
