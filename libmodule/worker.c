@@ -144,6 +144,7 @@ static void stop_main(void *unused) {
 
         if (w->module.hooks->stop)
                 w->module.hooks->stop(&w->module);
+        calls_flush(); /* what it has cast: there is no other turn after the next line */
         fflush(NULL);
         worker_set_level(PAGE_STOPPED);
 }
@@ -205,14 +206,15 @@ static void on_stop(uint64_t timeout_ms) {
                 deadline_set(wait_deadlines(), &due, clock_now_ns() + timeout_ms * NS_PER_MS / 2);
 }
 
-/* At the end of a turn: what was answered in it is on its way. */
-static void stop_turn(void) {
+/* At the end of a turn: what was answered in it is on its way. True: `stop` has begun, and what it woke or called is for the next. */
+static bool stop_turn(void) {
         struct worker *w = &the_worker;
 
         if (!w->stopping || w->stopped || (w->in_flight && !w->hurried))
-                return;
+                return false;
         w->stopped = true;
         worker_call(stop_main);
+        return true;
 }
 
 static void on_record(struct control_record *record) {
@@ -362,7 +364,7 @@ static void worker_turn(bool *more) {
         *more |= subscribe_turn();
         *more |= calls_flush();
         *more |= conditions_due();
-        stop_turn();
+        *more |= stop_turn();
 }
 
 static void warm_main(void *unused) {

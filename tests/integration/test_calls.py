@@ -199,6 +199,32 @@ def test_casts(base):
     expect_equal((r.status, r.json["code"]), (403, "DENIED"), r.text)
 
 
+def parting(base, how):
+    """A module with an edge to echo, which is undeployed: its `stop` does something at once, and nothing else happens there."""
+    base.start()
+    base.drop(package(base, "tests/modules/echo"))
+    base.drop(package(base, "tests/modules/parting", extra=f"[config]\nstop = {how}\n"))
+    base.serves("/parting/open")
+    before = sum(i["requests"] for i in base.instances("echo"))
+    base.ctl("undeploy", "parting")
+    return before
+
+
+def test_what_stop_casts_arrives(base):
+    before = parting(base, "casts")
+    wait(lambda: sum(i["requests"] for i in base.instances("echo")) == before + 1, "the cast to arrive")
+
+
+def test_what_stop_calls_answers(base):
+    parting(base, "calls")
+    expect("called: 0" in base.ctl("logs", "parting").stdout, base.ctl("logs", "parting").stdout)
+
+
+def test_who_stop_wakes_goes_on(base):
+    parting(base, "wakes")
+    expect("woken: 0" in base.ctl("logs", "parting").stdout, base.ctl("logs", "parting").stdout)
+
+
 def test_calls_over_an_upgrade_of_the_callee(base):
     two(base)
     end, bad, n = threading.Event(), [], [0]
