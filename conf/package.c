@@ -267,8 +267,9 @@ static int check_manifest(struct unpacker *u) {
         return package_refuse(u->report, PACKAGE_E_MANIFEST, "module.ini is missing; expected it at the top of the archive");
 }
 
+/* Also those that could not be used: what was has another name now. */
 static void remove_prepared(const struct unpacker *u) {
-        for (size_t i = u->n_used; i < N_ELEMENTS(prepared_names); i++)
+        for (size_t i = 0; i < N_ELEMENTS(prepared_names); i++)
                 unlinkat(u->folder, prepared_names[i], 0);
 }
 

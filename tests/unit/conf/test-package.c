@@ -137,6 +137,24 @@ static void test_contents_and_modes(void **state) {
         bytes_free(&package);
 }
 
+/* As on a file system that does not know RENAME_NOREPLACE: the first rename fails, and the second is not tried. */
+static void test_what_was_prepared_in_vain_is_removed(void **state) {
+        struct bytes package = good();
+        struct package_report report;
+        char path[64];
+        int fd = file_of(&package), folder = folder_make(path);
+
+        assert_int_equal(package_prepare(folder), 0);
+        assert_return_code(unlinkat(folder, "\0011", 0), errno);
+        assert_int_equal(package_unpack(fd, folder, &small, &report), 0);
+        assert_int_equal(folder_count(folder), 2); /* module.ini and x.so */
+        assert_return_code(faccessat(folder, "x.so", F_OK, 0), errno);
+        close(fd);
+        close(folder);
+        folder_remove(path);
+        bytes_free(&package);
+}
+
 static void test_offset_is_not_used(void **state) {
         struct bytes package = good();
         int fd = file_of(&package);
@@ -441,6 +459,7 @@ static void test_no_room(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_contents_and_modes),
+                cmocka_unit_test(test_what_was_prepared_in_vain_is_removed),
                 cmocka_unit_test(test_offset_is_not_used),
                 cmocka_unit_test(test_paths),
                 cmocka_unit_test(test_names_that_are_not_utf8),
