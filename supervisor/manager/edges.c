@@ -280,8 +280,10 @@ static struct gateway *gateway_find(struct manager *m, uint64_t id) {
 static bool file_channel_give(struct instance *i, struct gateway *g, uint64_t request) {
         int fds[2], r;
 
-        if (fd_socketpair(fds) < 0)
+        if (g->index >= CONTROL_GATEWAYS_MAX || fd_socketpair(fds) < 0)
                 return false;
+        i->channels[g->index].gateway = g->id;
+        i->channels[g->index].request = request;
         r = CONTROL_SEND(g->link, FILE_CHANNEL, request, &fds[0], 1, .peer = i->id);
         if (!r)
                 r = CONTROL_SEND(i->link, FILE_CHANNEL, request, &fds[1], 1, .peer = g->id);
@@ -300,12 +302,16 @@ void edges_on_file_channel(struct manager *m, struct instance *i, uint64_t id, u
                 outbox_send(i->link, CONTROL_KIND_FILE_CHANNEL, request, &none, sizeof(none), NULL, 0);
 }
 
-/* What is lost on the way the worker asks for again. */
+/* Passed on once, for the last that it was given: else a gateway could fill anybody's link. What is lost on the way the worker asks
+ * for again. */
 static void on_file_channel_open(struct gateway *g, const struct control_record *record) {
         struct instance *i = instance_find(g->manager, record->FILE_CHANNEL_OPEN.peer);
 
-        if (i && i->state != INSTANCE_KILLED)
-                CONTROL_SEND(i->link, FILE_CHANNEL_OPEN, record->header.request, NULL, 0, .peer = g->id);
+        if (!i || i->state == INSTANCE_KILLED || g->index >= CONTROL_GATEWAYS_MAX || i->channels[g->index].gateway != g->id ||
+            i->channels[g->index].request != record->header.request)
+                return;
+        i->channels[g->index].gateway = 0;
+        CONTROL_SEND(i->link, FILE_CHANNEL_OPEN, record->header.request, NULL, 0, .peer = g->id);
 }
 
 void edges_forget(struct manager *m, struct instance *instance, int error) {

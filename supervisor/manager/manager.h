@@ -104,6 +104,10 @@ struct instance {
         uint64_t owes_until_ns;                      /* it let an offer lie: nothing is offered to it before */
         struct edge_sweep sweep;
         uint64_t gateways; /* a bit for each gateway (by index) that may have an edge to it */
+        /* By a gateway's index: who was last given an end of a channel for files, and has not said since that it has it; 0: nobody. */
+        struct {
+                uint64_t gateway, request;
+        } channels[CONTROL_GATEWAYS_MAX];
         struct quiescence quiescence;
         struct violations violations;
         uint64_t starved_told_ns;           /* until then nothing is said of descriptors that it lacks */

@@ -325,6 +325,37 @@ static void test_the_newest_of_a_place_counts(void **state) {
         assert_true(TAILQ_EMPTY(&m.gateways));
 }
 
+static void test_a_gateway_opens_only_what_was_asked_for(void **state) {
+        struct control_record record;
+        int link = gateway_open(0, 77);
+
+        TAILQ_FIRST(&m.gateways)->sweep.open = true;
+        a.instance->gateways = b.instance->gateways = UINT64_MAX;
+        edges_on_file_channel(&m, a.instance, 77, 1);
+        edges_on_file_channel(&m, a.instance, 77, 2); /* again, for it took long */
+        edges_on_file_channel(&m, b.instance, 77, 3);
+        told(&a, CONTROL_KIND_FILE_CHANNEL);
+        told(&a, CONTROL_KIND_FILE_CHANNEL);
+        told(&b, CONTROL_KIND_FILE_CHANNEL);
+        for (int n = 0; n < 3; n++) {
+                for (uint64_t request = 1; request <= 3; request++)
+                        assert_int_equal(CONTROL_SEND(link, FILE_CHANNEL_OPEN, request, NULL, 0, .peer = a.instance->id), 0);
+        }
+        assert_int_equal(CONTROL_SEND(link, FILE_CHANNEL_OPEN, 3, NULL, 0, .peer = b.instance->id), 0);
+        assert_int_equal(told(&b, CONTROL_KIND_FILE_CHANNEL_OPEN).header.request, 3);
+        record = told(&a, CONTROL_KIND_FILE_CHANNEL_OPEN);
+        assert_int_equal(record.header.request, 2);
+        assert_int_equal(record.FILE_CHANNEL_OPEN.peer, 77);
+        told_nothing(&a);
+        told_nothing(&b);
+        /* and again for who asks again */
+        edges_on_file_channel(&m, a.instance, 77, 4);
+        told(&a, CONTROL_KIND_FILE_CHANNEL);
+        assert_int_equal(CONTROL_SEND(link, FILE_CHANNEL_OPEN, 4, NULL, 0, .peer = a.instance->id), 0);
+        assert_int_equal(told(&a, CONTROL_KIND_FILE_CHANNEL_OPEN).header.request, 4);
+        gateway_close(link, 77);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -336,6 +367,7 @@ int main(void) {
                 T(test_a_released_edge_does_not_count),
                 T(test_who_has_edges_is_asked_until_he_has_none),
                 cmocka_unit_test(test_the_newest_of_a_place_counts),
+                T(test_a_gateway_opens_only_what_was_asked_for),
         };
 
         return cmocka_run_group_tests(tests, setup_all, NULL);
