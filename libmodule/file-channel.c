@@ -104,6 +104,9 @@ void file_channel_on_answer(uint64_t peer, uint64_t request, int fd) {
                 fd_close(fd);
                 return;
         }
+        /* Of a request before the one that was answered with what is there. */
+        if (fd < 0 && c->files.fd >= 0 && request < c->files.asked)
+                return;
         file_channel_close(c);
         c->files = (struct file_channel){ .fd = fd, .refused = fd < 0, .asked = request, .asked_ns = fd < 0 ? 0 : clock_now_ns() };
         if (fd < 0)

@@ -77,10 +77,24 @@ static void test_there_is_no_channel_to_be_had(void **state) {
         expect_error(w, 1, ERROR_UNAVAILABLE);
 }
 
+static void test_a_late_refusal_of_an_earlier_request(void **state) {
+        struct world *w = *state;
+        uint64_t request = ask_for_file(w);
+        int fds[2];
+
+        assert_int_equal(fd_socketpair(fds), 0);
+        file_channel_on_answer(7, request, fds[0]);
+        file_channel_on_answer(7, request - 1, -1);
+        file_channel_on_open(7, request);
+        expect_reply(w, 1, 200, NULL);
+        fd_close(fds[1]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_a_file_waits_for_the_gateways_end),
                 TEST(test_there_is_no_channel_to_be_had),
+                TEST(test_a_late_refusal_of_an_earlier_request),
         };
 
         signal(SIGPIPE, SIG_IGN);
