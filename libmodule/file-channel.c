@@ -5,10 +5,13 @@
  * another way, would be read before the channel is there. The manager may
  * just have died: then he is asked again after a second, and the link keeps what
  * he was asked for his successor. A gateway that had no descriptor left for its
- * end closes it, and whoever closes the edge closes the channel: both show when
- * the next file is passed, and another channel is asked for.
+ * end closes it, and says nothing: who waits for it looks for himself now and
+ * then. Whoever closes the edge closes the channel, which shows when the next file
+ * is passed. In both cases another channel is asked for.
  */
 #include "libmodule/file-channel.h"
+
+#include <poll.h>
 
 #include "ipc/cleanup.h"
 #include "ipc/clock.h"
@@ -17,7 +20,7 @@
 #include "libmodule/worker-internal.h"
 
 #define ASK_MS 1000
-#define AGAIN_MS 50 /* after one was lost */
+#define AGAIN_MS 50 /* after one was lost, and until we see that one is */
 #define ROOM_MS 5   /* while the files that have been passed are not taken */
 
 static bool is_asked(const struct file_channel *channel) {
@@ -30,7 +33,7 @@ static void ask(struct connection *c) {
 
         if (is_asked(channel))
                 return;
-        channel->refused = false;
+        channel->refused = channel->lost = false;
         channel->asked_ns = clock_now_ns();
         CONTROL_SEND(the_worker.start.link, FILE_CHANNEL_ASK, ++n_asked, NULL, 0, .peer = c->peer); /* no room: as if nobody answered */
 }
@@ -42,19 +45,34 @@ static int check(const struct task *task) {
         return task->frame.deadline && clock_now_ns() >= task->frame.deadline ? ERROR_TIMEOUT : 0;
 }
 
+/* The gateway had no descriptor left for its end. It is not asked at once: it may lack them for a while. */
+static void look_at(struct file_channel *channel) {
+        struct pollfd end = { .fd = channel->fd };
+
+        if (channel->fd < 0 || channel->is_open || poll(&end, 1, 0) <= 0)
+                return;
+        *channel = (struct file_channel){ .fd = fd_close(channel->fd), .lost = true, .asked_ns = channel->asked_ns };
+}
+
 static int wait_for_channel(struct task *task, bool brief) {
         struct connection *c = task->connection;
+        uint64_t begin_ns = clock_now_ns();
 
         while (!c->files.is_open) {
                 int r = check(task);
 
                 if (r)
                         return r;
+                if (brief && clock_now_ns() - begin_ns >= ASK_MS * NS_PER_MS)
+                        return ERROR_UNAVAILABLE;
                 ask(c);
+                if (brief && c->files.lost)
+                        return ERROR_UNAVAILABLE;
                 task->wants_channel = true;
-                r = socle_sleep(ASK_MS);
+                r = socle_sleep(c->files.fd < 0 ? ASK_MS : AGAIN_MS);
                 task->wants_channel = false;
-                if (!c->files.is_open && (r < 0 || c->files.refused || brief))
+                look_at(&c->files);
+                if (!c->files.is_open && (r < 0 || c->files.refused))
                         return ERROR_UNAVAILABLE;
         }
         return 0;
@@ -109,8 +127,7 @@ void file_channel_on_answer(uint64_t peer, uint64_t request, int fd) {
                 return;
         file_channel_close(c);
         c->files = (struct file_channel){ .fd = fd, .refused = fd < 0, .asked = request, .asked_ns = fd < 0 ? 0 : clock_now_ns() };
-        if (fd < 0)
-                wake(c);
+        wake(c);
 }
 
 void file_channel_on_open(uint64_t peer, uint64_t request) {

@@ -15,6 +15,7 @@ struct file_channel {
         int fd;            /* -1: there is none */
         bool is_open;      /* the gateway has its end */
         bool refused;      /* the manager had none to give */
+        bool lost;         /* the gateway had no descriptor for its end */
         uint64_t asked;    /* the request that was answered with it */
         uint64_t asked_ns; /* when he was asked for one, or gave one that is not open yet; 0: not */
 };

@@ -14,7 +14,7 @@
 #include "ipc/fd.h"
 
 /* A request for one has come, and the manager is asked for a channel. */
-static uint64_t ask_for_file(struct world *w) {
+static uint64_t ask_for_file_of(struct world *w, off_t size) {
         struct control_record record;
         char folder[] = "/tmp/serve-XXXXXX";
         int fd;
@@ -22,7 +22,7 @@ static uint64_t ask_for_file(struct world *w) {
         assert_non_null(mkdtemp(folder));
         the_worker.start.work = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         fd = openat(the_worker.start.work, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        assert_int_equal(ftruncate(fd, 3 << 20), 0);
+        assert_int_equal(ftruncate(fd, size), 0);
         fd_close(fd);
         send_request(w, 1, "/file", "");
         turn(0);
@@ -33,6 +33,11 @@ static uint64_t ask_for_file(struct world *w) {
         assert_int_equal(record.header.kind, CONTROL_KIND_FILE_CHANNEL_ASK);
         assert_int_equal(record.FILE_CHANNEL_ASK.peer, 7);
         return record.header.request;
+}
+
+/* Too large to be copied. */
+static uint64_t ask_for_file(struct world *w) {
+        return ask_for_file_of(w, 3 << 20);
 }
 
 static void expect_nothing(struct world *w, int channel) {
@@ -90,11 +95,26 @@ static void test_a_late_refusal_of_an_earlier_request(void **state) {
         fd_close(fds[1]);
 }
 
+/* No OPEN comes of a gateway that had no descriptor left for its end. */
+static void test_the_gateway_closes_its_end_unseen(void **state) {
+        struct world *w = *state;
+        uint64_t request = ask_for_file_of(w, 32 << 10);
+        int fds[2];
+
+        assert_int_equal(fd_socketpair(fds), 0);
+        fd_close(fds[1]);
+        file_channel_on_answer(7, request, fds[0]);
+        expect_reply(w, 1, 200, NULL); /* copied */
+        assert_int_equal(the_worker.connections->files.fd, -1);
+        assert_true(the_worker.connections->files.lost);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_a_file_waits_for_the_gateways_end),
                 TEST(test_there_is_no_channel_to_be_had),
                 TEST(test_a_late_refusal_of_an_earlier_request),
+                TEST(test_the_gateway_closes_its_end_unseen),
         };
 
         signal(SIGPIPE, SIG_IGN);
