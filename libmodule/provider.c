@@ -140,13 +140,14 @@ int provider_error(const struct provider *p) {
 
 /* The queue ---------------------------------------------------------------------------------------------------------- */
 
-static void waiting_add(struct call *call, bool first) {
+/* NULL: behind all. */
+static void waiting_add(struct call *call, struct call *before) {
         struct provider *p = call->provider;
 
         call->state = CALL_WAITING;
         call->target = NULL;
-        if (first)
-                TAILQ_INSERT_HEAD(&p->waiting, call, entry);
+        if (before)
+                TAILQ_INSERT_BEFORE(before, call, entry);
         else
                 TAILQ_INSERT_TAIL(&p->waiting, call, entry);
         p->n_waiting++;
@@ -157,8 +158,13 @@ void provider_forget(struct call *call) {
         call->provider->n_waiting--;
 }
 
+/* To the head, but behind what came back before it and is more pressing: else they would change their order each time. */
 void provider_take_back(struct call *call) {
-        waiting_add(call, true);
+        struct call *before = TAILQ_FIRST(&call->provider->waiting);
+
+        while (before && before->frame.deadline < call->frame.deadline)
+                before = TAILQ_NEXT(before, entry);
+        waiting_add(call, before);
 }
 
 /* The manager gives no edge to any of them. */
@@ -223,7 +229,7 @@ void provider_pump(struct provider *p) {
                 provider_forget(call);
                 if (!target_send(t, call)) {
                         /* What it had has come back into the queue. */
-                        waiting_add(call, true);
+                        waiting_add(call, TAILQ_FIRST(&p->waiting));
                         next = TAILQ_FIRST(&p->waiting);
                 }
         }
@@ -252,7 +258,7 @@ void provider_submit(struct call *call) {
                         want_edges(p);
                 return;
         }
-        waiting_add(call, false);
+        waiting_add(call, NULL);
         provider_pump(p);
 }
 

@@ -204,6 +204,35 @@ static void test_full_ends_with_time(void **state) {
         edge_free(c.edge);
 }
 
+static void test_who_is_refused_first_is_first_again(void **state) {
+        struct ask a = { .method = "kv.put" }, b = { .method = "kv.put", .size = 10 }, c = { .method = "kv.put", .size = 100 };
+        struct edge_message m, n, k;
+        struct callee callee;
+
+        open_edge(&callee);
+        ask(&a);
+        receive(&callee, FRAME_REQUEST, &m);
+        ask(&b);
+        receive(&callee, FRAME_REQUEST, &n);
+        pass_ms(1);
+        ask(&c);
+        receive(&callee, FRAME_REQUEST, &k);
+        reply_error_code(&callee, n.frame.correlation, ERROR_OVERLOADED);
+        reply_error_code(&callee, k.frame.correlation, ERROR_OVERLOADED);
+        pass_ms(100);
+        receive(&callee, FRAME_REQUEST, &n);
+        assert_true(n.size < 100);
+        reply(&callee, n.frame.correlation, "b");
+        receive(&callee, FRAME_REQUEST, &k);
+        assert_true(k.size >= 100);
+        reply(&callee, k.frame.correlation, "c");
+        reply(&callee, m.frame.correlation, "a");
+        expect(&a, 0, "a");
+        expect(&b, 0, "b");
+        expect(&c, 0, "c");
+        edge_free(callee.edge);
+}
+
 /* Full was taken back by a reply only; when all that was there is given up, there is room too. */
 static void test_full_ends_with_the_last_call(void **state) {
         struct ask a = { .method = "kv.put", .options.timeout_ms = 20 }, b = { .method = "kv.put" };
@@ -462,6 +491,7 @@ int main(void) {
                 TEST(test_goaway),
                 TEST(test_overloaded),
                 TEST(test_full_ends_with_time),
+                TEST(test_who_is_refused_first_is_first_again),
                 TEST(test_full_ends_with_the_last_call),
                 TEST(test_least_in_flight),
                 TEST(test_of_equals_the_near_one),
