@@ -67,7 +67,8 @@ struct base {
         struct disk {
                 struct job counter;
                 uint64_t instance, began_ns, next_ns;
-                bool grows; /* somebody's folders, since the last look */
+                bool folders; /* it counts those as well */
+                bool grows;   /* somebody's folders, since the last look */
         } disk;
         uint64_t spare_due_ns;
         bool spare_is_stale;

@@ -7,7 +7,8 @@
  * waits for his turn again and nobody else waits for anything. While somebody's
  * folders grow the next look is sooner; who takes long is looked at seldom.
  *
- * Shared memory, where no controller counts it, is looked at on the way.
+ * Shared memory, where no controller counts it, is looked at on the way, and at
+ * each look whose folders are not due: those may have been filled to put it off.
  *
  * The child has the module's uid for the file system alone (job_narrow()).
  */
@@ -40,20 +41,27 @@ static bool has_run(struct instance *i) {
         return true;
 }
 
+static bool looks_at_memory(const struct base *base) {
+        return !(base->enforced & ENFORCED_CGROUP_MEMORY);
+}
+
 static void look(struct base *base, uint64_t now) {
         struct instance *i;
 
-        TAILQ_FOREACH(i, &base->instances, entry)
-        if (i->state == INSTANCE_RUNNING && i->limits.disk && now >= i->disk_after_ns && has_run(i))
-                i->disk_due = true;
+        TAILQ_FOREACH(i, &base->instances, entry) {
+                bool ran = i->state == INSTANCE_RUNNING && i->limits.disk && has_run(i);
+
+                i->has_run |= ran;
+                i->disk_due = (ran && looks_at_memory(base)) || (i->has_run && now >= i->disk_after_ns);
+        }
 }
 
 /* The child ---------------------------------------------------------------------------------------------------------- */
 
 struct counting {
         const struct instance *instance;
-        int work, data;
-        bool memory; /* as well */
+        int work, data; /* -1: is not counted */
+        bool memory;    /* as well */
 };
 
 /* Whose descriptors it may look at is asked while it is still the base; whose files are whose, afterwards. */
@@ -65,11 +73,13 @@ static int count_all(const void *order, pid_t base, struct job_report *report) {
         int r;
 
         count->limit = i->limits.disk;
-        if (fstat(c->work, &st) < 0)
-                return -errno;
         setpriority(PRIO_PROCESS, 0, 19);
         if (c->memory)
                 memory_count_shared(i->pid, i->limits.memory, &report->shared_memory);
+        if (c->work < 0)
+                return 0;
+        if (fstat(c->work, &st) < 0)
+                return -errno;
         r = disk_count_deleted(i->pid, st.st_dev, count);
         if (!r)
                 r = job_narrow(i->uid, base);
@@ -82,13 +92,14 @@ static int count_all(const void *order, pid_t base, struct job_report *report) {
 
 static void tell(struct base *base, struct instance *i, const struct job_report *report) {
         const struct disk_count *count = &report->count;
+        uint64_t size = base->disk.folders ? count->size : i->disk_size;
 
-        base->disk.grows |= count->size > i->disk_size;
-        if (count->size == i->disk_size && !report->error && report->shared_memory <= i->limits.memory)
+        base->disk.grows |= size > i->disk_size;
+        if (size == i->disk_size && !(base->disk.folders && report->error) && report->shared_memory <= i->limits.memory)
                 return;
-        i->disk_size = count->size;
-        LINK_SEND(base, &base->roles[ROLE_MANAGER].link, DISK, 0, NULL, 0, .instance = i->id, .size = count->size,
-                  .n_entries = count->n_entries, .shared_memory = report->shared_memory, .error = report->error);
+        i->disk_size = size;
+        LINK_SEND(base, &base->roles[ROLE_MANAGER].link, DISK, 0, NULL, 0, .instance = i->id, .size = size, .n_entries = count->n_entries,
+                  .shared_memory = report->shared_memory, .error = report->error);
 }
 
 static void on_counted(struct base *base, struct job *job, const struct job_report *report) {
@@ -96,26 +107,29 @@ static void on_counted(struct base *base, struct job *job, const struct job_repo
         struct instance *i = instance_find(base, d->instance);
         uint64_t now = clock_now_ns();
 
-        if (i)
+        if (i && d->folders)
                 i->disk_after_ns = now + REST * (now - d->began_ns);
         if (i && i->state == INSTANCE_RUNNING)
                 tell(base, i, report);
 }
 
 static int begin(struct base *base, struct instance *i) {
-        _cleanup_close_ int work = work_open(base->folders.fds[FOLDER_WORK], i->label);
-        _cleanup_close_ int data = -1;
+        _cleanup_close_ int work = -1, data = -1;
         struct disk *d = &base->disk;
 
-        if (i->limits.flags & FORK_DATA)
-                data = work_open(base->folders.fds[FOLDER_DATA], i->name);
-        if (work < 0)
-                return work;
         d->instance = i->id;
         d->began_ns = clock_now_ns();
+        d->folders = i->has_run && d->began_ns >= i->disk_after_ns;
+        if (d->folders) {
+                i->has_run = false;
+                work = work_open(base->folders.fds[FOLDER_WORK], i->label);
+                if (work < 0)
+                        return work;
+        }
+        if (d->folders && i->limits.flags & FORK_DATA)
+                data = work_open(base->folders.fds[FOLDER_DATA], i->name);
         d->counter.on_end = on_counted;
-        return job_start(base, &d->counter, COUNT_NS, count_all,
-                         &(struct counting){ i, work, data, !(base->enforced & ENFORCED_CGROUP_MEMORY) });
+        return job_start(base, &d->counter, COUNT_NS, count_all, &(struct counting){ i, work, data, looks_at_memory(base) });
 }
 
 static bool begin_next(struct base *base) {

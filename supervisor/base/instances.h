@@ -51,7 +51,7 @@ struct instance {
         pid_t init_pid;                            /* until it is reaped */
         struct watch pidfd, events;                /* events: of the family or the group, while it empties */
         uint64_t cpu_ns, disk_size, disk_after_ns; /* when its folders were last looked at (disk.h) */
-        bool disk_due, acknowledged;
+        bool has_run, disk_due, acknowledged;      /* has_run: since its folders were counted */
         struct job cleaner;
         uint64_t until_ns; /* its group should be empty */
         struct control_exited exited;
