@@ -94,6 +94,14 @@ static void begin_drain(struct base *base) {
         LINK_SEND(base, &base->roles[ROLE_MANAGER].link, SHUTDOWN, 0, NULL, 0, .reserved = 0);
 }
 
+static void gateways_cut(struct base *base) {
+        log_warning("stopping: connections go on after %llu ms and are cut ([base] stop-timeout)",
+                    (unsigned long long)(close_ns(base) / NS_PER_MS));
+        for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
+                if (base->roles[i].pid)
+                        role_kill(base, &base->roles[i], NULL);
+}
+
 static bool gateways_alive(const struct base *base) {
         for (uint32_t i = ROLE_GATEWAY; i < base->n_roles; i++)
                 if (base->roles[i].pid)
@@ -313,8 +321,7 @@ static uint64_t stage_tick(struct base *base) {
 
         if (base->stage == STAGE_CLOSE && (now >= base->stage_until_ns || !gateways_alive(base))) {
                 if (gateways_alive(base))
-                        log_warning("stopping: connections go on after %llu ms; the modules are drained all the same ([base] stop-timeout)",
-                                    (unsigned long long)(close_ns(base) / NS_PER_MS));
+                        gateways_cut(base);
                 begin_drain(base);
         }
         if (base->stage == STAGE_DRAIN && (now >= base->stage_until_ns || !base->roles[ROLE_MANAGER].pid))

@@ -509,6 +509,22 @@ def test_a_stop_waits_for_connections_as_long_as_it_may(base):
     closed(held)
 
 
+def test_a_stop_cuts_what_goes_on_and_modules_end_as_they_should(base):
+    base.config("[base]\nstop-timeout = 14s\n", 1)
+    base.start()
+    base.ctl("deploy", package(base, "tests/modules/parting"))
+    with socket.create_connection(("127.0.0.1", base.port)) as s:
+        s.settimeout(60)
+        s.sendall(b"GET /parting/hold HTTP/1.1\r\nHost: x\r\n\r\n")
+        expect(s.recv(4096).startswith(b"HTTP/1.1 200 "), "the head of an answer that goes on")
+        base.process.terminate()
+        expect_equal(base.process.wait(60), 0, "exit status")
+    expect("connections go on after 12000 ms and are cut" in base.log(), base.log())
+    with open(base.path("log/parting.log")) as f:
+        log = f.read()
+    expect("stops" in log, f"the module's stop has not run: {log}")
+
+
 def own_tree(base):
     """Programs of its own: a gateway that does not start when a file says so."""
     build = os.path.dirname(os.path.dirname(os.path.realpath(harness.SOCLED)))

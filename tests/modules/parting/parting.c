@@ -32,6 +32,14 @@ static int on_open(struct socle_request *req, struct socle_reply *reply) {
         return r ? r : socle_reply_text(reply, 200, "open");
 }
 
+/* For nothing, until its client has gone. */
+static int on_hold(struct socle_request *req, struct socle_reply *reply) {
+        struct socle_stream *s;
+        int r = socle_reply_stream(reply, 200, "text/event-stream", &s);
+
+        return r ? r : socle_condition_wait(wanted, SOCLE_FOREVER);
+}
+
 /* Waits until `stop` says so: no request, which would be ended before. */
 static void event(struct socle_module *self, const struct socle_event *e) {
         if (e->kind != SOCLE_EVENT_DRAIN || strcmp(socle_config("stop", ""), "wakes") != 0)
@@ -41,14 +49,19 @@ static void event(struct socle_module *self, const struct socle_event *e) {
 }
 
 static int start(struct socle_module *self) {
+        int r;
+
         wanted = socle_condition_new();
         heard = socle_condition_new();
-        return wanted && heard ? socle_http_handle(self, "GET", "/parting/open", on_open) : -ENOMEM;
+        r = wanted && heard ? socle_http_handle(self, "GET", "/parting/open", on_open) : -ENOMEM;
+        return r ? r : socle_http_handle(self, "GET", "/parting/hold", on_hold);
 }
 
 static void stop(struct socle_module *self) {
         const char *how = socle_config("stop", "");
 
+        if (!*how)
+                socle_log(SOCLE_LOG_INFO, "stops");
         if (!strcmp(how, "casts"))
                 say(true);
         if (!strcmp(how, "calls"))
