@@ -38,6 +38,7 @@ void base_config_init(struct base_config *config) {
 void base_config_deinit(struct base_config *config) {
         key_table_deinit(&base_config_table, config);
         text_list_deinit(&config->origins);
+        text_list_deinit(&config->read);
         *config = (struct base_config){ 0 };
 }
 

@@ -53,6 +53,7 @@ struct base_config {
         uint64_t hook_timeout_ms;
 
         struct text_list origins; /* key-origins.h */
+        struct text_list read;    /* the manager's: what files it was read from, name and text in turns */
 };
 
 void base_config_init(struct base_config *config); /* defaults */

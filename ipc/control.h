@@ -131,6 +131,7 @@ enum handover {
         HANDOVER_GATEWAY_LINK,   /* manager side: a gateway's bus link, index says which; gateway side: to the manager */
         HANDOVER_LISTENER,       /* gateway: a listening socket */
         HANDOVER_HOOKS_D,        /* etc/hooks.d: programs that the manager runs */
+        HANDOVER_CONFIG,         /* what a former manager has kept (CONFIG_KEEP) */
         HANDOVER_N
 };
 struct control_handover {

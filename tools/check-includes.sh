@@ -30,6 +30,6 @@ complain "$(inc '"supervisor/' supervisor/common | grep -v '"supervisor/common/'
 complain "$(grep -rnE -e '->(peer|ears)->|->peer_data\b|reader->(page|memory)->' ipc libmodule supervisor --include='*.c' --include='*.h' |
         grep -vE 'shared_(load|copy|fetch)|[(=] ?&|(peer_data|ret_payload) = |text_read\(' || true)" "a peer's memory is read through ipc/shared.h"
 n=$(cat supervisor/base/*.[ch] | grep -cvE '^[[:space:]]*(/?\*.*|//.*|[{}]*)$')
-[ "$n" -le 4280 ] || complain "supervisor/base has $n lines of code" "socled stays small"
+[ "$n" -le 4300 ] || complain "supervisor/base has $n lines of code" "socled stays small"
 [ "$bad" = 0 ] && echo "includes point one way"
 exit "$bad"

@@ -368,6 +368,7 @@ static void base_init(struct base *base, const struct options *options) {
                                .epoll_fd = -1,
                                .lock_fd = -1,
                                .admin_fd = -1,
+                               .kept_config = -1,
                                .inotify_fd = -1,
                                .installer_link = -1,
                                .ids.fd = -1,
@@ -408,6 +409,7 @@ static void base_deinit(struct base *base) {
         fd_close(base->installer_link);
         fd_close(base->inotify_fd);
         fd_close(base->admin_fd);
+        fd_close(base->kept_config);
         folders_deinit(&base->folders);
         fd_close(base->lock_fd);
         fd_close(base->epoll_fd);

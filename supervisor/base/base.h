@@ -39,6 +39,7 @@ struct base {
         const struct options *options;
         bool root; /* started as root: uids of their own */
         int epoll_fd, lock_fd, admin_fd, inotify_fd;
+        int kept_config; /* the manager's, for the next one; -1: none */
         struct watch signals;
         struct folders folders;
         struct control_boot_config config;

@@ -129,6 +129,8 @@ int handover_manager(struct base *base, struct role *role) {
                 r = give(base, role, HANDOVER_DROP_INOTIFY, 0, 0, base->inotify_fd);
         if (!r)
                 r = give(base, role, HANDOVER_ADMIN, 0, 0, base->admin_fd);
+        if (!r && base->kept_config >= 0)
+                r = give(base, role, HANDOVER_CONFIG, 0, 0, base->kept_config);
         if (!r)
                 r = installer_link(base, role);
         for (uint32_t i = ROLE_GATEWAY; !r && i < base->n_roles; i++)

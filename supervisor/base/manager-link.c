@@ -57,6 +57,10 @@ void manager_on_record(struct base *base, void *userdata, struct control_record 
         case CONTROL_KIND_BOARD_SEGMENT:
                 template_on_board_segment(base, record);
                 break;
+        case CONTROL_KIND_CONFIG_KEEP:
+                fd_close(base->kept_config);
+                base->kept_config = TAKE_FD(record->fds[0]);
+                break;
         case CONTROL_KIND_CONFIG_CHECK:
                 config_check_on_request(base, record->header.request);
                 break;

@@ -154,6 +154,12 @@ uint64_t base_link_check_config(struct manager *m) {
         return request;
 }
 
+void base_link_keep_config(struct manager *m, int fd) {
+        struct control_empty body = { 0 };
+
+        link_send(m, CONTROL_KIND_CONFIG_KEEP, 0, &body, sizeof(body), &fd, 1);
+}
+
 uint64_t base_link_renew(struct manager *m, uint32_t index, bool anew) {
         struct control_renew body = { .index = index, .anew = anew };
         uint64_t request = manager_request(m);

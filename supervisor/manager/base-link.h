@@ -24,6 +24,8 @@ void base_link_diagnose(struct manager *manager, uint64_t instance);
 void base_link_ack(struct manager *manager, uint64_t instance);
 /* Whether a base would start with what socled.conf says now. The request that CONFIG_CHECKED answers. */
 uint64_t base_link_check_config(struct manager *manager);
+/* The base keeps it for the next manager (HANDOVER_CONFIG). The fd stays the caller's. */
+void base_link_keep_config(struct manager *manager, int fd);
 /* Another process for the gateway of that index; anew: by what socled.conf says now. The request that RENEWED answers. */
 uint64_t base_link_renew(struct manager *manager, uint32_t index, bool anew);
 /* Asks what only root can read; the request's id. */

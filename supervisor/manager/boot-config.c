@@ -121,7 +121,10 @@ int boot_config_take(struct base_config *config, const char *shown, int file, ch
                 snprintf(error, error_size, "%s: %s", shown, strerror(-r));
                 return -EINVAL;
         }
-        return base_config_parse(config, shown, text, size, error, error_size);
+        r = base_config_parse(config, shown, text, size, error, error_size);
+        if (r >= 0)
+                r = text_list_add(&config->read, shown, strlen(shown));
+        return r < 0 ? r : text_list_add(&config->read, text, size);
 }
 
 int boot_config_load(struct file_service *service, int etc, int conf_d, struct base_config *config, char *error, size_t error_size) {

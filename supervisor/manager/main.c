@@ -19,6 +19,7 @@
 #include "supervisor/manager/access-log.h"
 #include "supervisor/manager/admin.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/config-keep.h"
 #include "supervisor/manager/board-load.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/choices.h"
@@ -46,7 +47,8 @@ static int open_by_base(struct file_service *service, uint32_t folder, const cha
         return base_link_open_wait(loading, folder, name);
 }
 
-static int manager_load_config(struct manager *m) {
+/* A mistake that was made since is the next start's; until then what was in force stays. */
+static int manager_load_config(struct manager *m, int kept) {
         struct file_service service = { open_by_base };
         char error[512] = "";
         int r;
@@ -54,6 +56,14 @@ static int manager_load_config(struct manager *m) {
         loading = m;
         base_config_init(&m->config);
         r = boot_config_load(&service, m->etc, m->conf_d, &m->config, error, sizeof(error));
+        if (r < 0 && kept >= 0) {
+                log_error("%s; what was in force stays", error[0] ? error : strerror(-r));
+                base_config_deinit(&m->config);
+                base_config_init(&m->config);
+                error[0] = '\0';
+                r = config_kept(kept, &m->config, error, sizeof(error));
+        }
+        fd_close(kept);
         if (r < 0)
                 log_error("%s", error[0] ? error : strerror(-r));
         return r;
@@ -89,6 +99,7 @@ static int manager_start(struct manager *m, struct role_handover *h, uint32_t n)
         int link, r;
 
         outbox_start(m->loop);
+        config_keep(m, &m->config);
         r = writer_new(m->loop, on_idle, m, &m->writer);
         if (r >= 0)
                 r = hooks_start(m, role_take(h, n, HANDOVER_HOOKS_D, 0, NULL));
@@ -170,7 +181,7 @@ int manager_run(void) {
         fd_set_nonblock(m.base_link, true);
         m.loop = event_base_new();
         manager_take_folders(&m, handovers, n);
-        r = m.loop ? manager_load_config(&m) : -ENOMEM;
+        r = m.loop ? manager_load_config(&m, role_take(handovers, n, HANDOVER_CONFIG, 0, NULL)) : -ENOMEM;
         if (r >= 0)
                 r = manager_start(&m, handovers, n);
         if (r < 0) {

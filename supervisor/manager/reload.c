@@ -21,6 +21,7 @@
 #include "supervisor/manager/admin-peer.h"
 #include "supervisor/manager/admin-reply.h"
 #include "supervisor/manager/base-link.h"
+#include "supervisor/manager/config-keep.h"
 #include "supervisor/manager/boot-config.h"
 #include "supervisor/manager/drop.h"
 #include "supervisor/manager/events.h"
@@ -71,6 +72,7 @@ static void take(struct config_reload *r) {
         text_list_deinit(&later);
         if (base_config_reload(&m->config, &r->config, &gateway, &later) < 0)
                 log_error("reload: out of memory: not all has been taken");
+        config_keep(m, &r->config);
         log_notice("reload: socled.conf is read");
         for (size_t i = 0; i < later.n; i++)
                 log_notice("reload: %s has changed, and counts from the next start on", later.items[i]);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who survives whom."""
 
+import json
 import os
 import signal
 import threading
@@ -32,6 +33,28 @@ def test_the_manager_dies_and_nothing_is_lost(base):
     expect_equal(base.get("/hello").status, 404, "after undeploy")
     base.drop(package(base, "examples/hello", version="1.0.5"))
     base.serves("/hello")
+
+
+def test_a_manager_starts_with_what_was_in_force_when_socled_conf_is_wrong(base):
+    base.config("client-connections = 30\n")
+    start(base)
+    good = open(base.path("etc", "socled.conf")).read()
+    base.config("client-connections = 31\n")
+    base.ctl("reload")
+    base.config("client-connections = many\n")
+    r = base.ctl("reload", check=False)
+    expect(r.returncode == 3 and "client-connections = many" in r.stderr, r.stderr)
+    for _ in range(2):
+        kill_role(base, "manager")
+        value = next(k for k in json.loads(base.ctl("config", "show", "--json").stdout)["keys"] if k["name"] == "client-connections")
+        expect_equal(value["value"], "31", "client-connections")
+    expect("client-connections = many" in base.log() and "what was in force stays" in base.log(), base.log())
+    worker = base.worker("crash")
+    os.kill(worker, signal.SIGKILL)
+    wait(lambda: base.worker("crash") not in (None, worker), "the worker to be started again")
+    base.serves("/crash/ok")
+    base.write("etc/socled.conf", good)
+    base.ctl("reload")
 
 
 def test_the_next_manager_removes_only_packages_that_nothing_uses(base):

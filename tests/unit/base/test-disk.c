@@ -58,7 +58,7 @@ static void test_memory_without_folders(void **state) {
         struct control_record record;
         int theirs = -1;
 
-        if (WITH_ASAN) /* whose memory, which the two share, is more than what is looked for */
+        if (WITH_ASAN || WITH_TSAN) /* whose memory, which the two share, is more than what is looked for */
                 skip();
         alarm(120);
         TAILQ_INIT(&base.instances);
