@@ -200,7 +200,10 @@ enum socle_folder {
  * folder, by ".." or a link, is not there (on a rootless base, nor is what is behind any link). The file is open when this returns, and is sent from there, of whatever size; it may be
  * replaced (rename) meanwhile, but one that becomes shorter ends the connection. The ETag is made of inode, size and time of
  * change: it is weak while that is less than 2 s ago, and not the same on another machine.
- * SOCLE_E_NOT_FOUND; -EISDIR for a folder; -ENOMEM, -EMFILE and the like: nothing has been replied then. Since 1.1 */
+ * module.ini and the entry lie in SOCLE_FOLDER_PACKAGE, too: strangers get paths below a folder of yours. Conditions are looked at
+ * here, so a handler that changes something first has changed it when 412 is sent.
+ * SOCLE_E_NOT_FOUND; -EISDIR for a folder (500 when the handler returns it); -ENOMEM, -EMFILE and the like: nothing has been replied
+ * then. Since 1.1 */
 SOCLE_PUBLIC int socle_reply_file(struct socle_request *req, struct socle_reply *reply, enum socle_folder folder, const char *path,
                                   const char *type);
 
