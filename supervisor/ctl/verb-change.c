@@ -162,7 +162,8 @@ static void undeploy(const struct command *c, const char *name, struct answer *a
 }
 
 static int on_undeployed(const struct command *c, const json_t *document, FILE *out) {
-        int r = json_object_get(document, "released") ? show_released(document, out) : 0;
+        bool was_there = strcmp(document_text(document, "code"), "NOT_FOUND") != 0;
+        int r = was_there && json_object_get(document, "released") ? show_released(document, out) : 0;
 
         if (!strcmp(document_text(document, "data"), "removed"))
                 text_line(out, "the data of ", document_text(document, "module"), " is removed");

@@ -297,3 +297,10 @@ def test_who_has_been_answered_is_not_counted_any_more(base):
             expect(base.api("GET", path).body, f"no answer to GET {path}")
     for _ in range(300):
         expect('"config"' in base.api("POST", "/v1/reload").text, "no answer to a reload")
+
+
+def test_what_is_not_there_is_not_said_to_be_removed(base):
+    base.start()
+    r = base.ctl("undeploy", "nobody", check=False)
+    expect_equal((r.returncode, r.stdout), (4, ""), "status and output")
+    expect("NOT_FOUND: there is no module nobody" in r.stderr, r.stderr)
