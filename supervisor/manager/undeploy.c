@@ -102,7 +102,10 @@ static int removal_ask(struct manager *m, struct operation *op, const char *file
         return r;
 }
 
-/* All answers come later, so the operation cannot end while this asks. */
+static void settle(struct module *mod, struct operation *op);
+
+/* All answers come later, so the operation cannot end while this asks. Before the last files go, the removal of all others is on the
+ * disk, also of one that was taken out by whoever superseded it while we settled: else it might be there again, alone. */
 static int remove_files(struct module *mod, struct operation *op) {
         const struct candidate *now = mod->active ? mod->active : module_wanted(mod);
         const char *version = *op->version ? op->version : NULL;
@@ -111,17 +114,17 @@ static int remove_files(struct module *mod, struct operation *op) {
         bool any = false;
         int r = 0;
 
-        for (;;) {
-                TAILQ_FOREACH(f, &m->files, entry) {
-                        if (r < 0 || !file_is_of(f, mod->name, version) || (!op->last_files && now && f->candidate == now))
-                                continue;
-                        r = removal_ask(m, op, f->name);
-                        any = true;
-                }
-                if (r < 0 || any || op->last_files)
-                        return r;
-                op->last_files = true; /* there is nothing else */
+        TAILQ_FOREACH(f, &m->files, entry) {
+                if (r < 0 || !file_is_of(f, mod->name, version) || (!op->last_files && now && f->candidate == now))
+                        continue;
+                r = removal_ask(m, op, f->name);
+                any = true;
         }
+        if (r >= 0 && !any && !op->last_files) {
+                op->last_files = true;
+                settle(mod, op);
+        }
+        return r;
 }
 
 static void settle_done(struct job *job, int result) {
